@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "amalgam/checkpoint/source.hpp"
+
+namespace amalgam {
+
+/// What a path holds.
+enum class CheckpointFormat { safetensors_file, safetensors_folder, gguf, torch_archive, torch_folder };
+
+/// Opens whatever `path` is, by its contents: a folder in Hugging Face layout (`model.safetensors`,
+/// `model.safetensors.index.json` with shards, `pytorch_model.bin` likewise), a safetensors file, a
+/// GGUF file, a PyTorch zip archive. InputError says what was found and what is expected.
+std::unique_ptr<TensorSource> open_checkpoint(const std::filesystem::path& path);
+
+/// The format of `path` without reading more than its first bytes; InputError as open_checkpoint.
+CheckpointFormat detect_format(const std::filesystem::path& path);
+
+/// The name of the format for people and JSON: "safetensors", "safetensors folder", "gguf", ...
+std::string_view format_name(CheckpointFormat format);
+
+}  // namespace amalgam

@@ -1,0 +1,67 @@
+#include "amalgam/checkpoint/source.hpp"
+
+#include <algorithm>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/tensor/convert.hpp"
+
+namespace amalgam {
+namespace {
+
+template <class T>
+void read_decoded(const TensorSource& source, std::size_t tensor, std::uint64_t first,
+                  std::span<T> out) {
+  const DType dtype = source.tensors()[tensor].dtype;
+  std::vector<std::byte> bytes(dtype_bytes(dtype, out.size()));
+  source.read_bytes(tensor, dtype_bytes(dtype, first), bytes);
+  decode(dtype, bytes, out);
+}
+
+}  // namespace
+
+TensorInfo make_tensor_info(std::string name, DType dtype, Shape shape, std::string_view where) {
+  TensorInfo info{std::move(name), dtype, std::move(shape), 0, 0};
+  info.elements = element_count(info.shape, where);
+  if (info.elements % dtype_block_elements(dtype) != 0 ||
+      row_length(info.shape) % dtype_block_elements(dtype) != 0) {
+    throw InputError("{}: tensor '{}' has shape {}, but {} needs rows that are multiples of {}", where,
+                     info.name, format_shape(info.shape), dtype_name(dtype),
+                     dtype_block_elements(dtype));
+  }
+  if (info.elements > (std::uint64_t{1} << 60)) {
+    throw InputError("{}: tensor '{}' of shape {} is too large", where, info.name,
+                     format_shape(info.shape));
+  }
+  info.bytes = dtype_bytes(dtype, info.elements);
+  return info;
+}
+
+std::optional<std::size_t> TensorSource::find(std::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void TensorSource::read(std::size_t tensor, std::uint64_t first, std::span<float> out) const {
+  read_decoded(*this, tensor, first, out);
+}
+
+void TensorSource::read(std::size_t tensor, std::uint64_t first, std::span<double> out) const {
+  read_decoded(*this, tensor, first, out);
+}
+
+void TensorSource::will_need(std::size_t, std::uint64_t, std::uint64_t) const {}
+
+void TensorSource::set_tensors(std::string label, std::vector<TensorInfo> tensors) {
+  label_ = std::move(label);
+  tensors_ = std::move(tensors);
+  std::sort(tensors_.begin(), tensors_.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
+  index_.clear();
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    if (!index_.emplace(tensors_[i].name, i).second) {
+      throw InputError("{}: tensor '{}' appears twice", label_, tensors_[i].name);
+    }
+  }
+}
+
+}  // namespace amalgam

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "amalgam/checkpoint/sink.hpp"
+#include "amalgam/core/parallel.hpp"
+#include "amalgam/core/progress.hpp"
+#include "amalgam/weights/plan.hpp"
+
+namespace amalgam {
+
+/// What to do about NaN and infinity in inputs (and finite inputs whose result overflows the output
+/// type).
+enum class NonFinite {
+  error,      ///< InputError naming source, tensor and index
+  propagate,  ///< compute with IEEE arithmetic and write what comes out
+};
+
+struct EngineOptions {
+  Parallel parallel{available_threads(), Runner::tbb};
+  /// Bytes for the whole process, at least 64 MB; what the process holds besides is estimated.
+  std::uint64_t memory = 512'000'000;
+  std::uint64_t seed = 0;
+  NonFinite non_finite = NonFinite::error;
+  Progress* progress = nullptr;  ///< advanced by bytes read and written
+};
+
+/// What a merge reads and writes, known before it starts.
+struct WorkEstimate {
+  std::uint64_t bytes_read = 0;  ///< all passes; an upper bound where a unit may stay in memory
+  std::uint64_t bytes_written = 0;
+};
+WorkEstimate estimate_work(const MergePlan& plan, const EngineOptions& options);
+
+/// What was done; figures for the log and for `--json`.
+struct MergeStatistics {
+  std::uint64_t bytes_read = 0;
+  std::uint64_t bytes_written = 0;
+  std::uint64_t tensors_merged = 0;
+  std::uint64_t tensors_copied = 0;
+};
+
+/// Carries out `plan` into `sink`, whose tensors are plan.tensors' outputs in the same order. Calls
+/// sink.finish(). The result is the same bits for any threads and memory. Raises InputError for
+/// non-finite inputs, Interrupted when a signal asked to stop, Error when reading or writing fails.
+MergeStatistics run_merge(const MergePlan& plan, TensorSink& sink, const EngineOptions& options);
+
+}  // namespace amalgam

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "amalgam/checkpoint/source.hpp"
+#include "amalgam/weights/rule.hpp"
+
+namespace amalgam {
+
+/// A tensor of an opened source.
+struct PlanInput {
+  std::size_t source = 0;  ///< index into MergePlan::sources
+  std::size_t tensor = 0;  ///< index into that source's tensors()
+};
+
+/// What becomes of one output tensor.
+struct PlanTensor {
+  TensorInfo output;
+  enum class Action { merge, copy } action = Action::merge;
+  /// copy: the bytes of members[0] (same dtype and shape as the output) are written unchanged.
+  std::vector<PlanInput> members;
+  std::optional<PlanInput> base;
+  std::vector<PlanInput> auxiliary;  ///< of Kind::path parameters, member order; empty or one each
+  std::vector<Parameters> member_parameters;
+  Parameters parameters;
+  std::optional<std::size_t> layer;  ///< output layer number, none before and after the layers
+  bool tied = false;                 ///< see TensorView::tied
+};
+
+/// Everything decided before the first byte is merged: the engine only carries it out. Made from a
+/// recipe or from command-line arguments (weights/planner.hpp), or by hand in tests.
+struct MergePlan {
+  const MergeRule* rule = nullptr;
+  std::vector<std::shared_ptr<const TensorSource>> sources;
+  std::vector<PlanTensor> tensors;  ///< sorted by output name
+};
+
+}  // namespace amalgam

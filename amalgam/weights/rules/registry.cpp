@@ -1,0 +1,29 @@
+#include "amalgam/weights/rules/registry.hpp"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+
+namespace amalgam {
+
+std::span<const MergeRule* const> merge_rules() {
+  static const std::array kRules = {
+      &rules::linear(),
+  };
+  return kRules;
+}
+
+const MergeRule& find_merge_rule(std::string_view name) {
+  std::vector<std::string> names;
+  for (const MergeRule* rule : merge_rules()) {
+    if (rule->info().name == name) return *rule;
+    names.push_back(rule->info().name);
+  }
+  throw InputError("no merge method '{}'{}; 'amalgam merge methods' lists them", name,
+                   did_you_mean(name, names));
+}
+
+}  // namespace amalgam

@@ -1,0 +1,59 @@
+# Helpers that keep every folder one target, with the same flags everywhere.
+
+find_program(AMALGAM_CCACHE ccache)
+if(AMALGAM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${AMALGAM_CCACHE})
+endif()
+
+# Results must be the same bits on every CPU: no fused multiply-add behind our back.
+add_compile_options(-ffp-contract=off)
+if(AMALGAM_SANITIZE)
+  add_compile_options(-fsanitize=${AMALGAM_SANITIZE} -fno-omit-frame-pointer
+                      -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${AMALGAM_SANITIZE})
+  if(AMALGAM_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
+endif()
+
+add_library(amalgam_warnings INTERFACE)
+target_compile_options(amalgam_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+
+# amalgam_library(<folder> [SUBFOLDERS ...] [LINK ...] [PRIVATE_LINK ...]): the static library
+# amalgam::<folder> from all sources in amalgam/<folder> and the named sub-folders.
+function(amalgam_library folder)
+  cmake_parse_arguments(ARG "" "" "SUBFOLDERS;LINK;PRIVATE_LINK" ${ARGN})
+  set(patterns ${PROJECT_SOURCE_DIR}/amalgam/${folder}/*.cpp)
+  foreach(sub ${ARG_SUBFOLDERS})
+    list(APPEND patterns ${PROJECT_SOURCE_DIR}/amalgam/${folder}/${sub}/*.cpp)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+  string(REPLACE "/" "_" target amalgam_${folder})
+  add_library(${target} STATIC ${sources})
+  string(REPLACE "amalgam_" "" alias ${target})
+  add_library(amalgam::${alias} ALIAS ${target})
+  set_target_properties(${target} PROPERTIES EXPORT_NAME ${alias})
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+                                              $<INSTALL_INTERFACE:include>)
+  target_link_libraries(${target} PUBLIC ${ARG_LINK}
+                        PRIVATE ${ARG_PRIVATE_LINK} $<BUILD_INTERFACE:amalgam_warnings>)
+  set_property(GLOBAL APPEND PROPERTY AMALGAM_LIBRARIES ${target})
+endfunction()
+
+# amalgam_test(<folder> [LINK ...]): the test program <folder>_test from tests/<folder>/*_test.cpp.
+function(amalgam_test folder)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${folder}_test ${sources})
+  target_include_directories(${folder}_test PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${folder}_test PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck
+                                               rapidcheck_gtest amalgam_warnings)
+  target_compile_definitions(${folder}_test PRIVATE
+    AMALGAM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
+    AMALGAM_BINARY="$<TARGET_FILE:amalgam_cli>")
+  add_dependencies(${folder}_test amalgam_cli)
+  gtest_discover_tests(${folder}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
+endfunction()
