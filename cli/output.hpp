@@ -1,0 +1,46 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace amalgam::cli {
+
+/// JSON whose keys stay in the order in which they were added.
+using Json = nlohmann::ordered_json;
+
+/// Prints `value` on stdout, indented, with a newline. Doubles are printed so that they read back
+/// as the same double (NaN and infinity as null); invalid UTF-8 in names becomes U+FFFD.
+void print_json(const Json& value);
+
+/// Prints text on stdout as it is.
+void print(std::string_view text);
+
+/// A number for people: six significant digits.
+std::string format_number(double value);
+
+/// Columns of text for people, aligned by their widest cell (in UTF-8 code points).
+class Table {
+ public:
+  enum class Align { left, right };
+  struct Column {
+    std::string title;
+    Align align = Align::left;
+  };
+
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  /// `cells` has one text per column. Control characters are shown as '?', so that a hostile tensor
+  /// name cannot drive the terminal.
+  void add_row(std::vector<std::string> cells);
+
+  /// The title line and the rows, without trailing spaces.
+  std::string text() const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+}  // namespace amalgam::cli
