@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace amalgam {
+
+/// An open regular file, read and written at explicit offsets (pread and pwrite), so that any
+/// number of threads may use it at once. Interrupted and short transfers are continued. Every error
+/// names the path and the system's reason. Movable; the descriptor is closed on destruction.
+class File {
+ public:
+  /// Opens an existing regular file for reading. InputError if it does not exist, may not be read
+  /// or is not a regular file (a pipe or device is refused without being waited for).
+  static File open(const std::filesystem::path& path);
+  /// Creates a new file for reading and writing; Error if it already exists or cannot be made.
+  static File create(const std::filesystem::path& path);
+  /// Opens for reading and writing, creating the file if need be (lock files, journals).
+  static File open_or_create(const std::filesystem::path& path);
+
+  File(File&& other) noexcept;
+  File& operator=(File&& other) noexcept;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File();
+
+  const std::filesystem::path& path() const { return path_; }
+  int descriptor() const { return descriptor_; }
+  /// The size in bytes when the file was opened, or what reserve() made it since.
+  std::uint64_t size() const { return size_; }
+  /// The size in bytes the system reports now.
+  std::uint64_t current_size() const;
+
+  /// Fills `out` from byte `offset`. InputError "truncated: ..." if the file ends before.
+  void read_exactly(std::uint64_t offset, std::span<std::byte> out) const;
+  /// Writes all of `bytes` at byte `offset`. Error when the disk is full or fails.
+  void write_exactly(std::uint64_t offset, std::span<const std::byte> bytes);
+
+  /// Makes the file `bytes` long with space reserved on the device (posix_fallocate; where the file
+  /// system cannot do that, the length alone). Error naming needed and free bytes if it does not
+  /// fit.
+  void reserve(std::uint64_t bytes);
+  /// Flushes contents and length to the device (fsync).
+  void sync();
+
+  /// Hints that a range will be read soon.
+  void will_need(std::uint64_t offset, std::uint64_t bytes) const;
+  /// Starts writing a range back to the device without waiting, so that sync() has less to do.
+  void start_write_back(std::uint64_t offset, std::uint64_t bytes) const;
+
+  /// Takes an exclusive advisory lock (flock) without waiting; false if another process holds it.
+  bool try_lock();
+
+ private:
+  File(std::filesystem::path path, int descriptor);
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// Flushes a folder's entries to the device, so that files created or renamed in it stay.
+void sync_folder(const std::filesystem::path& folder);
+
+/// Bytes an unprivileged process may still write on the file system that holds `path` or, if it
+/// does not exist yet, its nearest existing parent.
+std::uint64_t free_bytes(const std::filesystem::path& path);
+
+/// The whole contents of a file; InputError if it has more than `limit` bytes.
+std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit);
+
+/// Writes a small file whole and flushes it; an existing one is replaced. Not atomic: for files
+/// inside a folder that is renamed into place as a whole.
+void write_text_file(const std::filesystem::path& path, std::string_view contents);
+
+}  // namespace amalgam
