@@ -46,7 +46,7 @@ struct TensorView {
   Parameters rule;                  ///< parameters that are not per member
   bool has_base = false;
   /// The data of this tensor is the same storage as that of an earlier one of the unit (tied
-  /// weights): statistics over the unit count it once.
+  /// weights): statistics over the unit count it once; the engine leaves its blocks out of passes.
   bool tied = false;
 };
 
@@ -55,6 +55,8 @@ struct MergeUnit {
   std::vector<TensorView> tensors;
   std::size_t member_count = 0;
   std::uint64_t seed = 0;
+  /// Bytes that the statistics of all leaves together should not exceed; results do not depend on it.
+  std::uint64_t statistics_memory = 64'000'000;
 };
 
 /// Elements [first, first + count) of one tensor, of all members at once. T is float, or double when

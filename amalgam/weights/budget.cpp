@@ -1,0 +1,128 @@
+#include "amalgam/weights/budget.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+
+namespace amalgam {
+namespace {
+
+// What threads, allocator slack and the page tables of buffers add to what is held at the start.
+constexpr std::uint64_t kOverhead = 8'000'000;
+// Reads of a leaf's worth of a 16-bit type: large enough that system calls do not count, small
+// enough that the pieces of a few members stay in the last-level cache.
+constexpr std::uint64_t kPieceBytes = 256 << 10;
+
+std::uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t size = 0;
+  std::uint64_t resident = 0;
+  if (!(statm >> size >> resident)) return 24'000'000;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+const TensorInfo& input_info(const MergePlan& plan, const PlanInput& input) {
+  return plan.sources[input.source]->tensors()[input.tensor];
+}
+
+template <class F>
+void for_each_input(const PlanTensor& tensor, F visit) {
+  for (const PlanInput& input : tensor.members) visit(input);
+  if (tensor.base) visit(*tensor.base);
+  for (const PlanInput& input : tensor.auxiliary) visit(input);
+}
+
+// Bytes that one worker holds for one block of `tensor`: raw and decoded inputs; and the output.
+struct BlockCost {
+  std::uint64_t raw = 0;      // per block of a piece
+  std::uint64_t scratch = 0;  // once
+  std::uint64_t widest = 1;   // bytes per element of the widest input
+};
+
+BlockCost block_cost(const MergePlan& plan, const PlanTensor& tensor, std::uint64_t elements) {
+  BlockCost cost;
+  for_each_input(tensor, [&](const PlanInput& input) {
+    const DType dtype = input_info(plan, input).dtype;
+    const std::uint64_t padded = (elements + 31) / 32 * 32;
+    cost.raw += dtype_bytes(dtype, padded);
+    cost.scratch += elements * (dtype == DType::f64 ? 8 : 4);
+    cost.widest = std::max(cost.widest, dtype_block_bytes(dtype) / dtype_block_elements(dtype));
+  });
+  cost.raw += elements * 8;  // the encoded output, of any type
+  cost.scratch += elements * 8;
+  return cost;
+}
+
+}  // namespace
+
+std::uint64_t buffer_memory(const EngineOptions& options) {
+  if (options.memory < kLeastMemory) {
+    throw InputError("--memory: {} is too little; expected at least {}",
+                     format_bytes(options.memory), format_bytes(kLeastMemory));
+  }
+  const std::uint64_t held = resident_bytes() + kOverhead;
+  const std::uint64_t least = kLeastMemory / 4;
+  return options.memory > held + least ? options.memory - held : least;
+}
+
+std::uint64_t statistics_memory(std::uint64_t buffer_bytes) { return buffer_bytes / 4; }
+
+std::uint64_t input_bytes(const MergePlan& plan, const WorkUnit& unit) {
+  std::uint64_t bytes = 0;
+  for (const std::size_t index : unit.tensors) {
+    for_each_input(plan.tensors[index],
+                   [&](const PlanInput& input) { bytes += input_info(plan, input).bytes; });
+  }
+  return bytes;
+}
+
+MemoryShare share_memory(const MergePlan& plan, const WorkUnit& unit, bool whole_rows,
+                         std::uint64_t buffer_bytes, std::size_t workers) {
+  const std::uint64_t for_buffers = buffer_bytes - statistics_memory(buffer_bytes);
+  BlockCost largest;
+  std::uint64_t most_blocks = 1;
+  std::uint64_t wanted_blocks = 1;
+  std::size_t costliest = unit.tensors.front();
+  for (const std::size_t index : unit.tensors) {
+    const PlanTensor& tensor = plan.tensors[index];
+    const BlockGrid grid = make_grid(tensor.output.shape, whole_rows);
+    const std::uint64_t block =
+        std::min(grid.block_elements, std::max<std::uint64_t>(1, grid.elements));
+    const BlockCost cost = block_cost(plan, tensor, block);
+    if (cost.raw + cost.scratch > largest.raw + largest.scratch) {
+      largest = cost;
+      costliest = index;
+    }
+    most_blocks =
+        std::max(most_blocks, std::min(grid.leaf_blocks, (grid.elements + block - 1) / block));
+    wanted_blocks = std::max(wanted_blocks, kPieceBytes / (block * cost.widest));
+  }
+  const auto cost_of = [&](std::size_t threads, std::uint64_t blocks) {
+    return threads * (largest.scratch + largest.raw * blocks);
+  };
+  MemoryShare share;
+  share.workers = workers;
+  // A piece may take at most half, so that small units can stay resident beside it.
+  while (share.workers > 1 && cost_of(share.workers, 1) > for_buffers / 2) --share.workers;
+  if (cost_of(1, 1) > for_buffers) {
+    throw InputError(
+        "tensor '{}': one block of its {} inputs needs {}, but the memory budget leaves {}; raise "
+        "--memory",
+        plan.tensors[costliest].output.name,
+        plan.tensors[costliest].members.size() + (plan.tensors[costliest].base ? 1 : 0),
+        format_bytes(cost_of(1, 1)), format_bytes(for_buffers));
+  }
+  share.piece_blocks = std::min(wanted_blocks, most_blocks);
+  while (share.piece_blocks > 1 && cost_of(share.workers, share.piece_blocks) > for_buffers / 2) {
+    --share.piece_blocks;
+  }
+  const std::uint64_t working = cost_of(share.workers, share.piece_blocks);
+  share.resident = working < for_buffers && input_bytes(plan, unit) <= for_buffers - working;
+  return share;
+}
+
+}  // namespace amalgam
