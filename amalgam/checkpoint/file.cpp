@@ -129,8 +129,11 @@ void File::write_exactly(std::uint64_t offset, std::span<const std::byte> bytes)
 
 void File::reserve(std::uint64_t bytes) {
   if (bytes > 0) {
-    int error = EINTR;
-    while (error == EINTR) error = ::posix_fallocate(descriptor_, 0, static_cast<off_t>(bytes));
+    // Not posix_fallocate, which emulates a missing fallocate by writing into every block.
+    int error = 0;
+    do {
+      error = ::fallocate(descriptor_, 0, 0, static_cast<off_t>(bytes)) == 0 ? 0 : errno;
+    } while (error == EINTR);
     if (error == ENOSPC || error == EDQUOT) {
       // What the failed call took is given back, so that the message shows what is really free.
       (void)!::ftruncate(descriptor_, static_cast<off_t>(size_));
@@ -141,7 +144,7 @@ void File::reserve(std::uint64_t bytes) {
       throw Error("{}: {} is more than the file system (or the limit on file sizes) allows",
                   path_.string(), format_bytes(bytes));
     }
-    if (error != 0 && error != EOPNOTSUPP && error != EINVAL) {
+    if (error != 0 && error != EOPNOTSUPP && error != ENOSYS) {
       throw Error("{}: cannot reserve {}: {}", path_.string(), format_bytes(bytes), reason(error));
     }
   }

@@ -40,7 +40,7 @@ class File {
   /// Writes all of `bytes` at byte `offset`. Error when the disk is full or fails.
   void write_exactly(std::uint64_t offset, std::span<const std::byte> bytes);
 
-  /// Makes the file `bytes` long with space reserved on the device (posix_fallocate; where the file
+  /// Makes the file `bytes` long with space reserved on the device (fallocate; where the file
   /// system cannot do that, the length alone). Error naming needed and free bytes if it does not
   /// fit.
   void reserve(std::uint64_t bytes);
