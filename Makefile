@@ -1,0 +1,65 @@
+# The front door. Every target installs what it needs from Debian 12, configures, builds and runs.
+
+PRESET ?= release
+BUILD  := build/$(PRESET)
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc)
+
+# Lets ccache keep objects that were compiled with the precompiled header of libtorch.
+export CCACHE_SLOPPINESS ?= pch_defines,time_macros
+
+.PHONY: help build demo test bench interop format check-format lint install clean dependencies
+
+help:
+	@echo "make demo             train, merge and compare networks on Fashion-MNIST (about 5 minutes)"
+	@echo "make test             build and run all tests"
+	@echo "make build            only build; the command is $(BUILD)/bin/amalgam"
+	@echo "make bench            measure merging against the speed of disk and memory"
+	@echo "make interop          check our files with the real safetensors and gguf packages (needs pip)"
+	@echo "make install PREFIX=  install the command, library, headers and man page"
+	@echo "make format lint      format and check the code"
+
+dependencies:
+	@scripts/install_dependencies.sh build
+
+$(BUILD)/build.ninja: CMakeLists.txt CMakePresets.json | dependencies
+	cmake --preset $(PRESET)
+
+build: dependencies $(BUILD)/build.ninja
+	cmake --build --preset $(PRESET) -j $(JOBS)
+
+demo:
+	@scripts/install_dependencies.sh build demo
+	@$(MAKE) --no-print-directory build
+	scripts/demo.sh $(BUILD)/bin/amalgam demo
+
+test: build
+	@scripts/install_dependencies.sh demo
+	ctest --preset $(PRESET) -j $(JOBS)
+
+bench: build
+	bench/run.sh $(BUILD)
+
+interop: build
+	scripts/interop.sh $(BUILD)/bin/amalgam
+
+SOURCES = $(shell git ls-files '*.cpp' '*.hpp')
+
+format:
+	@scripts/install_dependencies.sh dev
+	clang-format-16 -i $(SOURCES)
+
+check-format:
+	@scripts/install_dependencies.sh dev
+	clang-format-16 --dry-run -Werror $(SOURCES)
+
+# LINT_SINCE=REV checks only what changed since REV.
+lint: build
+	@scripts/install_dependencies.sh dev
+	scripts/lint.sh $(BUILD) $(LINT_SINCE)
+
+install: build
+	cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	rm -rf build demo
