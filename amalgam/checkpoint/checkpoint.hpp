@@ -2,20 +2,29 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
-#include <vector>
+#include <string_view>
 
 #include "amalgam/checkpoint/source.hpp"
 
 namespace amalgam {
 
 /// What a path holds.
-enum class CheckpointFormat { safetensors_file, safetensors_folder, gguf, torch_archive, torch_folder };
+enum class CheckpointFormat {
+  safetensors_file,
+  safetensors_folder,
+  gguf,
+  torch_archive,
+  torch_folder
+};
 
 /// Opens whatever `path` is, by its contents: a folder in Hugging Face layout (`model.safetensors`,
 /// `model.safetensors.index.json` with shards, `pytorch_model.bin` likewise), a safetensors file, a
 /// GGUF file, a PyTorch zip archive. InputError says what was found and what is expected.
 std::unique_ptr<TensorSource> open_checkpoint(const std::filesystem::path& path);
+
+/// The same for a file only: InputError for a folder. (What an index of shards names must be
+/// files.)
+std::unique_ptr<TensorSource> open_checkpoint_file(const std::filesystem::path& path);
 
 /// The format of `path` without reading more than its first bytes; InputError as open_checkpoint.
 CheckpointFormat detect_format(const std::filesystem::path& path);

@@ -80,14 +80,6 @@ File File::create(const fs::path& path) {
   return File(path, descriptor);
 }
 
-File File::open_or_create(const fs::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor < 0) throw Error("{}: cannot open for writing: {}", path.string(), reason(errno));
-  File file(path, descriptor);
-  file.size_ = file.current_size();
-  return file;
-}
-
 std::uint64_t File::current_size() const {
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) {
@@ -168,12 +160,34 @@ void File::start_write_back(std::uint64_t offset, std::uint64_t bytes) const {
                           SYNC_FILE_RANGE_WRITE);
 }
 
-bool File::try_lock() {
-  while (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return false;
-    if (errno != EINTR) throw Error("{}: cannot lock: {}", path_.string(), reason(errno));
+std::optional<FolderLock> FolderLock::try_lock(const fs::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor < 0) throw Error("{}: cannot open folder: {}", folder.string(), reason(errno));
+  FolderLock lock(descriptor);
+  while (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return std::nullopt;
+    if (errno != EINTR) throw Error("{}: cannot lock: {}", folder.string(), reason(errno));
   }
-  return true;
+  return lock;
+}
+
+FolderLock::FolderLock(FolderLock&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+FolderLock& FolderLock::operator=(FolderLock&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+FolderLock::~FolderLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+bool FolderLock::holds(const fs::path& folder) const {
+  struct stat locked {};
+  struct stat named {};
+  return ::fstat(descriptor_, &locked) == 0 && ::lstat(folder.c_str(), &named) == 0 &&
+         locked.st_dev == named.st_dev && locked.st_ino == named.st_ino;
 }
 
 void sync_folder(const fs::path& folder) {
@@ -217,7 +231,7 @@ std::string read_text_file(const fs::path& path, std::uint64_t limit) {
 }
 
 void write_text_file(const fs::path& path, std::string_view contents) {
-  File file = File::open_or_create(path);
+  File file = File::create(path);
   file.reserve(contents.size());
   file.write_exactly(0, std::as_bytes(std::span(contents)));
   file.sync();

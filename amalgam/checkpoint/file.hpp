@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,8 +20,6 @@ class File {
   static File open(const std::filesystem::path& path);
   /// Creates a new file for reading and writing; Error if it already exists or cannot be made.
   static File create(const std::filesystem::path& path);
-  /// Opens for reading and writing, creating the file if need be (lock files, journals).
-  static File open_or_create(const std::filesystem::path& path);
 
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;
@@ -52,15 +51,33 @@ class File {
   /// Starts writing a range back to the device without waiting, so that sync() has less to do.
   void start_write_back(std::uint64_t offset, std::uint64_t bytes) const;
 
-  /// Takes an exclusive advisory lock (flock) without waiting; false if another process holds it.
-  bool try_lock();
-
  private:
   File(std::filesystem::path path, int descriptor);
 
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
+};
+
+/// An exclusive advisory lock on a folder (flock), which the system releases if the process dies.
+class FolderLock {
+ public:
+  /// Takes the lock without waiting; nothing if someone else holds it. Error if there is no folder
+  /// `folder` (a symbolic link is none).
+  static std::optional<FolderLock> try_lock(const std::filesystem::path& folder);
+
+  FolderLock(FolderLock&& other) noexcept;
+  FolderLock& operator=(FolderLock&& other) noexcept;
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+  ~FolderLock();
+
+  /// Whether `folder` is (still) the folder that is locked: it may have been renamed or deleted.
+  bool holds(const std::filesystem::path& folder) const;
+
+ private:
+  explicit FolderLock(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_ = -1;
 };
 
 /// Flushes a folder's entries to the device, so that files created or renamed in it stay.

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+#include "amalgam/checkpoint/file.hpp"
+
+namespace amalgam {
+
+/// Error naming needed and free bytes if the file system that holds `path` (or will) has less than
+/// `bytes_needed` free.
+void check_free_space(const std::filesystem::path& path, std::uint64_t bytes_needed);
+
+/// Whether an output of this name is one file (it ends in `.safetensors` or `.gguf`) or a folder.
+bool output_is_file(const std::filesystem::path& path);
+
+/// How an output comes to its place.
+struct OutputOptions {
+  bool overwrite = false;     ///< replace what is in the final place
+  bool keep_partial = false;  ///< leave unfinished work behind if there is no commit
+};
+
+/// The one way outputs come to be: work is done in a hidden folder `.NAME.partial` beside the final
+/// place NAME, hence on the same file system, and comes into place whole, by renaming, in commit().
+/// Whatever happens before, a crash included, the final place is as it was.
+///
+/// The partial folder is locked (flock) while its owner lives, so two runs for one place cannot
+/// mix. One that no one holds is what a crashed run or `keep_partial` left: it is reported by a
+/// warning and deleted.
+class OutputTransaction {
+ public:
+  /// Makes and locks the partial folder (and missing parents of `final_path`). InputError if
+  /// something is in the final place and `overwrite` is not set or must not delete it (a file where
+  /// a folder is to be, or a folder that holds no checkpoint), or if another run holds the partial
+  /// folder.
+  OutputTransaction(const std::filesystem::path& final_path, OutputOptions options);
+  /// Without commit(): deletes the partial folder, or says where it is with `keep_partial`.
+  ~OutputTransaction();
+  OutputTransaction(const OutputTransaction&) = delete;
+  OutputTransaction& operator=(const OutputTransaction&) = delete;
+
+  /// Where to write: the folder that will be the output (it exists), or, if the output is a file,
+  /// the path of the file to create.
+  const std::filesystem::path& work_path() const { return work_; }
+  /// The `.NAME.partial` folder.
+  const std::filesystem::path& partial_path() const { return partial_; }
+
+  /// Flushes everything below the partial folder to the device, brings the work to its final place
+  /// and flushes that. With `overwrite`, what was there is exchanged with the work in one step
+  /// (renameat2, where the file system can) and then deleted. Error if the system refuses.
+  void commit();
+
+ private:
+  void acquire();
+  void place_folder();
+  void place_file();
+
+  std::filesystem::path final_;  // absolute, links resolved
+  std::filesystem::path partial_;
+  std::filesystem::path work_;
+  OutputOptions options_;
+  bool is_file_ = false;
+  bool committed_ = false;
+  std::vector<FolderLock> locks_;
+};
+
+}  // namespace amalgam
