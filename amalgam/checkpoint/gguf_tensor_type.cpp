@@ -1,0 +1,67 @@
+#include "amalgam/checkpoint/gguf_tensor_type.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace amalgam {
+namespace {
+
+struct Supported {
+  DType dtype;
+  std::uint32_t number;
+  int file_type;  // -1: none
+};
+constexpr std::array kSupported = {
+    Supported{DType::f32, 0, 0},   Supported{DType::f16, 1, 1},   Supported{DType::bf16, 30, 32},
+    Supported{DType::f64, 28, -1}, Supported{DType::i8, 24, -1},  Supported{DType::i16, 25, -1},
+    Supported{DType::i32, 26, -1}, Supported{DType::i64, 27, -1}, Supported{DType::q8_0, 8, 7},
+    Supported{DType::q4_0, 2, 2},  Supported{DType::q4_1, 3, 3},  Supported{DType::q5_0, 6, 8},
+    Supported{DType::q5_1, 7, 9},
+};
+
+// By number; empty where ggml has retired the type.
+constexpr std::array<std::string_view, 40> kNames = {
+    "F32",      "F16",      "Q4_0",    "Q4_1",  "",       "",      "Q5_0",  "Q5_1",
+    "Q8_0",     "Q8_1",     "Q2_K",    "Q3_K",  "Q4_K",   "Q5_K",  "Q6_K",  "Q8_K",
+    "IQ2_XXS",  "IQ2_XS",   "IQ3_XXS", "IQ1_S", "IQ4_NL", "IQ3_S", "IQ2_S", "IQ4_XS",
+    "I8",       "I16",      "I32",     "I64",   "F64",    "IQ1_M", "BF16",  "Q4_0_4_4",
+    "Q4_0_4_8", "Q4_0_8_8", "TQ1_0",   "TQ2_0", "",       "",      "",      "MXFP4"};
+
+const Supported* find(DType dtype) {
+  const auto* found = std::find_if(kSupported.begin(), kSupported.end(),
+                                   [&](const Supported& type) { return type.dtype == dtype; });
+  return found == kSupported.end() ? nullptr : found;
+}
+
+}  // namespace
+
+std::optional<DType> gguf_dtype(std::uint32_t number) {
+  for (const Supported& type : kSupported) {
+    if (type.number == number) return type.dtype;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> gguf_type_number(DType dtype) {
+  const Supported* type = find(dtype);
+  return type != nullptr ? std::optional(type->number) : std::nullopt;
+}
+
+std::string gguf_type_number_name(std::uint32_t number) {
+  if (number < kNames.size() && !kNames[number].empty()) return std::string(kNames[number]);
+  return fmt::format("number {}", number);
+}
+
+std::string_view gguf_supported_types() {
+  return "F32 F16 BF16 F64 I8 I16 I32 I64 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1";
+}
+
+std::optional<std::uint32_t> gguf_file_type(DType dtype) {
+  const Supported* type = find(dtype);
+  if (type == nullptr || type->file_type < 0) return std::nullopt;
+  return static_cast<std::uint32_t>(type->file_type);
+}
+
+}  // namespace amalgam
