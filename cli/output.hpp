@@ -17,6 +17,10 @@ void print_json(const Json& value);
 /// Prints text on stdout as it is.
 void print(std::string_view text);
 
+/// The text with control characters replaced by '?', so that a hostile name cannot drive the
+/// terminal.
+std::string printable(std::string text);
+
 /// A number for people: six significant digits.
 std::string format_number(double value);
 
@@ -31,8 +35,7 @@ class Table {
 
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
-  /// `cells` has one text per column. Control characters are shown as '?', so that a hostile tensor
-  /// name cannot drive the terminal.
+  /// `cells` has one text per column, shown as printable().
   void add_row(std::vector<std::string> cells);
 
   /// The title line and the rows, without trailing spaces.
