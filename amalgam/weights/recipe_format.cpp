@@ -1,0 +1,132 @@
+// format_recipe: the canonical YAML of a recipe, keys in the order of the documentation.
+#include <fmt/format.h>
+
+#include "amalgam/core/text.hpp"
+#include "amalgam/weights/recipe.hpp"
+#include "amalgam/weights/yaml.hpp"
+
+namespace amalgam {
+namespace {
+
+std::string format_value(const ParameterValue& value) {
+  if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  if (const double* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
+  return yaml_text(std::get<std::string>(value));
+}
+
+std::string format_values(const std::vector<ParameterValue>& values) {
+  if (values.size() == 1) return format_value(values.front());
+  std::vector<std::string> parts;
+  for (const ParameterValue& value : values) parts.push_back(format_value(value));
+  return "[" + join(parts, ", ") + "]";
+}
+
+class Writer {
+ public:
+  std::string take() { return std::move(text_); }
+
+  void document(const Recipe& recipe) {
+    if (!recipe.name.empty()) line(0, "name: " + yaml_text(recipe.name));
+    line(0, "merge_method: " + yaml_text(recipe.merge_method));
+    base_model(0, recipe.base_model);
+    if (!recipe.models.empty()) models(0, recipe.models);
+    if (!recipe.slices.empty()) slices(0, recipe.slices);
+    if (!recipe.modules.empty()) {
+      line(0, "modules:");
+      for (const RecipeModule& module : recipe.modules) {
+        line(1, yaml_text(module.name) + ":");
+        if (!module.models.empty()) models(2, module.models);
+        if (!module.slices.empty()) slices(2, module.slices);
+        parameters(2, module.parameters);
+      }
+    }
+    parameters(0, recipe.parameters);
+    if (!recipe.dtype.empty()) line(0, "dtype: " + yaml_text(recipe.dtype));
+    if (!recipe.out_dtype.empty()) line(0, "out_dtype: " + yaml_text(recipe.out_dtype));
+    if (!recipe.tokenizer_source.empty()) {
+      line(0, "tokenizer_source: " + yaml_text(recipe.tokenizer_source));
+    }
+    if (!recipe.chat_template.empty()) {
+      line(0, "chat_template: " + yaml_text(recipe.chat_template));
+    }
+  }
+
+ private:
+  void line(std::size_t level, std::string_view content) {
+    text_.append(2 * level, ' ');
+    text_ += content;
+    text_ += '\n';
+  }
+
+  void base_model(std::size_t level, const std::optional<ModelReference>& model) {
+    if (model) line(level, "base_model: " + yaml_text(model->text()));
+  }
+
+  void models(std::size_t level, const std::vector<RecipeSource>& models) {
+    line(level, "models:");
+    source_list(level + 1, models);
+  }
+
+  void source_list(std::size_t level, const std::vector<RecipeSource>& sources) {
+    for (const RecipeSource& source : sources) {
+      line(level, "- model: " + yaml_text(source.model.text()));
+      if (source.layers) {
+        line(level + 1,
+             fmt::format("layer_range: [{}, {}]", source.layers->first, source.layers->last));
+      }
+      parameters(level + 1, source.parameters);
+    }
+  }
+
+  void slices(std::size_t level, const std::vector<RecipeSlice>& slices) {
+    line(level, "slices:");
+    for (const RecipeSlice& slice : slices) {
+      line(level + 1, "- sources:");
+      source_list(level + 3, slice.sources);
+      base_model(level + 2, slice.base_model);
+      parameters(level + 2, slice.parameters);
+    }
+  }
+
+  void parameters(std::size_t level, const ParameterSettings& settings) {
+    if (settings.empty()) return;
+    line(level, "parameters:");
+    for (const auto& [name, setting] : settings) {
+      const auto& entries = setting.entries;
+      if (entries.size() == 1 && entries.front().filter.empty()) {
+        line(level + 1, yaml_text(name) + ": " + format_values(entries.front().values));
+        continue;
+      }
+      line(level + 1, yaml_text(name) + ":");
+      for (const ParameterSetting::Entry& entry : entries) {
+        if (entry.filter.empty()) {
+          line(level + 2, "- value: " + format_values(entry.values));
+        } else {
+          line(level + 2, "- filter: " + yaml_text(entry.filter));
+          line(level + 3, "value: " + format_values(entry.values));
+        }
+      }
+    }
+  }
+
+  std::string text_;
+};
+
+}  // namespace
+
+std::string format_recipe(const Recipe& recipe) {
+  Writer writer;
+  writer.document(recipe);
+  return writer.take();
+}
+
+std::string format_recipes(const std::vector<Recipe>& documents) {
+  std::string text;
+  for (const Recipe& document : documents) {
+    if (!text.empty()) text += "---\n";
+    text += format_recipe(document);
+  }
+  return text;
+}
+
+}  // namespace amalgam

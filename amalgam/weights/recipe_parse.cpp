@@ -1,0 +1,364 @@
+// parse_recipe: from a YAML tree to Recipe values, with every key checked.
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <span>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/tensor/dtype.hpp"
+#include "amalgam/weights/recipe.hpp"
+#include "amalgam/weights/yaml.hpp"
+
+namespace amalgam {
+namespace {
+
+constexpr std::size_t kMostLayers = 1'000'000;
+
+std::string_view kind_name(YamlNode::Kind kind) {
+  switch (kind) {
+    case YamlNode::Kind::null:
+      return "nothing";
+    case YamlNode::Kind::scalar:
+      return "a single value";
+    case YamlNode::Kind::sequence:
+      return "a list";
+    case YamlNode::Kind::map:
+      return "a map";
+  }
+  return "";
+}
+
+class RecipeReader {
+ public:
+  explicit RecipeReader(std::string_view label) : label_(label) {}
+
+  Recipe document(const YamlNode& node) const {
+    expect_map(node, "a recipe");
+    check_keys(node, "a recipe",
+               {"name", "merge_method", "base_model", "models", "slices", "modules", "parameters",
+                "dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template"});
+    Recipe recipe;
+    recipe.label = label_;
+    recipe.line = {node.line};
+    if (const YamlNode* name = node.find("name")) recipe.name = text(*name, "name");
+    const YamlNode* method = node.find("merge_method");
+    if (method == nullptr) fail(node, "the recipe has no 'merge_method'");
+    recipe.merge_method = text(*method, "merge_method");
+    recipe.base_model = base_model(node);
+    if (const YamlNode* models = sole_content(node, {"models", "slices", "modules"});
+        models == node.find("models")) {
+      recipe.models = sources(*models, "models", false);
+    } else if (models == node.find("slices")) {
+      recipe.slices = slices(*models);
+    } else {
+      recipe.modules = modules(*models);
+    }
+    recipe.parameters = parameters(node);
+    recipe.dtype = dtype(node, "dtype");
+    recipe.out_dtype = dtype(node, "out_dtype");
+    recipe.tokenizer_source = tokenizer_source(node, recipe);
+    if (const YamlNode* chat = present(node, "chat_template")) {
+      recipe.chat_template = text(*chat, "chat_template");
+      check_chat_template(*chat, recipe.chat_template);
+    }
+    return recipe;
+  }
+
+ private:
+  [[noreturn]] void fail(const YamlNode& node, std::string_view what) const {
+    throw InputError("{}:{}: {}", label_, node.line, what);
+  }
+  std::string where(const YamlNode& node) const { return fmt::format("{}:{}", label_, node.line); }
+
+  void expect(const YamlNode& node, YamlNode::Kind kind, std::string_view what) const {
+    if (node.kind != kind) {
+      fail(node, fmt::format("{} is {}; expected {}", what, kind_name(node.kind), kind_name(kind)));
+    }
+  }
+  void expect_map(const YamlNode& node, std::string_view what) const {
+    expect(node, YamlNode::Kind::map, what);
+  }
+
+  void check_keys(const YamlNode& node, std::string_view what,
+                  std::initializer_list<const char*> known) const {
+    const std::vector<std::string> names(known.begin(), known.end());
+    for (const auto& [key, value] : node.entries) {
+      if (std::find(names.begin(), names.end(), key) == names.end()) {
+        fail(*value, fmt::format("{} has no key '{}'{}", what, key, did_you_mean(key, names)));
+      }
+    }
+  }
+
+  // The value of a key that may be missing or null.
+  static const YamlNode* present(const YamlNode& node, std::string_view key) {
+    const YamlNode* value = node.find(key);
+    return value != nullptr && value->kind != YamlNode::Kind::null ? value : nullptr;
+  }
+
+  // The value of the one of `keys` that is there.
+  const YamlNode* sole_content(const YamlNode& node,
+                               std::initializer_list<const char*> keys) const {
+    const YamlNode* found = nullptr;
+    std::vector<std::string> names;
+    std::vector<std::string> there;
+    for (const char* key : keys) {
+      names.push_back(fmt::format("'{}'", key));
+      if (const YamlNode* value = present(node, key)) {
+        found = value;
+        there.push_back(names.back());
+      }
+    }
+    if (there.size() != 1) {
+      fail(node, fmt::format("expected exactly one of {}, found {}", join(names, ", "),
+                             there.empty() ? "none" : join(there, " and ")));
+    }
+    return found;
+  }
+
+  std::string text(const YamlNode& node, std::string_view what) const {
+    expect(node, YamlNode::Kind::scalar, fmt::format("'{}'", what));
+    if (node.text.empty()) fail(node, fmt::format("'{}' is empty", what));
+    return node.text;
+  }
+
+  ModelReference model_reference(const YamlNode& node, std::string_view what) const {
+    return parse_model_reference(text(node, what), where(node));
+  }
+
+  std::optional<ModelReference> base_model(const YamlNode& node) const {
+    const YamlNode* base = present(node, "base_model");
+    if (base == nullptr) return std::nullopt;
+    return model_reference(*base, "base_model");
+  }
+
+  // The items of a list that must not be empty.
+  const std::vector<YamlNode::Pointer>& list(const YamlNode& node, std::string_view what) const {
+    expect(node, YamlNode::Kind::sequence, fmt::format("'{}'", what));
+    if (node.items.empty()) fail(node, fmt::format("'{}' is empty", what));
+    return node.items;
+  }
+
+  std::vector<RecipeSource> sources(const YamlNode& node, std::string_view what,
+                                    bool in_slice) const {
+    std::vector<RecipeSource> read;
+    for (const YamlNode::Pointer& item : list(node, what)) read.push_back(source(*item, in_slice));
+    return read;
+  }
+
+  RecipeSource source(const YamlNode& node, bool in_slice) const {
+    const std::string_view what = in_slice ? "a source of a slice" : "an entry of 'models'";
+    expect_map(node, what);
+    if (!in_slice && node.find("layer_range") != nullptr) {
+      fail(node, "'layer_range' belongs to the sources of 'slices', not to 'models'");
+    }
+    if (in_slice) {
+      check_keys(node, what, {"model", "layer_range", "parameters"});
+    } else {
+      check_keys(node, what, {"model", "parameters"});
+    }
+    RecipeSource source;
+    source.line = {node.line};
+    const YamlNode* model = node.find("model");
+    if (model == nullptr) fail(node, fmt::format("{} has no 'model'", what));
+    source.model = model_reference(*model, "model");
+    source.parameters = parameters(node);
+    if (in_slice) {
+      const YamlNode* range = present(node, "layer_range");
+      if (range == nullptr) fail(node, "a source of a slice has no 'layer_range'");
+      source.layers = layer_range(*range);
+    }
+    return source;
+  }
+
+  RecipeSource::Layers layer_range(const YamlNode& node) const {
+    expect(node, YamlNode::Kind::sequence, "'layer_range'");
+    std::vector<std::size_t> bounds;
+    for (const YamlNode::Pointer& item : node.items) {
+      const ParameterValue value = scalar(*item, "layer_range");
+      const double* number = std::get_if<double>(&value);
+      if (number == nullptr || !(*number >= 0) || *number > kMostLayers ||
+          *number != static_cast<double>(static_cast<std::size_t>(*number))) {
+        fail(*item, fmt::format("'{}' is not a layer number", item->text));
+      }
+      bounds.push_back(static_cast<std::size_t>(*number));
+    }
+    if (bounds.size() != 2) fail(node, "'layer_range' has not two numbers; expected [first, end]");
+    if (bounds[0] >= bounds[1]) {
+      fail(node,
+           fmt::format("'layer_range' [{}, {}] is empty; expected first < end (the end itself "
+                       "is excluded)",
+                       bounds[0], bounds[1]));
+    }
+    return {bounds[0], bounds[1]};
+  }
+
+  std::vector<RecipeSlice> slices(const YamlNode& node) const {
+    std::vector<RecipeSlice> read;
+    for (const YamlNode::Pointer& item : list(node, "slices")) {
+      expect_map(*item, "an entry of 'slices'");
+      check_keys(*item, "an entry of 'slices'", {"sources", "base_model", "parameters"});
+      RecipeSlice slice;
+      slice.line = {item->line};
+      const YamlNode* from = item->find("sources");
+      if (from == nullptr) fail(*item, "an entry of 'slices' has no 'sources'");
+      slice.sources = sources(*from, "sources", true);
+      slice.base_model = base_model(*item);
+      slice.parameters = parameters(*item);
+      const RecipeSource::Layers first = *slice.sources.front().layers;
+      for (const RecipeSource& source : slice.sources) {
+        if (source.layers->last - source.layers->first != first.last - first.first) {
+          throw InputError(
+              "{}:{}: '{}' gives {} layers to a slice, but '{}' gives {}; expected equally many "
+              "from "
+              "every source of a slice",
+              label_, source.line.number, source.model.text(),
+              source.layers->last - source.layers->first, slice.sources.front().model.text(),
+              first.last - first.first);
+        }
+      }
+      read.push_back(std::move(slice));
+    }
+    return read;
+  }
+
+  std::vector<RecipeModule> modules(const YamlNode& node) const {
+    expect_map(node, "'modules'");
+    if (node.entries.empty()) fail(node, "'modules' is empty");
+    std::vector<RecipeModule> read;
+    for (const auto& [name, item] : node.entries) {
+      expect_map(*item, fmt::format("module '{}'", name));
+      check_keys(*item, "a module", {"models", "slices", "parameters"});
+      RecipeModule module;
+      module.name = name;
+      module.line = {item->line};
+      if (const YamlNode* content = sole_content(*item, {"models", "slices"});
+          content == item->find("models")) {
+        module.models = sources(*content, "models", false);
+      } else {
+        module.slices = slices(*content);
+      }
+      module.parameters = parameters(*item);
+      read.push_back(std::move(module));
+    }
+    return read;
+  }
+
+  ParameterValue scalar(const YamlNode& node, std::string_view what) const {
+    expect(node, YamlNode::Kind::scalar, fmt::format("'{}'", what));
+    return node.plain ? yaml_value(node.text) : ParameterValue(node.text);
+  }
+
+  std::vector<ParameterValue> values(const YamlNode& node, std::string_view name) const {
+    if (node.kind != YamlNode::Kind::sequence) return {scalar(node, name)};
+    std::vector<ParameterValue> read;
+    for (const YamlNode::Pointer& item : list(node, name)) read.push_back(scalar(*item, name));
+    return read;
+  }
+
+  ParameterSettings parameters(const YamlNode& node) const {
+    ParameterSettings settings;
+    const YamlNode* map = present(node, "parameters");
+    if (map == nullptr) return settings;
+    expect_map(*map, "'parameters'");
+    for (const auto& [name, value] : map->entries) {
+      if (value->kind == YamlNode::Kind::null) continue;  // as if it were not there
+      ParameterSetting setting;
+      setting.line = {value->line};
+      const bool filters = value->kind == YamlNode::Kind::sequence && !value->items.empty() &&
+                           value->items.front()->kind == YamlNode::Kind::map;
+      if (filters) {
+        for (const YamlNode::Pointer& item : value->items) {
+          setting.entries.push_back(filter_entry(*item, name));
+        }
+      } else if (value->kind == YamlNode::Kind::map) {
+        setting.entries.push_back(filter_entry(*value, name));
+      } else {
+        setting.entries.push_back({{}, values(*value, name)});
+      }
+      settings.emplace(name, std::move(setting));
+    }
+    return settings;
+  }
+
+  ParameterSetting::Entry filter_entry(const YamlNode& node, std::string_view name) const {
+    const std::string what = fmt::format("an entry of '{}'", name);
+    expect_map(node, what);
+    check_keys(node, what, {"filter", "value"});
+    ParameterSetting::Entry entry;
+    if (const YamlNode* filter = present(node, "filter")) entry.filter = text(*filter, "filter");
+    const YamlNode* value = present(node, "value");
+    if (value == nullptr) fail(node, fmt::format("{} has no 'value'", what));
+    entry.values = values(*value, name);
+    return entry;
+  }
+
+  std::string dtype(const YamlNode& node, std::string_view key) const {
+    const YamlNode* value = present(node, key);
+    if (value == nullptr) return {};
+    std::string name = text(*value, key);
+    const auto type = parse_dtype(name);
+    if (!type || !dtype_is_floating(*type) || dtype_is_quantised(*type)) {
+      fail(*value, fmt::format("'{}' is '{}'; expected a floating-point type such as float32, "
+                               "bfloat16 or float16",
+                               key, name));
+    }
+    return name;
+  }
+
+  // Vocabularies are taken as they are: only what comes to that is accepted.
+  std::string tokenizer_source(const YamlNode& node, const Recipe& recipe) const {
+    const YamlNode* given = present(node, "tokenizer_source");
+    const YamlNode* tokenizer = present(node, "tokenizer");
+    if (given != nullptr && tokenizer != nullptr) {
+      fail(*tokenizer, "'tokenizer' and 'tokenizer_source' exclude each other");
+    }
+    if (tokenizer != nullptr) {
+      expect_map(*tokenizer, "'tokenizer'");
+      check_keys(*tokenizer, "'tokenizer'", {"source", "tokens", "pad_to_multiple_of"});
+      for (const char* key : {"tokens", "pad_to_multiple_of"}) {
+        if (present(*tokenizer, key) != nullptr) {
+          fail(*tokenizer, fmt::format("'tokenizer.{}' is not available yet; only the base model's "
+                                       "own tokenizer can be kept (tokenizer_source: base)",
+                                       key));
+        }
+      }
+      given = present(*tokenizer, "source");
+    }
+    if (given == nullptr) return {};
+    const std::string source = text(*given, "tokenizer_source");
+    if (source == "base" || (source != "union" && source == recipe.reference().text())) {
+      return "base";
+    }
+    fail(*given, fmt::format("tokenizer source '{}' is not available yet: vocabularies cannot be "
+                             "united or exchanged; use 'base' to keep that of '{}'",
+                             source, recipe.reference().text()));
+  }
+
+  void check_chat_template(const YamlNode& node, const std::string& given) const {
+    if (given != "auto" && given.find("{{") == std::string::npos &&
+        given.find("{%") == std::string::npos) {
+      fail(node,
+           fmt::format("chat template '{}' is not available; expected 'auto' or the text of a "
+                       "Jinja template",
+                       given));
+    }
+  }
+
+  const std::string_view label_;
+};
+
+}  // namespace
+
+std::vector<Recipe> parse_recipe(std::string_view yaml, std::string_view label) {
+  std::vector<Recipe> documents;
+  const RecipeReader reader(label);
+  for (const YamlNode::Pointer& node : parse_yaml(yaml, label)) {
+    if (node->kind != YamlNode::Kind::null) documents.push_back(reader.document(*node));
+  }
+  if (documents.empty()) throw InputError("{}: the recipe is empty", label);
+  check_stages(documents);
+  return documents;
+}
+
+}  // namespace amalgam
