@@ -57,6 +57,9 @@ int run(int argc, char** argv) {
       example("amalgam inspect model.safetensors --stats\n"
               "amalgam convert model.gguf model.safetensors --dtype bf16"));
   root.require_subcommand(1);
+  register_inspect(root);
+  register_diff(root);
+  register_convert(root);
 
   try {
     catch_interrupts();

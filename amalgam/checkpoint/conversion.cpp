@@ -1,0 +1,176 @@
+#include "amalgam/checkpoint/conversion.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <string>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/log.hpp"
+#include "amalgam/tensor/convert.hpp"
+
+namespace amalgam {
+namespace {
+
+constexpr std::uint64_t kPieceElements = 262'144;  // a multiple of every block
+
+DType without_quantisation(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return DType::f32;
+    case DType::f8_e4m3:
+    case DType::f8_e5m2:
+      return DType::f16;
+    default:
+      return dtype;
+  }
+}
+
+DType choose_dtype(const TensorInfo& info, std::optional<DType> wanted, Container container) {
+  if (!dtype_is_floating(info.dtype)) return info.dtype;
+  if (wanted && dtype_is_quantised(*wanted)) {
+    const bool fits = info.shape.size() == 2 && info.shape[1] % dtype_block_elements(*wanted) == 0;
+    return fits ? *wanted : without_quantisation(info.dtype);
+  }
+  if (wanted) return *wanted;
+  if (container == Container::safetensors) {
+    return dtype_is_quantised(info.dtype) ? DType::f32 : info.dtype;
+  }
+  return info.dtype == DType::f64 ? info.dtype : without_quantisation(info.dtype);
+}
+
+/// Finite numbers of at least this magnitude are not finite in `dtype`.
+double overflow_magnitude(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return 0x1.ffffffp127;
+    case DType::bf16:
+      return 0x1.ffp127;
+    case DType::f16:
+      return 65520;
+    case DType::f8_e5m2:
+      return 61440;
+    case DType::f8_e4m3:
+      return std::nextafter(464.0, 1000.0);  // 464 itself is a tie that goes to 448
+    default:
+      return std::numeric_limits<double>::infinity();
+  }
+}
+
+template <class T>
+std::uint64_t count_overflows(std::span<const T> values, double limit) {
+  std::uint64_t count = 0;
+  for (const T value : values) {
+    const double magnitude = std::abs(static_cast<double>(value));
+    count += static_cast<std::uint64_t>(magnitude >= limit &&
+                                        magnitude <= std::numeric_limits<double>::max());
+  }
+  return count;
+}
+
+struct Piece {
+  std::size_t tensor = 0;
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
+struct Buffers {
+  std::vector<float> floats;
+  std::vector<double> doubles;
+  std::vector<std::byte> bytes;
+};
+
+class Conversion {
+ public:
+  Conversion(const TensorSource& source, TensorSink& sink, std::size_t workers, Progress* progress)
+      : source_(source),
+        sink_(sink),
+        progress_(progress),
+        overflows_(source.tensors().size()),
+        buffers_(workers) {}
+
+  ConversionStatistics run(const Parallel& parallel) {
+    std::vector<Piece> pieces;
+    ConversionStatistics statistics;
+    for (std::size_t t = 0; t < source_.tensors().size(); ++t) {
+      const TensorInfo& info = source_.tensors()[t];
+      for (std::uint64_t first = 0; first < info.elements; first += kPieceElements) {
+        pieces.push_back({t, first, std::min(kPieceElements, info.elements - first)});
+      }
+      statistics.bytes_read += info.bytes;
+      statistics.bytes_written += sink_.tensors()[t].bytes;
+      statistics.tensors_converted +=
+          static_cast<std::uint64_t>(info.dtype != sink_.tensors()[t].dtype);
+    }
+    parallel_for(parallel, pieces.size(), [&](std::size_t i, std::size_t worker) {
+      check_interrupt();
+      convert(pieces[i], buffers_[worker]);
+    });
+    for (std::size_t t = 0; t < overflows_.size(); ++t) {
+      if (overflows_[t] == 0) continue;
+      log::warn("{}: tensor '{}': {} finite numbers are beyond the range of {}", source_.label(),
+                source_.tensors()[t].name, overflows_[t].load(),
+                dtype_name(sink_.tensors()[t].dtype));
+      statistics.overflows += overflows_[t];
+    }
+    sink_.finish();
+    return statistics;
+  }
+
+ private:
+  void convert(const Piece& piece, Buffers& buffers) {
+    const DType from = source_.tensors()[piece.tensor].dtype;
+    const DType to = sink_.tensors()[piece.tensor].dtype;
+    buffers.bytes.resize(dtype_bytes(to, piece.count));
+    if (from == to) {
+      source_.read_bytes(piece.tensor, dtype_bytes(from, piece.first), buffers.bytes);
+    } else if (from == DType::f64) {
+      encode_piece(piece, buffers.doubles, buffers.bytes);
+    } else {
+      encode_piece(piece, buffers.floats, buffers.bytes);  // exact for all other floating types
+    }
+    sink_.write(piece.tensor, dtype_bytes(to, piece.first), buffers.bytes);
+    if (progress_ != nullptr) progress_->advance(dtype_bytes(from, piece.count));
+  }
+
+  template <class T>
+  void encode_piece(const Piece& piece, std::vector<T>& values, std::vector<std::byte>& bytes) {
+    const DType to = sink_.tensors()[piece.tensor].dtype;
+    values.resize(piece.count);
+    source_.read(piece.tensor, piece.first, std::span<T>(values));
+    overflows_[piece.tensor] += count_overflows(std::span<const T>(values), overflow_magnitude(to));
+    encode(to, std::span<const T>(values), bytes);
+  }
+
+  const TensorSource& source_;
+  TensorSink& sink_;
+  Progress* progress_;
+  std::vector<std::atomic<std::uint64_t>> overflows_;  // by tensor
+  std::vector<Buffers> buffers_;                       // by worker
+};
+
+}  // namespace
+
+std::vector<TensorInfo> converted_tensors(const TensorSource& source, std::optional<DType> wanted,
+                                          Container container) {
+  if (container == Container::safetensors && wanted && dtype_is_quantised(*wanted)) {
+    throw InputError("safetensors has no type {}; quantised tensors need a GGUF output",
+                     dtype_name(*wanted));
+  }
+  std::vector<TensorInfo> tensors;
+  for (const TensorInfo& info : source.tensors()) {
+    tensors.push_back(make_tensor_info(info.name, choose_dtype(info, wanted, container), info.shape,
+                                       source.label()));
+  }
+  return tensors;
+}
+
+ConversionStatistics convert_tensors(const TensorSource& source, TensorSink& sink,
+                                     const Parallel& parallel, Progress* progress) {
+  return Conversion(source, sink, parallel.workers(), progress).run(parallel);
+}
+
+}  // namespace amalgam

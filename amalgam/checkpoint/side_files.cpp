@@ -1,0 +1,110 @@
+#include "amalgam/checkpoint/side_files.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <system_error>
+
+#include "amalgam/checkpoint/file.hpp"
+#include "amalgam/checkpoint/json.hpp"
+#include "amalgam/core/error.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kLongestConfig = 16 << 20;
+constexpr std::array<std::string_view, 9> kWeightEndings = {
+    ".safetensors", ".safetensors.index.json",
+    ".bin",         ".bin.index.json",
+    ".pt",          ".pth",
+    ".gguf",        ".ckpt",
+    ".h5"};
+
+bool is_side_file(const fs::directory_entry& entry) {
+  const std::string name = entry.path().filename().string();
+  if (name.starts_with(".") || !entry.is_regular_file()) return false;
+  return std::none_of(kWeightEndings.begin(), kWeightEndings.end(),
+                      [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
+std::string_view torch_name(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return "float64";
+    case DType::f32:
+      return "float32";
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    case DType::f8_e4m3:
+      return "float8_e4m3fn";
+    case DType::f8_e5m2:
+      return "float8_e5m2";
+    default:
+      return {};
+  }
+}
+
+// Parsed twice: strictly, within limits, and then so that the order of the keys is kept.
+std::optional<nlohmann::ordered_json> read_config(const fs::path& folder) {
+  const fs::path path = folder / "config.json";
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored)) return std::nullopt;
+  const std::string text = read_text_file(path, kLongestConfig);
+  if (!parse_json(text, path.string()).is_object()) {
+    throw InputError("{}: expected a JSON object", path.string());
+  }
+  return nlohmann::ordered_json::parse(text);
+}
+
+}  // namespace
+
+std::vector<std::string> side_files(const fs::path& folder) {
+  std::vector<std::string> names;
+  try {
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (is_side_file(entry)) names.push_back(entry.path().filename().string());
+    }
+  } catch (const fs::filesystem_error& error) {
+    throw InputError("{}: cannot list the folder: {}", folder.string(), error.code().message());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void copy_side_files(const fs::path& from, const fs::path& to) {
+  for (const std::string& name : side_files(from)) {
+    std::error_code error;
+    fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing, error);
+    if (error) {
+      throw Error("{}: cannot copy to {}: {}", (from / name).string(), to.string(),
+                  error.message());
+    }
+  }
+}
+
+void set_config_dtype(const fs::path& folder, DType dtype) {
+  const std::string_view name = torch_name(dtype);
+  std::optional<nlohmann::ordered_json> config = read_config(folder);
+  if (!config || name.empty()) return;
+  bool is_changed = false;
+  for (const char* key : {"torch_dtype", "dtype"}) {
+    if (!config->contains(key)) continue;
+    (*config)[key] = name;
+    is_changed = true;
+  }
+  if (is_changed) write_text_file(folder / "config.json", config->dump(2) + "\n");
+}
+
+std::optional<std::string> config_model_type(const fs::path& folder) {
+  const std::optional<nlohmann::ordered_json> config = read_config(folder);
+  if (!config || !config->contains("model_type")) return std::nullopt;
+  const nlohmann::ordered_json& type = (*config)["model_type"];
+  return type.is_string() ? std::optional(type.get<std::string>()) : std::nullopt;
+}
+
+}  // namespace amalgam

@@ -1,0 +1,196 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/conversion.hpp"
+#include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/safetensors_sink.hpp"
+#include "amalgam/checkpoint/side_files.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
+#include "amalgam/core/text.hpp"
+#include "cli/command.hpp"
+#include "cli/common_options.hpp"
+#include "cli/output.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct ConvertOptions {
+  std::string input;
+  std::string output;
+  std::string dtype;
+  std::string quant;
+  std::string shard_size;
+  bool overwrite = false;
+  CommonOptions common;
+};
+
+std::optional<DType> wanted_dtype(const ConvertOptions& options) {
+  const bool is_quantised = !options.quant.empty();
+  const std::string& name = is_quantised ? options.quant : options.dtype;
+  if (name.empty()) return std::nullopt;
+  const std::optional<DType> dtype = parse_dtype(name);
+  const bool fits =
+      dtype && dtype_is_floating(*dtype) && dtype_is_quantised(*dtype) == is_quantised;
+  if (!fits && is_quantised) {
+    throw InputError(
+        "--quant: '{}' is no type to convert to; expected Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0", name);
+  }
+  if (!fits) {
+    throw InputError(
+        "--dtype: '{}' is no type to convert to; expected F64, F32, F16, BF16, F8_E4M3 or F8_E5M2 "
+        "(quantised types: --quant)",
+        name);
+  }
+  return dtype;
+}
+
+// Typed metadata of a GGUF input as the text that safetensors can hold (arrays, such as a
+// tokenizer's, cannot); a safetensors input's own.
+std::map<std::string, std::string> safetensors_metadata(const TensorSource& source,
+                                                        CheckpointFormat format) {
+  std::map<std::string, std::string> metadata;
+  if (const GgufMetadata* typed = find_gguf_metadata(source)) {
+    for (const auto& [key, value] : typed->entries()) {
+      if (value.type() != GgufType::array) metadata[key] = value.describe();
+    }
+  } else if (format == CheckpointFormat::safetensors_file ||
+             format == CheckpointFormat::safetensors_folder) {
+    metadata = source.metadata();
+  }
+  return metadata;
+}
+
+GgufMetadata gguf_metadata(const TensorSource& source, const ConvertOptions& options) {
+  if (const GgufMetadata* typed = find_gguf_metadata(source)) return *typed;
+  const fs::path input = fs::absolute(options.input).lexically_normal();
+  const fs::path named = input.has_filename() ? input : input.parent_path();
+  const bool is_folder = fs::is_directory(input);
+  const std::string architecture =
+      (is_folder ? config_model_type(input) : std::nullopt).value_or("unknown");
+  log::warn(
+      "{}: the GGUF output carries weights and a name only; programs that run models need "
+      "more metadata and a tokenizer",
+      options.output);
+  return minimal_gguf_metadata(architecture,
+                               is_folder ? named.filename().string() : named.stem().string());
+}
+
+std::unique_ptr<TensorSink> create_sink(const TensorSource& source, CheckpointFormat format,
+                                        const fs::path& place, std::vector<TensorInfo> tensors,
+                                        const ConvertOptions& options) {
+  const fs::path output = options.output;
+  if (output.extension() == ".gguf") {
+    return create_gguf_file(place, std::move(tensors), gguf_metadata(source, options));
+  }
+  const auto metadata = safetensors_metadata(source, format);
+  if (output_is_file(output)) return create_safetensors_file(place, std::move(tensors), metadata);
+  const std::uint64_t shard_bytes = options.shard_size.empty()
+                                        ? kDefaultShardBytes
+                                        : parse_bytes(options.shard_size, "--shard-size");
+  return create_safetensors_folder(place, std::move(tensors), metadata, shard_bytes);
+}
+
+ConversionStatistics run(const TensorSource& source, TensorSink& sink,
+                         const ConvertOptions& options) {
+  std::uint64_t bytes = 0;
+  for (const TensorInfo& info : source.tensors()) bytes += info.bytes;
+  Progress progress("convert", bytes, Progress::Unit::bytes, options.common.progress_mode());
+  return convert_tensors(source, sink, options.common.parallel(), &progress);
+}
+
+void report(const ConvertOptions& options, const TensorSource& source,
+            const ConversionStatistics& statistics) {
+  if (options.common.json) {
+    print_json({{"output", options.output},
+                {"tensors", source.tensors().size()},
+                {"tensors_converted", statistics.tensors_converted},
+                {"bytes_read", statistics.bytes_read},
+                {"bytes_written", statistics.bytes_written},
+                {"overflows", statistics.overflows}});
+  } else {
+    log::info("{}: {} tensors ({} converted), {} read, {} written", options.output,
+              source.tensors().size(), statistics.tensors_converted,
+              format_bytes(statistics.bytes_read), format_bytes(statistics.bytes_written));
+  }
+}
+
+void convert(const ConvertOptions& options) {
+  const std::optional<DType> wanted = wanted_dtype(options);
+  const fs::path output = options.output;
+  std::error_code ignored;
+  if (fs::equivalent(options.input, output, ignored)) {
+    throw InputError("{}: the output is the input; choose another place", options.output);
+  }
+  const CheckpointFormat format = detect_format(options.input);
+  const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
+  std::vector<TensorInfo> tensors = converted_tensors(
+      *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);
+
+  OutputTransaction transaction(output, {.overwrite = options.overwrite});
+  ConversionStatistics statistics;
+  {
+    const std::unique_ptr<TensorSink> sink =
+        create_sink(*source, format, transaction.work_path(), std::move(tensors), options);
+    statistics = run(*source, *sink, options);
+  }
+  if (!output_is_file(output) && fs::is_directory(options.input)) {
+    copy_side_files(options.input, transaction.work_path());
+    if (wanted) set_config_dtype(transaction.work_path(), *wanted);
+  }
+  transaction.commit();
+  report(options, *source, statistics);
+}
+
+}  // namespace
+
+void register_convert(CLI::App& root) {
+  CLI::App* command = root.add_subcommand(
+      "convert", "Convert a checkpoint to another format or number type, in bounded memory");
+  command->footer(
+      example("amalgam convert model/ model-bf16/ --dtype bf16\n"
+              "amalgam convert model.safetensors model.gguf --quant q8_0"));
+  auto options = std::make_shared<ConvertOptions>();
+  command
+      ->add_option("input", options->input,
+                   "Hugging Face folder, safetensors, GGUF or PyTorch file")
+      ->required()
+      ->type_name("IN");
+  command
+      ->add_option("output", options->output,
+                   "What to make: a file if it ends in .safetensors or .gguf, else a folder of "
+                   "safetensors with the config and tokenizer of the input folder")
+      ->required()
+      ->type_name("OUT");
+  CLI::Option* dtype =
+      command
+          ->add_option("--dtype", options->dtype,
+                       "Number type of all floating-point tensors: F64, F32, F16, BF16, F8_E4M3 or "
+                       "F8_E5M2; by default each keeps its own (what the format has not: F32 for "
+                       "quantised tensors in safetensors, F16 for F8 in GGUF)")
+          ->type_name("TYPE");
+  command
+      ->add_option("--quant", options->quant,
+                   "GGUF only: Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0 for 2-d tensors whose rows are "
+                   "multiples of 32; the others stay F32, F16 or BF16")
+      ->type_name("TYPE")
+      ->excludes(dtype);
+  command
+      ->add_option("--shard-size", options->shard_size,
+                   "Folders: begin a new file at this size (default 5GB)")
+      ->type_name("SIZE");
+  command->add_flag("--overwrite", options->overwrite, "Replace OUT if it exists");
+  add_common_options(*command, options->common, {Common::json, Common::threads, Common::quiet});
+  command->callback([options] { convert(*options); });
+}
+
+}  // namespace amalgam::cli
