@@ -1,0 +1,427 @@
+#include "amalgam/weights/rules/selection.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <utility>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/random.hpp"
+#include "amalgam/weights/rules/selection_kernels.hpp"
+
+namespace amalgam::rules {
+namespace {
+
+constexpr std::uint64_t kLargestKey = ~std::uint64_t{0} >> 1;
+constexpr std::uint32_t kLargestFloatKey = ~std::uint32_t{0} >> 1;
+
+std::uint64_t widened(std::uint32_t key) { return widen_key(key); }
+std::uint64_t widened(std::uint64_t key) { return key; }
+
+// How far to shift an offset into [low, high] so that it falls into one of `bins`.
+int bin_shift(std::uint64_t low, std::uint64_t high, std::size_t bins) {
+  int shift = 0;
+  while (((high - low) >> shift) >= bins) ++shift;
+  return shift;
+}
+
+// The rank-th largest of `keys` (1-based): counts by the leading bits of their range, then settles
+// among those that share them. Reads `keys` twice and changes nothing.
+template <class Key>
+Key kth_largest(std::span<const Key> keys, std::uint64_t rank) {
+  constexpr std::size_t kBins = 4096;
+  const auto [low, high] = std::ranges::minmax(keys);
+  const int shift = bin_shift(low, high, kBins);
+  std::vector<std::uint64_t> counts(kBins);
+  for (const Key key : keys) ++counts[static_cast<std::size_t>((key - low) >> shift)];
+  std::size_t bin = kBins - 1;
+  while (rank > counts[bin]) rank -= counts[bin--];
+  std::vector<Key> rest;
+  rest.reserve(counts[bin]);
+  for (const Key key : keys) {
+    if (static_cast<std::size_t>((key - low) >> shift) == bin) rest.push_back(key);
+  }
+  const auto nth = rest.begin() + static_cast<std::ptrdiff_t>(rank - 1);
+  std::ranges::nth_element(rest, nth, std::greater<>());
+  return *nth;
+}
+
+template <class Key>
+void append(std::vector<Key>& left, const std::vector<Key>& right) {
+  left.insert(left.end(), right.begin(), right.end());
+}
+
+template <class T>
+void release(std::vector<T>& values) {
+  std::vector<T>().swap(values);
+}
+
+}  // namespace
+
+std::uint64_t Cut::ties_of(const BlockPlace& place) const {
+  if (all_ties || place < tie_block) return ~std::uint64_t{0};
+  return place == tie_block ? ties_in_block : 0;
+}
+
+std::uint64_t widen_key(std::uint32_t key) {
+  constexpr std::uint32_t kInfinity = 0x7F800000;
+  if (key > kInfinity) {  // NaN, by its bits: a conversion would set the quiet bit
+    return (std::uint64_t{0x7FF} << 52) | (std::uint64_t{key & 0x007FFFFF} << 29);
+  }
+  return std::bit_cast<std::uint64_t>(static_cast<double>(std::bit_cast<float>(key)));
+}
+
+std::uint32_t float_key_at_least(std::uint64_t key) {
+  std::uint32_t low = 0;
+  std::uint32_t high = kLargestFloatKey + 1;
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    if (widen_key(middle) >= key) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+SelectionTally::SelectionTally(const Selection& selection)
+    : selection_(&selection),
+      targets_(selection.targets_.size()),
+      sources_(selection.source_count_) {}
+
+bool SelectionTally::begin_block(std::size_t tensor, std::uint64_t first) {
+  if (selection_->storage_[tensor] != tensor) return false;
+  if (selection_->sampling_) {
+    const std::size_t stride = selection_->limits_.sample_stride;
+    const auto offset = philox4x32(
+        selection_->sample_keys_[tensor],
+        {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(first >> 32), 1, 0});
+    for (PerSource& source : sources_) {
+      source.skip = offset[0] % stride;
+      source.sample_of_block.push_back(0);
+    }
+    return true;
+  }
+  blocks_.push_back({tensor, first});
+  wide_block_.push_back(false);
+  for (PerTarget& target : targets_) target.inside_of_block.push_back(0);
+  return true;
+}
+
+void SelectionTally::absorb(std::size_t source, std::span<const std::uint32_t> keys) {
+  absorb_keys(source, keys);
+}
+void SelectionTally::absorb(std::size_t source, std::span<const std::uint64_t> keys) {
+  absorb_keys(source, keys);
+}
+
+template <class Key>
+void SelectionTally::absorb_sample(PerSource& source, std::span<const Key> keys) const {
+  const std::size_t stride = selection_->limits_.sample_stride;
+  std::size_t i = source.skip;
+  for (; i < keys.size(); i += stride) {
+    source.sample.push_back(widened(keys[i]));
+    ++source.sample_of_block.back();
+  }
+  source.skip = i - keys.size();
+}
+
+template <class Key>
+void SelectionTally::add_bins(std::vector<Bin>& bins, std::span<const Key> keys,
+                              std::size_t target) const {
+  const Selection::Target& bracket = selection_->targets_[target];
+  const int shift = bin_shift(bracket.low, bracket.high, bins.size());
+  for (const Key narrow : keys) {
+    const std::uint64_t key = widened(narrow);
+    Bin& bin = bins[static_cast<std::size_t>((key - bracket.low) >> shift)];
+    ++bin.count;
+    bin.low = std::min(bin.low, key);
+    bin.high = std::max(bin.high, key);
+  }
+}
+
+template <class Key>
+void SelectionTally::absorb_keys(std::size_t source_index, std::span<const Key> keys) {
+  constexpr bool kWide = sizeof(Key) == 8;
+  PerSource& source = sources_[source_index];
+  if (selection_->sampling_) {
+    absorb_sample(source, keys);
+    return;
+  }
+  wide_block_.back() = kWide;
+  bool counted = false;
+  std::array<Key, kKeyTile + kKeySlack> inside;
+  for (std::size_t t = 0; t < targets_.size(); ++t) {
+    const Selection::Target& bracket = selection_->targets_[t];
+    if (bracket.settled || bracket.wanted.source != source_index) continue;
+    PerTarget& target = targets_[t];
+    KeyTally tally;
+    if constexpr (kWide) {
+      tally = tally_keys(keys, bracket.low, bracket.high, bracket.keep ? inside.data() : nullptr);
+    } else {
+      tally =
+          tally_keys(keys, bracket.low32, bracket.high32, bracket.keep ? inside.data() : nullptr);
+    }
+    target.above += tally.above;
+    target.inside += tally.inside;
+    target.inside_of_block.back() += static_cast<std::uint32_t>(tally.inside);
+    if (bracket.keep && tally.inside > 0) {
+      const std::span<const Key> kept(inside.data(), tally.inside);
+      if (!target.bins.empty()) {
+        add_bins(target.bins, kept, t);
+      } else if constexpr (kWide) {
+        target.wide.insert(target.wide.end(), kept.begin(), kept.end());
+      } else {
+        target.narrow.insert(target.narrow.end(), kept.begin(), kept.end());
+      }
+      if (target.narrow.size() + 2 * target.wide.size() > selection_->keep_limit_) collapse(t);
+    }
+    if (bracket.wanted.share_of_nonzero && !counted) {
+      source.nonzero += tally_keys(keys, Key{1}, static_cast<Key>(~Key{0} >> 1), nullptr).inside;
+      counted = true;
+    }
+  }
+}
+
+// The candidates of a target are too many: from here on they are only counted by parts.
+void SelectionTally::collapse(std::size_t target_index) {
+  PerTarget& target = targets_[target_index];
+  if (target.bins.empty()) target.bins.resize(selection_->limits_.bins);
+  add_bins(target.bins, std::span<const std::uint32_t>(target.narrow), target_index);
+  add_bins(target.bins, std::span<const std::uint64_t>(target.wide), target_index);
+  release(target.narrow);
+  release(target.wide);
+}
+
+void SelectionTally::combine(SelectionTally&& right) {
+  append(blocks_, right.blocks_);
+  wide_block_.insert(wide_block_.end(), right.wide_block_.begin(), right.wide_block_.end());
+  for (std::size_t s = 0; s < sources_.size(); ++s) {
+    sources_[s].nonzero += right.sources_[s].nonzero;
+    append(sources_[s].sample, right.sources_[s].sample);
+    append(sources_[s].sample_of_block, right.sources_[s].sample_of_block);
+  }
+  for (std::size_t t = 0; t < targets_.size(); ++t) {
+    PerTarget& target = targets_[t];
+    PerTarget& other = right.targets_[t];
+    target.above += other.above;
+    target.inside += other.inside;
+    append(target.inside_of_block, other.inside_of_block);
+    const std::size_t kept =
+        target.narrow.size() + other.narrow.size() + 2 * (target.wide.size() + other.wide.size());
+    if (target.bins.empty() && other.bins.empty() && kept <= selection_->keep_limit_) {
+      append(target.narrow, other.narrow);
+      append(target.wide, other.wide);
+      continue;
+    }
+    collapse(t);
+    right.collapse(t);
+    for (std::size_t b = 0; b < target.bins.size(); ++b) {
+      target.bins[b].count += other.bins[b].count;
+      target.bins[b].low = std::min(target.bins[b].low, other.bins[b].low);
+      target.bins[b].high = std::max(target.bins[b].high, other.bins[b].high);
+    }
+  }
+}
+
+Selection::Selection(const MergeUnit& unit, std::size_t sources, std::vector<RankTarget> targets,
+                     const SelectionLimits& limits)
+    : limits_(limits), source_count_(sources) {
+  std::uint64_t blocks = 0;
+  for (std::size_t t = 0; t < unit.tensors.size(); ++t) {
+    const TensorView& tensor = unit.tensors[t];
+    storage_.push_back(t);
+    if (tensor.tied) {
+      for (std::size_t earlier = t; earlier-- > 0;) {
+        if (unit.tensors[earlier].tied || unit.tensors[earlier].shape != tensor.shape) continue;
+        storage_[t] = earlier;
+        break;
+      }
+    }
+    if (storage_[t] == t) {
+      elements_ += tensor.elements;
+      blocks += (tensor.elements + kBlockElements - 1) / kBlockElements;
+    }
+    sample_keys_.push_back(stream_key("sample of " + tensor.name, unit.seed));
+  }
+  for (const RankTarget& wanted : targets) {
+    Target target;
+    target.wanted = wanted;
+    set_bracket(target, 1, kLargestKey);
+    targets_.push_back(std::move(target));
+  }
+  open_ = targets_.size();
+  if (open_ == 0) return;
+  keep_limit_ = std::max(limits_.least_candidates, limits_.candidates / open_);
+  if (elements_ > keep_limit_ && limits_.sample_blocks > 0) {
+    sampling_ = true;
+    const double wanted = std::min(
+        static_cast<double>(limits_.sample_blocks),
+        std::ceil(static_cast<double>(blocks) / static_cast<double>(limits_.sample_fraction)));
+    sample_probability_ = wanted / static_cast<double>(blocks);
+  }
+}
+
+bool Selection::wants_block(std::size_t tensor, std::uint64_t first) const {
+  if (storage_[tensor] != tensor) return false;
+  if (!sampling_) return true;
+  const auto words = philox4x32(
+      sample_keys_[tensor],
+      {static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(first >> 32), 0, 0});
+  return words[0] * 0x1p-32 < sample_probability_;
+}
+
+// Key 0 is never inside a bracket: when a rank lies below every positive key, zero is the answer,
+// and the many zeros that equal weights give need not be kept.
+void Selection::set_bracket(Target& target, std::uint64_t low, std::uint64_t high) const {
+  target.low = std::max<std::uint64_t>(low, 1);
+  target.high = high;
+  target.low32 = float_key_at_least(target.low);
+  target.high32 =
+      high >= kLargestKey ? kLargestFloatKey : std::max(float_key_at_least(high + 1), 1U) - 1;
+  target.keep = target.low != target.high;
+}
+
+void Selection::solve(SelectionTally* total) {
+  if (total == nullptr) {  // no elements: nothing will ask for the answers
+    for (Target& target : targets_) target.settled = true;
+    open_ = 0;
+    sampling_ = false;
+    return;
+  }
+  if (sampling_) {
+    sampling_ = false;
+    for (Target& target : targets_)
+      bracket_from_sample(total->sources_[target.wanted.source], target);
+    return;
+  }
+  for (std::size_t t = 0; t < targets_.size(); ++t) {
+    if (!targets_[t].settled) settle(*total, t);
+  }
+}
+
+void Selection::bracket_from_sample(const SelectionTally::PerSource& source, Target& target) const {
+  constexpr std::size_t kLeastSample = 256;
+  const std::span<const std::uint64_t> sample(source.sample);
+  if (sample.size() < kLeastSample) return;
+  const auto size = static_cast<double>(sample.size());
+  double share = static_cast<double>(target.wanted.rank) / static_cast<double>(elements_);
+  if (target.wanted.share_of_nonzero) {
+    const auto zeros = static_cast<double>(std::ranges::count(sample, std::uint64_t{0}));
+    share = *target.wanted.share_of_nonzero * (1.0 - zeros / size);
+  }
+  const auto at = [&](double rank) {
+    return kth_largest(sample, static_cast<std::uint64_t>(std::clamp(rank, 1.0, size)));
+  };
+
+  // The standard error of the share of keys above the sample's quantile: what independent keys
+  // would have, or what the differences between the sampled blocks show if that is more.
+  const std::uint64_t guess = at(std::ceil(share * size));
+  const auto count_at_least = [&](std::span<const std::uint64_t> keys) {
+    return static_cast<double>(
+        std::ranges::count_if(keys, [&](std::uint64_t key) { return key >= guess; }));
+  };
+  const double overall = count_at_least(sample) / size;
+  double between = 0;
+  std::size_t first = 0;
+  for (const std::size_t count : source.sample_of_block) {
+    const double excess =
+        count_at_least(sample.subspan(first, count)) - overall * static_cast<double>(count);
+    between += excess * excess;
+    first += count;
+  }
+  const double error = std::max(std::sqrt(share * (1 - share) / size), std::sqrt(between) / size);
+  const double margin = limits_.bracket_errors * error * size + 2;
+
+  const double top = std::floor(share * size - margin);
+  const double bottom = std::ceil(share * size + margin);
+  set_bracket(target, bottom > size ? 1 : at(bottom), top < 1 ? kLargestKey : at(top));
+  if (target.high < target.low) set_bracket(target, target.low, target.low);
+}
+
+void Selection::settle(const SelectionTally& total, std::size_t index) {
+  Target& target = targets_[index];
+  const SelectionTally::PerTarget& tally = total.targets_[index];
+  std::uint64_t rank = target.wanted.rank;
+  if (target.wanted.share_of_nonzero) {
+    const auto nonzero = static_cast<double>(total.sources_[target.wanted.source].nonzero);
+    rank = static_cast<std::uint64_t>(std::floor(*target.wanted.share_of_nonzero * nonzero));
+  }
+  const auto finish = [&](const Cut& cut) {
+    target.cut = cut;
+    target.settled = true;
+    --open_;
+  };
+  if (rank == 0) return finish({.key = Cut::kNone});
+  if (rank <= tally.above) return set_bracket(target, target.high + 1, kLargestKey);
+  if (rank > tally.above + tally.inside) {
+    if (target.low == 1) return finish({.key = 0});
+    return set_bracket(target, 1, target.low - 1);
+  }
+  rank -= tally.above;  // now within the bracket
+
+  if (!tally.bins.empty()) {
+    std::size_t bin = tally.bins.size() - 1;
+    while (rank > tally.bins[bin].count) rank -= tally.bins[bin--].count;
+    return set_bracket(target, tally.bins[bin].low, tally.bins[bin].high);
+  }
+  Cut cut;
+  std::uint64_t equal = tally.inside;
+  if (!target.keep) {
+    cut.key = target.low;
+  } else {
+    std::uint64_t greater = 0;
+    const auto count = [&](const auto& keys) {
+      equal = static_cast<std::uint64_t>(
+          std::ranges::count_if(keys, [&](auto key) { return widened(key) == cut.key; }));
+      greater = static_cast<std::uint64_t>(
+          std::ranges::count_if(keys, [&](auto key) { return widened(key) > cut.key; }));
+    };
+    if (tally.wide.empty()) {
+      const std::span<const std::uint32_t> keys(tally.narrow);
+      cut.key = widen_key(kth_largest(keys, rank));
+      count(keys);
+    } else {
+      std::vector<std::uint64_t> keys = tally.wide;
+      for (const std::uint32_t key : tally.narrow) keys.push_back(widen_key(key));
+      cut.key = kth_largest(std::span<const std::uint64_t>(keys), rank);
+      count(keys);
+    }
+    rank -= greater;  // now among the equal keys
+  }
+  if (rank < equal) settle_ties(total, tally, cut.key, rank, !target.keep, cut);
+  finish(cut);
+}
+
+void Selection::settle_ties(const SelectionTally& total, const SelectionTally::PerTarget& tally,
+                            std::uint64_t key, std::uint64_t wanted, bool counted, Cut& cut) {
+  cut.all_ties = false;
+  auto narrow = tally.narrow.begin();
+  auto wide = tally.wide.begin();
+  // The float key of that value; if there is none, no key of a float equals it.
+  const std::uint32_t nearest = float_key_at_least(key);
+  const std::uint32_t narrow_key =
+      nearest <= kLargestFloatKey && widen_key(nearest) == key ? nearest : ~std::uint32_t{0};
+  for (std::size_t b = 0; b < total.blocks_.size(); ++b) {
+    const std::uint32_t inside = tally.inside_of_block[b];
+    std::uint64_t ties = inside;
+    if (!counted && total.wide_block_[b]) {
+      ties = static_cast<std::uint64_t>(std::count(wide, wide + inside, key));
+      wide += inside;
+    } else if (!counted) {
+      ties = static_cast<std::uint64_t>(std::count(narrow, narrow + inside, narrow_key));
+      narrow += inside;
+    }
+    if (ties >= wanted) {
+      cut.tie_block = total.blocks_[b];
+      cut.ties_in_block = wanted;
+      return;
+    }
+    wanted -= ties;
+  }
+  throw Error("selection: fewer equal keys than were counted");
+}
+
+}  // namespace amalgam::rules
