@@ -21,7 +21,7 @@ void read_decoded(const TensorSource& source, std::size_t tensor, std::uint64_t 
 
 TensorInfo make_tensor_info(std::string name, DType dtype, Shape shape, std::string_view where) {
   TensorInfo info{std::move(name), dtype, std::move(shape), 0, 0};
-  info.elements = element_count(info.shape, where);
+  info.elements = element_count(info.shape, fmt::format("{}: tensor '{}'", where, info.name));
   if (info.elements % dtype_block_elements(dtype) != 0 ||
       row_length(info.shape) % dtype_block_elements(dtype) != 0) {
     throw InputError("{}: tensor '{}' has shape {}, but {} needs rows that are multiples of {}", where,
