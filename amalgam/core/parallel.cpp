@@ -10,6 +10,7 @@
 #include <vector>
 
 #ifdef AMALGAM_HAVE_TBB
+#include <oneapi/tbb/global_control.h>
 #include <oneapi/tbb/parallel_for.h>
 #include <oneapi/tbb/task_arena.h>
 #endif
@@ -76,6 +77,8 @@ void parallel_for(const Parallel& parallel, std::size_t count, const LoopBody& b
     loop.work(0);
   } else if (parallel.runner == Runner::tbb) {
 #ifdef AMALGAM_HAVE_TBB
+    // More threads than processors are allowed when asked for.
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, workers);
     tbb::task_arena arena(static_cast<int>(workers));
     arena.execute([&] {
       tbb::parallel_for(std::size_t{0}, workers, [&](std::size_t worker) { loop.work(worker); });

@@ -210,7 +210,7 @@ class Engine {
           dtype_bytes(output.dtype, block.count));
       encode(output.dtype, std::span<const double>(merged), bytes);
       if (options_.non_finite == NonFinite::error) {
-        check_overflow(output, block.first, merged, bytes, scratch);
+        check_overflow(output, block.first, merged, bytes);
       }
     };
     const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
@@ -225,14 +225,10 @@ class Engine {
   }
 
   // Finite inputs can still give what the output type cannot hold; a checkpoint with an infinity in
-  // it is broken, so this is said where it happens. The decoded inputs of the block are spent by
-  // now: their buffer takes the values as stored.
+  // it is broken, so this is said where it happens.
   static void check_overflow(const TensorInfo& output, std::uint64_t first,
-                             std::span<const double> merged, std::span<const std::byte> bytes,
-                             WorkerScratch& scratch) {
-    const std::span<double> stored(scratch.decoded.get_as<double>(merged.size()), merged.size());
-    decode(output.dtype, bytes, stored);
-    if (const auto found = find_non_finite(std::span<const double>(stored))) {
+                             std::span<const double> merged, std::span<const std::byte> stored) {
+    if (const auto found = find_non_finite(output.dtype, stored)) {
       throw InputError(
           "tensor '{}': the merged value {} at index {} does not fit {}; choose a wider --dtype or "
           "smaller weights",

@@ -137,15 +137,14 @@ Block<T> UnitReader::decode_block(const Piece& piece, std::uint64_t offset, Work
   T* to = scratch.decoded.get_as<T>(stride * tensor.inputs.size());
   for (std::size_t i = 0; i < tensor.inputs.size(); ++i, to += stride) {
     const Input& input = tensor.inputs[i];
-    const std::byte* raw = piece.inputs[i] + dtype_bytes(input.dtype, offset);
+    const std::span<const std::byte> raw(piece.inputs[i] + dtype_bytes(input.dtype, offset),
+                                         dtype_bytes(input.dtype, count));
+    if (non_finite_ == NonFinite::error) check_finite(input, piece.first + offset, raw);
     if (input.dtype == kSame) {
-      values[i] = reinterpret_cast<const T*>(raw);
+      values[i] = reinterpret_cast<const T*>(raw.data());
     } else {
-      decode(input.dtype, {raw, dtype_bytes(input.dtype, count)}, std::span<T>(to, count));
+      decode(input.dtype, raw, std::span<T>(to, count));
       values[i] = to;
-    }
-    if (non_finite_ == NonFinite::error) {
-      check_finite(input, piece.first + offset, std::span<const T>(values[i], count));
     }
   }
   Block<T> block;
@@ -159,12 +158,15 @@ Block<T> UnitReader::decode_block(const Piece& piece, std::uint64_t offset, Work
   return block;
 }
 
-template <class T>
 void UnitReader::check_finite(const Input& input, std::uint64_t first,
-                              std::span<const T> values) const {
-  const auto found = find_non_finite(values);
+                              std::span<const std::byte> raw) {
+  const auto found = find_non_finite(input.dtype, raw);
   if (!found) return;
-  const T value = values[*found];
+  const std::size_t block = *found / dtype_block_elements(input.dtype);
+  const std::size_t block_bytes = dtype_block_bytes(input.dtype);
+  std::vector<double> values(dtype_block_elements(input.dtype));
+  decode(input.dtype, raw.subspan(block * block_bytes, block_bytes), std::span<double>(values));
+  const double value = values[*found % values.size()];
   throw InputError(
       "{}: tensor '{}' has {} at index {}; expected finite numbers (--nan propagate computes with "
       "it)",

@@ -103,8 +103,7 @@ class UnitReader {
   template <class T>
   Block<T> decode_block(const Piece& piece, std::uint64_t offset, WorkerScratch& scratch,
                         std::vector<const T*>& values) const;
-  template <class T>
-  void check_finite(const Input& input, std::uint64_t first, std::span<const T> values) const;
+  static void check_finite(const Input& input, std::uint64_t first, std::span<const std::byte> raw);
 
   std::vector<Tensor> tensors_;
   const std::uint64_t piece_blocks_;
