@@ -7,6 +7,9 @@ endif()
 
 # Results must be the same bits on every CPU: no fused multiply-add behind our back.
 add_compile_options(-ffp-contract=off)
+# SIMD code is compiled for x86-64's baseline, SSE4, AVX2 and AVX-512; SSSE3 alone is not worth its
+# compile time.
+add_compile_definitions(HWY_DISABLED_TARGETS=HWY_SSSE3)
 if(AMALGAM_SANITIZE)
   add_compile_options(-fsanitize=${AMALGAM_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
@@ -28,6 +31,9 @@ function(amalgam_library folder)
     list(APPEND patterns ${PROJECT_SOURCE_DIR}/amalgam/${folder}/${sub}/*.cpp)
   endforeach()
   file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+  if(NOT sources)
+    return()
+  endif()
   string(REPLACE "/" "_" target amalgam_${folder})
   add_library(${target} STATIC ${sources})
   string(REPLACE "amalgam_" "" alias ${target})

@@ -12,9 +12,26 @@ namespace amalgam {
 /// Element types: plain ones (one element per `block_bytes`) and GGUF's block-quantised ones, whose
 /// blocks of 32 consecutive elements share a scale.
 enum class DType : std::uint8_t {
-  f64, f32, f16, bf16, f8_e4m3, f8_e5m2,
-  i8, i16, i32, i64, u8, u16, u32, u64, boolean,
-  q4_0, q4_1, q5_0, q5_1, q8_0,
+  f64,
+  f32,
+  f16,
+  bf16,
+  f8_e4m3,
+  f8_e5m2,
+  i8,
+  i16,
+  i32,
+  i64,
+  u8,
+  u16,
+  u32,
+  u64,
+  boolean,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
 };
 
 /// The safetensors spelling ("BF16", "F8_E4M3", "BOOL") or GGUF's ("Q4_0").
@@ -31,7 +48,8 @@ std::size_t dtype_block_bytes(DType dtype);
 /// Bytes of `elements` elements; `elements` is a multiple of dtype_block_elements(dtype).
 std::uint64_t dtype_bytes(DType dtype, std::uint64_t elements);
 
-/// Whether elements are real numbers that can be averaged (F64 ... F8, Q*): integers and BOOL are not.
+/// Whether elements are real numbers that can be averaged (F64 ... F8, Q*): integers and BOOL are
+/// not.
 bool dtype_is_floating(DType dtype);
 bool dtype_is_quantised(DType dtype);
 

@@ -1,0 +1,310 @@
+#include "amalgam/tensor/convert.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/tensor/float_formats.hpp"
+#include "amalgam/tensor/quantised.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "amalgam/tensor/convert.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace amalgam::HWY_NAMESPACE {
+
+// Elements of the files are neither aligned nor, to the compiler, of their type.
+template <class Stored>
+HWY_INLINE Stored load(const std::byte* bytes, std::size_t index) {
+  Stored value;
+  std::memcpy(&value, bytes + index * sizeof(Stored), sizeof(Stored));
+  return value;
+}
+
+template <class Stored>
+HWY_INLINE void store(Stored value, std::byte* bytes, std::size_t index) {
+  std::memcpy(bytes + index * sizeof(Stored), &value, sizeof(Stored));
+}
+
+template <class Value>
+void decode_f64(const std::byte* bytes, Value* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<Value>(load<double>(bytes, i));
+}
+template <class Value>
+void decode_f32(const std::byte* bytes, Value* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<Value>(load<float>(bytes, i));
+}
+template <class Value>
+void decode_f16(const std::byte* bytes, Value* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<Value>(formats::from_f16(load<std::uint16_t>(bytes, i)));
+  }
+}
+template <class Value>
+void decode_bf16(const std::byte* bytes, Value* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<Value>(formats::from_bf16(load<std::uint16_t>(bytes, i)));
+  }
+}
+template <class Value>
+void decode_f8_e4m3(const std::byte* bytes, Value* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<Value>(formats::from_f8_e4m3(load<std::uint8_t>(bytes, i)));
+  }
+}
+template <class Value>
+void decode_f8_e5m2(const std::byte* bytes, Value* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = static_cast<Value>(formats::from_f8_e5m2(load<std::uint8_t>(bytes, i)));
+  }
+}
+
+HWY_INLINE float narrow(double value) { return formats::narrow_to_odd(value); }
+HWY_INLINE float narrow(float value) { return value; }
+
+template <class Value>
+void encode_f64(const Value* values, std::byte* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) store(static_cast<double>(values[i]), out, i);
+}
+template <class Value>
+void encode_f32(const Value* values, std::byte* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) store(static_cast<float>(values[i]), out, i);
+}
+template <class Value>
+void encode_f16(const Value* values, std::byte* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) store(formats::to_f16(narrow(values[i])), out, i);
+}
+template <class Value>
+void encode_bf16(const Value* values, std::byte* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) store(formats::to_bf16(narrow(values[i])), out, i);
+}
+template <class Value>
+void encode_f8_e4m3(const Value* values, std::byte* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) store(formats::to_f8_e4m3(narrow(values[i])), out, i);
+}
+template <class Value>
+void encode_f8_e5m2(const Value* values, std::byte* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) store(formats::to_f8_e5m2(narrow(values[i])), out, i);
+}
+
+template <class Value>
+void decode_floating(DType dtype, const std::byte* bytes, Value* out, std::size_t count) {
+  switch (dtype) {
+    case DType::f64:
+      return decode_f64(bytes, out, count);
+    case DType::f32:
+      return decode_f32(bytes, out, count);
+    case DType::f16:
+      return decode_f16(bytes, out, count);
+    case DType::bf16:
+      return decode_bf16(bytes, out, count);
+    case DType::f8_e4m3:
+      return decode_f8_e4m3(bytes, out, count);
+    default:
+      return decode_f8_e5m2(bytes, out, count);
+  }
+}
+
+template <class Value>
+void encode_floating(DType dtype, const Value* values, std::byte* out, std::size_t count) {
+  switch (dtype) {
+    case DType::f64:
+      return encode_f64(values, out, count);
+    case DType::f32:
+      return encode_f32(values, out, count);
+    case DType::f16:
+      return encode_f16(values, out, count);
+    case DType::bf16:
+      return encode_bf16(values, out, count);
+    case DType::f8_e4m3:
+      return encode_f8_e4m3(values, out, count);
+    default:
+      return encode_f8_e5m2(values, out, count);
+  }
+}
+
+void decode_to_float(DType dtype, const std::byte* bytes, float* out, std::size_t count) {
+  decode_floating(dtype, bytes, out, count);
+}
+void decode_to_double(DType dtype, const std::byte* bytes, double* out, std::size_t count) {
+  decode_floating(dtype, bytes, out, count);
+}
+void encode_from_float(DType dtype, const float* values, std::byte* out, std::size_t count) {
+  encode_floating(dtype, values, out, count);
+}
+void encode_from_double(DType dtype, const double* values, std::byte* out, std::size_t count) {
+  encode_floating(dtype, values, out, count);
+}
+
+}  // namespace amalgam::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace amalgam {
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "stored bytes are read as the machine's own numbers");
+
+HWY_EXPORT(decode_to_float);
+HWY_EXPORT(decode_to_double);
+HWY_EXPORT(encode_from_float);
+HWY_EXPORT(encode_from_double);
+
+/// Calls action.template operator()<T>() with the type of a plain integer type.
+template <class Action>
+void with_integer_type(DType dtype, Action action) {
+  switch (dtype) {
+    case DType::i8:
+      return action.template operator()<std::int8_t>();
+    case DType::i16:
+      return action.template operator()<std::int16_t>();
+    case DType::i32:
+      return action.template operator()<std::int32_t>();
+    case DType::i64:
+      return action.template operator()<std::int64_t>();
+    case DType::u8:
+      return action.template operator()<std::uint8_t>();
+    case DType::u16:
+      return action.template operator()<std::uint16_t>();
+    case DType::u32:
+      return action.template operator()<std::uint32_t>();
+    case DType::u64:
+      return action.template operator()<std::uint64_t>();
+    default:
+      throw Error("{} is not an integer type", dtype_name(dtype));
+  }
+}
+
+/// Rounded to nearest even and clamped; NaN gives 0.
+template <class Integer>
+Integer to_integer(double value) {
+  using Limits = std::numeric_limits<Integer>;
+  if (std::isnan(value)) return 0;
+  const double rounded = std::nearbyint(value);
+  // One above the largest value is a power of two, hence exact in double where max() may not be.
+  const double above = std::ldexp(1.0, Limits::digits);
+  if (rounded >= above) return Limits::max();
+  if (rounded <= static_cast<double>(Limits::min())) return Limits::min();
+  return static_cast<Integer>(rounded);
+}
+
+template <class Value>
+void decode_integers(DType dtype, std::span<const std::byte> bytes, std::span<Value> out) {
+  if (dtype == DType::boolean) {
+    std::transform(bytes.begin(), bytes.end(), out.begin(),
+                   [](std::byte b) { return b == std::byte{0} ? Value{0} : Value{1}; });
+    return;
+  }
+  with_integer_type(dtype, [&]<class Integer>() {
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      Integer value = 0;
+      std::memcpy(&value, bytes.data() + i * sizeof value, sizeof value);
+      out[i] = static_cast<Value>(value);
+    }
+  });
+}
+
+template <class Value>
+void encode_integers(DType dtype, std::span<const Value> values, std::span<std::byte> out) {
+  if (dtype == DType::boolean) {
+    std::transform(values.begin(), values.end(), out.begin(), [](Value value) {
+      return static_cast<std::byte>(std::min<std::uint8_t>(1, to_integer<std::uint8_t>(value)));
+    });
+    return;
+  }
+  with_integer_type(dtype, [&]<class Integer>() {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const Integer value = to_integer<Integer>(values[i]);
+      std::memcpy(out.data() + i * sizeof value, &value, sizeof value);
+    }
+  });
+}
+
+// Quantised blocks pass through float in pieces that stay on the stack.
+constexpr std::size_t kPieceElements = 32 * kQuantisedBlockElements;
+
+void decode_quantised(DType dtype, std::span<const std::byte> bytes, std::span<double> out) {
+  std::array<float, kPieceElements> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (std::size_t first = 0; first < out.size(); first += kPieceElements) {
+    const std::size_t count = std::min(kPieceElements, out.size() - first);
+    dequantise(dtype, bytes.subspan(dtype_bytes(dtype, first), dtype_bytes(dtype, count)),
+               std::span(piece).first(count));
+    std::copy_n(piece.begin(), count, out.begin() + static_cast<std::ptrdiff_t>(first));
+  }
+}
+
+void encode_quantised(DType dtype, std::span<const double> values, std::span<std::byte> out) {
+  std::array<float, kPieceElements> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  for (std::size_t first = 0; first < values.size(); first += kPieceElements) {
+    const std::size_t count = std::min(kPieceElements, values.size() - first);
+    for (std::size_t i = 0; i < count; ++i) piece[i] = static_cast<float>(values[first + i]);
+    quantise(dtype, std::span(piece).first(count),
+             out.subspan(dtype_bytes(dtype, first), dtype_bytes(dtype, count)));
+  }
+}
+
+void require_bytes(const char* function, DType dtype, std::size_t elements, std::size_t bytes) {
+  const std::uint64_t expected = dtype_bytes(dtype, elements);
+  if (bytes != expected) {
+    throw Error("{}: {} elements of {} take {} bytes, got {}", function, elements,
+                dtype_name(dtype), expected, bytes);
+  }
+}
+
+}  // namespace
+
+void decode(DType dtype, std::span<const std::byte> bytes, std::span<float> out) {
+  require_bytes("decode", dtype, out.size(), bytes.size());
+  if (dtype_is_quantised(dtype)) {
+    dequantise(dtype, bytes, out);
+  } else if (dtype_is_floating(dtype)) {
+    HWY_DYNAMIC_DISPATCH(decode_to_float)(dtype, bytes.data(), out.data(), out.size());
+  } else {
+    decode_integers(dtype, bytes, out);
+  }
+}
+
+void decode(DType dtype, std::span<const std::byte> bytes, std::span<double> out) {
+  require_bytes("decode", dtype, out.size(), bytes.size());
+  if (dtype_is_quantised(dtype)) {
+    decode_quantised(dtype, bytes, out);
+  } else if (dtype_is_floating(dtype)) {
+    HWY_DYNAMIC_DISPATCH(decode_to_double)(dtype, bytes.data(), out.data(), out.size());
+  } else {
+    decode_integers(dtype, bytes, out);
+  }
+}
+
+void encode(DType dtype, std::span<const double> values, std::span<std::byte> out) {
+  require_bytes("encode", dtype, values.size(), out.size());
+  if (dtype_is_quantised(dtype)) {
+    encode_quantised(dtype, values, out);
+  } else if (dtype_is_floating(dtype)) {
+    HWY_DYNAMIC_DISPATCH(encode_from_double)(dtype, values.data(), out.data(), values.size());
+  } else {
+    encode_integers(dtype, values, out);
+  }
+}
+
+void encode(DType dtype, std::span<const float> values, std::span<std::byte> out) {
+  require_bytes("encode", dtype, values.size(), out.size());
+  if (dtype_is_quantised(dtype)) {
+    quantise(dtype, values, out);
+  } else if (dtype_is_floating(dtype)) {
+    HWY_DYNAMIC_DISPATCH(encode_from_float)(dtype, values.data(), out.data(), values.size());
+  } else {
+    encode_integers(dtype, values, out);
+  }
+}
+
+}  // namespace amalgam
+#endif  // HWY_ONCE
