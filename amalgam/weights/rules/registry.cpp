@@ -12,6 +12,23 @@ namespace amalgam {
 std::span<const MergeRule* const> merge_rules() {
   static const std::array kRules = {
       &rules::linear(),
+      &rules::slerp(),
+      &rules::nuslerp(),
+      &rules::multislerp(),
+      &rules::karcher(),
+      &rules::model_stock(),
+      &rules::fisher(),
+      &rules::wise_ft(),
+      &rules::variance_corrected(),
+      &rules::median(),
+      &rules::trimmed_mean(),
+      &rules::geometric_median(),
+      &rules::krum(),
+      &rules::multi_krum(),
+      &rules::bulyan(),
+      &rules::meamed(),
+      &rules::phocas(),
+      &rules::flag(),
   };
   return kRules;
 }

@@ -6,5 +6,22 @@
 namespace amalgam::rules {
 
 const MergeRule& linear();
+const MergeRule& slerp();
+const MergeRule& nuslerp();
+const MergeRule& multislerp();
+const MergeRule& karcher();
+const MergeRule& model_stock();
+const MergeRule& fisher();
+const MergeRule& wise_ft();
+const MergeRule& variance_corrected();
+const MergeRule& median();
+const MergeRule& trimmed_mean();
+const MergeRule& geometric_median();
+const MergeRule& krum();
+const MergeRule& multi_krum();
+const MergeRule& bulyan();
+const MergeRule& meamed();
+const MergeRule& phocas();
+const MergeRule& flag();
 
 }  // namespace amalgam::rules

@@ -1,0 +1,222 @@
+#include "amalgam/weights/rules/coordinate_kernels.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "amalgam/weights/rules/coordinate_kernels.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace amalgam::kernels::HWY_NAMESPACE {
+namespace {
+
+// Elements worked on at once: all members' values of a tile stay in the first-level cache, and
+// every inner loop below runs over a tile with a fixed trip count, which the compiler vectorises.
+constexpr std::size_t kTile = 64;
+
+template <class T>
+HWY_INLINE void sort_tile(std::span<const Comparator> network, T* rows) {
+  for (const Comparator& comparator : network) {
+    T* const low = rows + comparator.low * kTile;
+    T* const high = rows + comparator.high * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) {
+      const T a = low[k];
+      const T b = high[k];
+      low[k] = b < a ? b : a;
+      high[k] = b < a ? a : b;
+    }
+  }
+}
+
+template <class T>
+struct Tile {
+  explicit Tile(std::size_t members)
+      : values(members * kTile),
+        sorted(members * kTile),
+        distances(members * kTile),
+        sorted_distances(members * kTile) {}
+
+  std::vector<T> values;  // [member][element]
+  std::vector<T> sorted;
+  std::vector<double> distances;
+  std::vector<double> sorted_distances;
+  double centre[kTile] = {};
+  double result[kTile] = {};
+  double base[kTile] = {};
+};
+
+template <class T>
+HWY_INLINE void load_tile(std::span<const T* const> members, const T* base, std::size_t first,
+                          std::size_t length, Tile<T>& tile) {
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    T* const row = tile.values.data() + i * kTile;
+    std::memcpy(row, members[i] + first, length * sizeof(T));
+    std::fill(row + length, row + kTile, T{0});
+    if (base != nullptr) {
+      for (std::size_t k = 0; k < length; ++k) row[k] -= base[first + k];
+    }
+  }
+  if (base != nullptr) std::copy_n(base + first, length, tile.base);
+}
+
+template <class T>
+HWY_INLINE void find_centre(const CoordinateMean& plan, Tile<T>& tile) {
+  std::copy(tile.values.begin(), tile.values.end(), tile.sorted.begin());
+  sort_tile(plan.centre_network(), tile.sorted.data());
+  std::fill_n(tile.centre, kTile, 0.0);
+  for (std::size_t i = plan.first(); i <= plan.last(); ++i) {
+    const T* const row = tile.sorted.data() + i * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) tile.centre[k] += static_cast<double>(row[k]);
+  }
+  const auto number = static_cast<double>(plan.last() - plan.first() + 1);
+  for (std::size_t k = 0; k < kTile; ++k) tile.centre[k] /= number;
+}
+
+template <class T>
+HWY_INLINE void mean_of_nearest(const CoordinateMean& plan, Tile<T>& tile) {
+  const std::size_t n = plan.members();
+  for (std::size_t i = 0; i < n; ++i) {
+    const T* const row = tile.values.data() + i * kTile;
+    double* const distances = tile.distances.data() + i * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) {
+      distances[k] = std::abs(static_cast<double>(row[k]) - tile.centre[k]);
+    }
+  }
+  std::copy(tile.distances.begin(), tile.distances.end(), tile.sorted_distances.begin());
+  sort_tile(plan.distance_network(), tile.sorted_distances.data());
+  const double* const limit = tile.sorted_distances.data() + (plan.keep() - 1) * kTile;
+  // What is nearer than the limit is kept; of what lies on it, the first ones.
+  double places[kTile];
+  std::fill_n(places, kTile, static_cast<double>(plan.keep()));
+  for (std::size_t i = 0; i < n; ++i) {
+    const double* const distances = tile.distances.data() + i * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) places[k] -= distances[k] < limit[k] ? 1.0 : 0.0;
+  }
+  std::fill_n(tile.result, kTile, 0.0);
+  for (std::size_t i = 0; i < n; ++i) {
+    const T* const row = tile.values.data() + i * kTile;
+    const double* const distances = tile.distances.data() + i * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) {
+      const double on_limit = distances[k] == limit[k] ? 1.0 : 0.0;
+      const double taken = places[k] > 0.0 ? on_limit : 0.0;
+      places[k] -= taken;
+      const double kept = distances[k] < limit[k] ? 1.0 : taken;
+      tile.result[k] += kept > 0.0 ? static_cast<double>(row[k]) : 0.0;
+    }
+  }
+  const auto number = static_cast<double>(plan.keep());
+  for (std::size_t k = 0; k < kTile; ++k) tile.result[k] /= number;
+}
+
+// Comparisons with NaN are all false, which would lose values on the way.
+template <class T>
+HWY_INLINE void mark_nan(std::size_t members, Tile<T>& tile) {
+  for (std::size_t i = 0; i < members; ++i) {
+    const T* const row = tile.values.data() + i * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) {
+      tile.result[k] = row[k] == row[k] ? tile.result[k] : std::numeric_limits<double>::quiet_NaN();
+    }
+  }
+}
+
+template <class T>
+void mean_by_tiles(const CoordinateMean& plan, std::span<const T* const> members, const T* base,
+                   std::span<double> out) {
+  Tile<T> tile(members.size());
+  for (std::size_t first = 0; first < out.size(); first += kTile) {
+    const std::size_t length = std::min(kTile, out.size() - first);
+    load_tile(members, base, first, length, tile);
+    find_centre(plan, tile);
+    if (plan.keep() == 0) {
+      std::memcpy(tile.result, tile.centre, sizeof tile.result);
+    } else {
+      mean_of_nearest(plan, tile);
+    }
+    mark_nan(members.size(), tile);
+    if (base == nullptr) {
+      std::copy_n(tile.result, length, out.data() + first);
+    } else {
+      for (std::size_t k = 0; k < length; ++k) out[first + k] = tile.base[k] + tile.result[k];
+    }
+  }
+}
+
+// HWY_EXPORT takes no templates.
+void CoordinateFloat(const CoordinateMean& plan, std::span<const float* const> members,
+                     const float* base, std::span<double> out) {
+  mean_by_tiles(plan, members, base, out);
+}
+void CoordinateDouble(const CoordinateMean& plan, std::span<const double* const> members,
+                      const double* base, std::span<double> out) {
+  mean_by_tiles(plan, members, base, out);
+}
+
+}  // namespace
+}  // namespace amalgam::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace amalgam::kernels {
+namespace {
+
+HWY_EXPORT(CoordinateFloat);
+HWY_EXPORT(CoordinateDouble);
+
+}  // namespace
+
+std::vector<Comparator> sorting_network(std::size_t n, std::size_t first, std::size_t last) {
+  std::vector<Comparator> all;
+  for (std::size_t run = 1; run < n; run *= 2) {
+    for (std::size_t step = run; step >= 1; step /= 2) {
+      for (std::size_t begin = step % run; begin + step < n; begin += 2 * step) {
+        for (std::size_t i = begin; i < std::min(begin + step, n - step); ++i) {
+          // Both ends must belong to the same pair of runs that are being merged.
+          if (i / (2 * run) != (i + step) / (2 * run)) continue;
+          all.push_back({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i + step)});
+        }
+      }
+    }
+  }
+  // Backwards: a comparator matters if one of its outputs does, and then both of its inputs do.
+  std::vector<bool> wanted(n);
+  for (std::size_t i = first; i <= last; ++i) wanted[i] = true;
+  std::vector<Comparator> network;
+  for (auto comparator = all.rbegin(); comparator != all.rend(); ++comparator) {
+    if (!wanted[comparator->low] && !wanted[comparator->high]) continue;
+    wanted[comparator->low] = true;
+    wanted[comparator->high] = true;
+    network.push_back(*comparator);
+  }
+  std::reverse(network.begin(), network.end());
+  return network;
+}
+
+CoordinateMean::CoordinateMean(std::size_t members, std::size_t first, std::size_t last,
+                               std::size_t keep)
+    : members_(members),
+      first_(first),
+      last_(last),
+      keep_(keep),
+      centre_network_(sorting_network(members, first, last)) {
+  if (keep > 0) distance_network_ = sorting_network(members, keep - 1, keep - 1);
+}
+
+CoordinateMean CoordinateMean::median(std::size_t members, std::size_t keep) {
+  return {members, (members - 1) / 2, members / 2, keep};
+}
+
+void coordinate_mean(const CoordinateMean& plan, std::span<const float* const> members,
+                     const float* base, std::span<double> out) {
+  HWY_DYNAMIC_DISPATCH(CoordinateFloat)(plan, members, base, out);
+}
+void coordinate_mean(const CoordinateMean& plan, std::span<const double* const> members,
+                     const double* base, std::span<double> out) {
+  HWY_DYNAMIC_DISPATCH(CoordinateDouble)(plan, members, base, out);
+}
+
+}  // namespace amalgam::kernels
+#endif
