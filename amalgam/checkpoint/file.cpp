@@ -231,6 +231,8 @@ std::string read_text_file(const fs::path& path, std::uint64_t limit) {
 }
 
 void write_text_file(const fs::path& path, std::string_view contents) {
+  std::error_code ignored;  // creating says why a file cannot be replaced
+  fs::remove(path, ignored);
   File file = File::create(path);
   file.reserve(contents.size());
   file.write_exactly(0, std::as_bytes(std::span(contents)));
