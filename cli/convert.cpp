@@ -63,6 +63,8 @@ std::map<std::string, std::string> safetensors_metadata(const TensorSource& sour
     for (const auto& [key, value] : typed->entries()) {
       if (value.type() != GgufType::array) metadata[key] = value.describe();
     }
+    metadata.erase("general.file_type");  // says how the GGUF file was quantised
+    metadata.erase("general.quantization_version");
   } else if (format == CheckpointFormat::safetensors_file ||
              format == CheckpointFormat::safetensors_folder) {
     metadata = source.metadata();

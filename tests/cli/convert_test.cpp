@@ -1,0 +1,221 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/core/random.hpp"
+#include "tests/cli/run_binary.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<double> normal_values(std::size_t count) {
+  RandomStream random(3, "convert");
+  std::vector<double> values;
+  for (std::size_t i = 0; i < count; ++i) values.push_back(random.normal());
+  return values;
+}
+
+std::vector<MemoryTensor> small_model() {
+  return {make_tensor("layers.0.weight", {4, 64}, normal_values(256)),
+          make_tensor("layers.0.bias", {5}, {1, -2, 3.5, 0, 65504}, DType::f16),
+          make_tensor("layers.1.weight", {3, 33}, normal_values(99), DType::bf16),
+          make_tensor("empty", {0, 2}, {}), make_tensor("count", {}, {12345}, DType::i64)};
+}
+
+const TensorInfo& info_of(const TensorSource& source, std::string_view name) {
+  return source.tensors().at(source.find(name).value());
+}
+
+void expect_same_tensors(const fs::path& path, const std::vector<MemoryTensor>& expected) {
+  const auto source = open_checkpoint(path);
+  EXPECT_EQ(source->tensors().size(), expected.size()) << path;
+  for (const MemoryTensor& tensor : expected) {
+    const auto index = source->find(tensor.info.name);
+    ASSERT_TRUE(index) << path << " lacks " << tensor.info.name;
+    const TensorInfo& info = source->tensors()[*index];
+    EXPECT_EQ(info.dtype, tensor.info.dtype) << info.name;
+    EXPECT_EQ(info.shape, tensor.info.shape) << info.name;
+    std::vector<std::byte> bytes(info.bytes);
+    source->read_bytes(*index, 0, bytes);
+    EXPECT_EQ(bytes, tensor.bytes) << info.name;
+  }
+}
+
+void expect_done(const RunResult& result) { ASSERT_EQ(result.code, 0) << result.err; }
+
+TEST(Convert, EveryFormatToEveryOtherKeepsEveryByte) {
+  const TemporaryFolder folder;
+  const std::vector<MemoryTensor> model = small_model();
+  write_safetensors(folder / "start.safetensors", model);
+  const std::vector<std::string> forms = {".safetensors", ".gguf", ""};
+  for (const std::string& from : forms) {
+    const std::string middle = (folder / ("middle" + from)).string();
+    expect_done(run_amalgam({"convert", (folder / "start.safetensors").string(), middle}));
+    for (const std::string& to : forms) {
+      const std::string end = (folder / ("end" + from + ".to" + to)).string();
+      expect_done(run_amalgam({"convert", middle, end, "--threads", "2"}));
+      expect_same_tensors(end, model);
+      EXPECT_EQ(fs::is_directory(end), to.empty());
+    }
+  }
+}
+
+TEST(Convert, DtypeRoundsOnceToNearestEvenAndLeavesIntegers) {
+  const TemporaryFolder folder;
+  // 1 + 2^-8 is halfway between two bfloat16 numbers and goes to the even one; the tail of the
+  // second, lost if it went through float32, decides upwards.
+  const std::string in = write_safetensors(
+      folder / "a.safetensors",
+      {make_tensor("x", {3}, {1 + 0x1p-8, 1 + 0x1p-8 + 0x1p-40, -0.1}, DType::f64),
+       make_tensor("n", {2}, {1, 300}, DType::i32)});
+  const std::string out = (folder / "b.safetensors").string();
+  expect_done(run_amalgam({"convert", in, out, "--dtype", "bfloat16"}));
+  const auto source = open_checkpoint(out);
+  EXPECT_EQ(info_of(*source, "x").dtype, DType::bf16);
+  EXPECT_EQ(info_of(*source, "n").dtype, DType::i32);
+  EXPECT_EQ(values_of(*source, "x"), (std::vector<double>{1, 1 + 0x1p-7, -0.10009765625}));
+  EXPECT_EQ(values_of(*source, "n"), (std::vector<double>{1, 300}));
+}
+
+TEST(Convert, NumbersBeyondTheNewTypeAreReported) {
+  const TemporaryFolder folder;
+  const std::string in =
+      write_safetensors(folder / "a.safetensors", {make_tensor("x", {4}, {65519, 65520, -1e5, 1})});
+  const std::string out = (folder / "b.safetensors").string();
+  const RunResult result = run_amalgam({"convert", in, out, "--dtype", "f16", "--json"});
+  expect_done(result);
+  EXPECT_NE(result.err.find("'x': 2 finite numbers are beyond the range of F16"), std::string::npos)
+      << result.err;
+  EXPECT_EQ(result.json()["overflows"], 2);
+  EXPECT_EQ(result.json()["bytes_written"], 8);
+}
+
+TEST(Convert, QuantisesOnlyMatricesOfWholeBlocks) {
+  const TemporaryFolder folder;
+  const std::vector<MemoryTensor> model = small_model();
+  const std::string in = write_safetensors(folder / "a.safetensors", model);
+  const std::string out = (folder / "q.gguf").string();
+  expect_done(run_amalgam({"convert", in, out, "--quant", "q8_0"}));
+  const auto source = open_checkpoint(out);
+  EXPECT_EQ(info_of(*source, "layers.0.weight").dtype, DType::q8_0);
+  EXPECT_EQ(info_of(*source, "layers.0.bias").dtype, DType::f16);
+  EXPECT_EQ(info_of(*source, "layers.1.weight").dtype, DType::bf16);
+  // A block of 32 has step max/127, so every value is within half of that (plus the rounding of the
+  // scale to float16).
+  const std::vector<double> before = normal_values(256);
+  const std::vector<double> after = values_of(*source, "layers.0.weight");
+  for (std::size_t block = 0; block < 256; block += 32) {
+    double largest = 0;
+    for (std::size_t i = block; i < block + 32; ++i)
+      largest = std::max(largest, std::abs(before[i]));
+    for (std::size_t i = block; i < block + 32; ++i) {
+      EXPECT_NEAR(after[i], before[i], largest / 127 * 0.5 + largest * 0x1p-10);
+    }
+  }
+  // Back to safetensors, which has no such type: F32, without a further loss.
+  const std::string back = (folder / "back.safetensors").string();
+  expect_done(run_amalgam({"convert", out, back}));
+  EXPECT_EQ(info_of(*open_checkpoint(back), "layers.0.weight").dtype, DType::f32);
+  EXPECT_EQ(values_of(*open_checkpoint(back), "layers.0.weight"), after);
+}
+
+TEST(Convert, GgufToGgufKeepsItsMetadata) {
+  const TemporaryFolder folder;
+  GgufMetadata metadata = minimal_gguf_metadata("llama", "tiny");
+  metadata.set("tokenizer.ggml.tokens", GgufValue::of(std::vector<std::string>{"<s>", "a", "b"}));
+  metadata.set("llama.block_count", GgufValue::of(std::uint32_t{2}));
+  const MemoryTensor tensor = make_tensor("w", {2, 32}, normal_values(64));
+  create_gguf_file(folder / "a.gguf", {tensor.info}, metadata)->write(0, 0, tensor.bytes);
+  const std::string out = (folder / "b.gguf").string();
+  expect_done(run_amalgam({"convert", (folder / "a.gguf").string(), out, "--quant", "q4_0"}));
+  const auto source = open_checkpoint(out);
+  const GgufMetadata* kept = find_gguf_metadata(*source);
+  ASSERT_NE(kept, nullptr);
+  for (const char* key :
+       {"general.architecture", "general.name", "tokenizer.ggml.tokens", "llama.block_count"}) {
+    ASSERT_NE(kept->find(key), nullptr) << key;
+    EXPECT_EQ(*kept->find(key), *metadata.find(key)) << key;
+  }
+}
+
+TEST(Convert, AFolderKeepsConfigAndTokenizerWithTheNewDtype) {
+  const TemporaryFolder folder;
+  fs::create_directories(folder / "in");
+  write_safetensors(folder / "in/model.safetensors", small_model());
+  folder.write("in/config.json", R"({"model_type": "llama", "torch_dtype": "float32", "a": 1})");
+  folder.write("in/tokenizer.json", "{}");
+  folder.write("in/chat_template.jinja", "{{ x }}");
+  folder.write("in/pytorch_model.bin", "old weights");
+  folder.write("in/.hidden", "x");
+  const std::string out = (folder / "out").string();
+  expect_done(run_amalgam({"convert", (folder / "in").string(), out, "--dtype", "bf16"}));
+  EXPECT_EQ(contents_of(folder / "out/config.json"),
+            "{\n  \"model_type\": \"llama\",\n  \"torch_dtype\": \"bfloat16\",\n  \"a\": 1\n}\n");
+  EXPECT_EQ(contents_of(folder / "out/tokenizer.json"), "{}");
+  EXPECT_EQ(contents_of(folder / "out/chat_template.jinja"), "{{ x }}");
+  EXPECT_FALSE(fs::exists(folder / "out/pytorch_model.bin"));
+  EXPECT_FALSE(fs::exists(folder / "out/.hidden"));
+  EXPECT_EQ(info_of(*open_checkpoint(out), "layers.0.weight").dtype, DType::bf16);
+  // The architecture of a GGUF made from it is the config's.
+  const std::string gguf = (folder / "out.gguf").string();
+  expect_done(run_amalgam({"convert", out, gguf}));
+  EXPECT_EQ(find_gguf_metadata(*open_checkpoint(gguf))->find("general.architecture")->as_string(),
+            "llama");
+}
+
+TEST(Convert, ShardSizeSplitsAFolder) {
+  const TemporaryFolder folder;
+  const std::vector<MemoryTensor> model = small_model();
+  const std::string in = write_safetensors(folder / "a.safetensors", model);
+  const std::string out = (folder / "out").string();
+  expect_done(run_amalgam({"convert", in, out, "--shard-size", "1000"}));
+  EXPECT_TRUE(fs::exists(folder / "out/model.safetensors.index.json"));
+  EXPECT_FALSE(fs::exists(folder / "out/model.safetensors"));
+  expect_same_tensors(out, model);
+}
+
+TEST(Convert, AnExistingOutputIsOnlyReplacedWhenAsked) {
+  const TemporaryFolder folder;
+  const std::string in = write_safetensors(folder / "a.safetensors", small_model());
+  const std::string out = write_safetensors(folder / "b.safetensors", {make_tensor("x", {1}, {1})});
+  expect_bad_usage(run_amalgam({"convert", in, out}), "b.safetensors", "--overwrite");
+  expect_same_tensors(out, {make_tensor("x", {1}, {1})});
+  expect_done(run_amalgam({"convert", in, out, "--overwrite"}));
+  expect_same_tensors(out, small_model());
+}
+
+TEST(Convert, BadUsageLeavesNothingBehind) {
+  const TemporaryFolder folder;
+  const std::string in = write_safetensors(folder / "a.safetensors", small_model());
+  const std::string out = (folder / "b.safetensors").string();
+  expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "f17"}), "'f17'", "BF16");
+  expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "q8_0"}), "--quant");
+  expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "i32"}), "'i32'");
+  expect_bad_usage(run_amalgam({"convert", in, out, "--quant", "q8_0"}), "GGUF");
+  expect_bad_usage(run_amalgam({"convert", in, in, "--overwrite"}), "the output is the input");
+  expect_bad_usage(run_amalgam({"convert", (folder / "none").string(), out}), "none");
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder.path())) {
+    left.push_back(entry.path().filename().string());
+  }
+  EXPECT_EQ(left, std::vector<std::string>{"a.safetensors"});
+}
+
+TEST(Convert, GgufRefusesTypesItDoesNotHaveByName) {
+  const TemporaryFolder folder;
+  const std::string in = write_safetensors(folder / "a.safetensors",
+                                           {make_tensor("mask", {2}, {1, 0}, DType::boolean)});
+  const std::string out = (folder / "b.gguf").string();
+  const RunResult result = run_amalgam({"convert", in, out, "--quiet"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.err.find("'mask'"), std::string::npos) << result.err;
+  EXPECT_FALSE(fs::exists(out));
+  EXPECT_FALSE(fs::exists(folder / ".b.gguf.partial"));
+}
+
+}  // namespace
+}  // namespace amalgam
