@@ -44,10 +44,10 @@ inline float narrow_to_odd(double x) {
 /// The bits of `x` rounded to nearest even to BF16. Overflow gives infinity, NaN a quiet NaN.
 inline std::uint16_t to_bf16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
-  const std::uint32_t magnitude = bits & kFloatMagnitude;
-  const std::uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
-  const std::uint32_t quiet = (bits >> 16) | 0x40;
-  return static_cast<std::uint16_t>(magnitude > kFloatInfinity ? quiet : rounded);
+  constexpr std::uint32_t kQuiet = 1U << (kFloatFractionBits - 1);
+  const std::uint32_t rounded = bits + 0x7FFF + ((bits >> 16) & 1);
+  const bool is_nan = (bits & kFloatMagnitude) > kFloatInfinity;
+  return static_cast<std::uint16_t>((is_nan ? (bits | kQuiet) : rounded) >> 16);
 }
 
 /// The bits of `x` rounded to nearest even to a format of a narrower exponent than float's.

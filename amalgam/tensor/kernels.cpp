@@ -28,7 +28,8 @@ void subtract_loop(const T* x, const T* base, T* out, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) out[i] = x[i] - base[i];
 }
 
-// The sum of term(0) ... term(count - 1) in 16 lanes.
+// The sum of term(0) ... term(count - 1) in 16 lanes. The lanes stay in registers only while every
+// index into them is a constant, so the last elements go to a copy.
 constexpr std::size_t kLanes = 16;
 
 template <class Term>
@@ -38,11 +39,12 @@ double lane_sum(std::size_t count, Term term) {
   for (; i + kLanes <= count; i += kLanes) {
     for (std::size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
   }
-  for (std::size_t lane = 0; i + lane < count; ++lane) lanes[lane] += term(i + lane);
+  std::array<double, kLanes> total = lanes;
+  for (std::size_t lane = 0; i + lane < count; ++lane) total[lane] += term(i + lane);
   for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
-    for (std::size_t lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+    for (std::size_t lane = 0; lane < half; ++lane) total[lane] += total[lane + half];
   }
-  return lanes[0];
+  return total[0];
 }
 
 template <class T>
@@ -60,7 +62,7 @@ double sum_loop(const T* x, std::size_t count) {
 template <class T>
 double sum_abs_loop(const T* x, std::size_t count) {
   return lane_sum(count,
-                  [x](std::size_t i) HWY_ATTR { return std::abs(static_cast<double>(x[i])); });
+                  [x](std::size_t i) HWY_ATTR { return static_cast<double>(std::abs(x[i])); });
 }
 
 void scale_f32(double w, const float* x, double* out, std::size_t n) { scale_loop(w, x, out, n); }
