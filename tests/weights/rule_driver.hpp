@@ -208,6 +208,7 @@ inline std::vector<std::vector<double>> run_unit(const MergeRule& rule,
     auto total = fold(parallel, leaves.size(), [&](std::size_t leaf, std::size_t) {
       LeafState state{merge->make_statistic()};
       for (const Place& place : leaves[leaf]) {
+        if (unit.tensors[place.tensor].tied) continue;
         if (!merge->wants_block(place.tensor, place.first)) continue;
         at(place, [&](const auto& block) { state.statistic->absorb(block); });
       }

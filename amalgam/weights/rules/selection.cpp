@@ -86,6 +86,34 @@ std::uint32_t float_key_at_least(std::uint64_t key) {
   return low;
 }
 
+std::vector<std::size_t> storage_tensors(const MergeUnit& unit) {
+  std::vector<std::size_t> storage;
+  for (std::size_t t = 0; t < unit.tensors.size(); ++t) {
+    storage.push_back(t);
+    if (!unit.tensors[t].tied) continue;
+    for (std::size_t earlier = t; earlier-- > 0;) {
+      if (unit.tensors[earlier].tied || unit.tensors[earlier].shape != unit.tensors[t].shape) {
+        continue;
+      }
+      storage[t] = earlier;
+      break;
+    }
+  }
+  return storage;
+}
+
+SelectionLimits selection_limits(std::uint64_t memory, std::size_t sources) {
+  SelectionLimits limits;
+  // Lists grow by doubling and wait for their siblings, so a quarter may be filled with keys.
+  limits.candidates =
+      std::min<std::uint64_t>(limits.candidates, memory / 4 / sizeof(std::uint32_t));
+  limits.least_candidates = std::min(limits.least_candidates, limits.candidates);
+  const std::uint64_t sampled = kBlockElements / limits.sample_stride * sizeof(std::uint64_t) *
+                                std::max<std::size_t>(1, sources);
+  limits.sample_blocks = std::clamp<std::uint64_t>(memory / 4 / sampled, 8, limits.sample_blocks);
+  return limits;
+}
+
 SelectionTally::SelectionTally(const Selection& selection)
     : selection_(&selection),
       targets_(selection.targets_.size()),
@@ -228,18 +256,10 @@ void SelectionTally::combine(SelectionTally&& right) {
 
 Selection::Selection(const MergeUnit& unit, std::size_t sources, std::vector<RankTarget> targets,
                      const SelectionLimits& limits)
-    : limits_(limits), source_count_(sources) {
+    : limits_(limits), source_count_(sources), storage_(storage_tensors(unit)) {
   std::uint64_t blocks = 0;
   for (std::size_t t = 0; t < unit.tensors.size(); ++t) {
     const TensorView& tensor = unit.tensors[t];
-    storage_.push_back(t);
-    if (tensor.tied) {
-      for (std::size_t earlier = t; earlier-- > 0;) {
-        if (unit.tensors[earlier].tied || unit.tensors[earlier].shape != tensor.shape) continue;
-        storage_[t] = earlier;
-        break;
-      }
-    }
     if (storage_[t] == t) {
       elements_ += tensor.elements;
       blocks += (tensor.elements + kBlockElements - 1) / kBlockElements;

@@ -43,6 +43,10 @@ std::uint32_t float_key_at_least(std::uint64_t key);
 /// The key of the same value as a double.
 std::uint64_t widen_key(std::uint32_t key);
 
+/// For each tensor of the unit the one that holds its data: itself, or for a tied tensor the last
+/// earlier one of the same shape that is not tied.
+std::vector<std::size_t> storage_tensors(const MergeUnit& unit);
+
 /// What to find: the `rank`-th largest key (1-based) of a source.
 struct RankTarget {
   std::size_t source = 0;
@@ -63,6 +67,9 @@ struct SelectionLimits {
   double bracket_errors = 3.5;    ///< half width of the bracket in standard errors
   std::size_t bins = 4096;        ///< of the histogram that replaces too many candidates
 };
+
+/// The defaults, with less kept where all passes' states together may take only `memory` bytes.
+SelectionLimits selection_limits(std::uint64_t memory, std::size_t sources);
 
 class Selection;
 
@@ -125,8 +132,7 @@ class Selection {
             const SelectionLimits& limits = {});
 
   bool done() const { return open_ == 0; }
-  /// The place of a block, that of a tied tensor being the block of the tensor it is tied to: the
-  /// last earlier one of the same shape.
+  /// The place of a block, that of a tied tensor being the block of its storage tensor.
   BlockPlace place_of(std::size_t tensor, std::uint64_t first) const {
     return {storage_[tensor], first};
   }
