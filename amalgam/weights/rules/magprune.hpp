@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+// DELLA's MAGPRUNE (Deep et al. 2024, arXiv 2406.11617, section 3.1): within a row, the keep
+// probability grows with the rank of the magnitude.
+namespace amalgam::rules {
+
+/// Memory that ranking works in; kept between calls.
+struct RankScratch {
+  std::vector<std::uint64_t> entries;
+  std::vector<std::uint64_t> other_entries;
+  std::vector<std::uint32_t> indices;
+  std::vector<std::uint32_t> other_indices;
+  /// The longest run that is ranked in memory at once; longer rows are ranked by value ranges, in
+  /// passes over the row. Results do not depend on it.
+  std::size_t limit = std::size_t{1} << 20;
+};
+
+/// For rows of `row` elements: the element of ascending rank r (1-based, ties by index) is kept if
+/// its random number u = word * 2^-32 is below (density - epsilon) + 2 epsilon (r - 1) / (row - 1);
+/// in rows of one element, below density. `keys` are the keys of |d| (see selection_kernels.hpp)
+/// and `words` the elements' random words, whole rows of both. On return words[i] is 0 where
+/// element i is kept and 2^32 - 1 where it is dropped. Requires 0 < density - epsilon, density +
+/// epsilon < 1.
+void magprune(std::span<const std::uint32_t> keys, std::size_t row, double density, double epsilon,
+              std::span<std::uint32_t> words, RankScratch& scratch);
+void magprune(std::span<const std::uint64_t> keys, std::size_t row, double density, double epsilon,
+              std::span<std::uint32_t> words, RankScratch& scratch);
+
+}  // namespace amalgam::rules
