@@ -1,0 +1,149 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <memory>
+
+#include "amalgam/weights/rules/registry.hpp"
+#include "amalgam/weights/rules/selection.hpp"
+#include "amalgam/weights/rules/selection_kernels.hpp"
+#include "amalgam/weights/rules/softmax_divergence.hpp"
+#include "amalgam/weights/rules/task_vector_kernels.hpp"
+#include "amalgam/weights/rules/typed.hpp"
+
+namespace amalgam::rules {
+namespace {
+
+// The unit is one tensor, its blocks whole rows.
+class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
+ public:
+  explicit ArceeFusionMerge(const MergeUnit& unit)
+      : row_(static_cast<std::size_t>(row_length(unit.tensors[0].shape))) {
+    const std::uint64_t elements = unit.tensors[0].elements;
+    if (elements == 0) return;
+    std::vector<RankTarget> targets;
+    for (const double quantile : {0.25, 0.5, 0.75}) {
+      const auto ascending =
+          static_cast<std::uint64_t>(std::floor(quantile * static_cast<double>(elements - 1)));
+      targets.push_back({.source = 0, .rank = elements - ascending});
+    }
+    selection_ = std::make_unique<Selection>(unit, 1, std::move(targets),
+                                             selection_limits(unit.statistics_memory, 1));
+  }
+
+  bool needs_pass() const override { return selection_ && !selection_->done(); }
+  std::unique_ptr<Statistic> make_statistic() const override {
+    return std::make_unique<Importances>(*this);
+  }
+  bool wants_block(std::size_t tensor, std::uint64_t first) const override {
+    return selection_->wants_block(tensor, first);
+  }
+
+  void solve(std::unique_ptr<Statistic> total) override {
+    selection_->solve(total ? &static_cast<Importances&>(*total).tally : nullptr);
+    if (!selection_->done()) return;
+    const auto quantile = [&](std::size_t index) {
+      return std::bit_cast<double>(selection_->cut(index).key);
+    };
+    threshold_ = quantile(1) + 1.5 * (quantile(2) - quantile(0));
+  }
+
+  template <class T>
+  void apply_block(const Block<T>& block, std::span<double> out) const {
+    for_each_tile(block, [&](std::span<const double> importance, std::size_t offset) {
+      for (std::size_t i = offset; i < offset + importance.size(); ++i) {
+        const T change = block.members[0][i] - block.base[i];
+        const bool taken = importance[i - offset] >= threshold_;
+        const auto base = static_cast<double>(block.base[i]);
+        out[i] = taken && change != 0 ? base + static_cast<double>(change) : base;
+      }
+    });
+  }
+
+ private:
+  struct Scratch {
+    std::vector<double> softmax;
+    std::vector<double> importance;
+    std::vector<std::uint64_t> keys;
+  };
+  static Scratch& thread_scratch() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
+
+  // Calls use(importances, offset) for tiles of a block in order.
+  template <class T, class Use>
+  void for_each_tile(const Block<T>& block, const Use& use) const {
+    Scratch& scratch = thread_scratch();
+    scratch.importance.resize(kTile);
+    for (std::size_t first = 0; first < block.count; first += row_) {
+      const std::span<const T> x(block.members[0] + first, row_);
+      const double divergence = softmax_divergence(x, block.base + first, scratch.softmax);
+      for (std::size_t offset = 0; offset < row_; offset += kTile) {
+        const std::size_t count = std::min(kTile, row_ - offset);
+        const std::span<double> importance = std::span(scratch.importance).first(count);
+        weigh(x.subspan(offset, count), block.base + first + offset, 1.0, 1.0, importance.data());
+        for (double& value : importance) value = std::abs(value) * divergence;
+        use(std::span<const double>(importance), first + offset);
+      }
+    }
+  }
+
+  struct Importances final : TypedStatistic<Importances> {
+    explicit Importances(const ArceeFusionMerge& owner)
+        : merge(owner), tally(owner.selection_->make_tally()) {}
+
+    template <class T>
+    void absorb_block(const Block<T>& block) {
+      if (!tally.begin_block(block.tensor, block.first)) return;
+      std::vector<std::uint64_t>& keys = thread_scratch().keys;
+      keys.resize(kTile);
+      merge.for_each_tile(block, [&](std::span<const double> importance, std::size_t) {
+        absolute_keys(importance, keys.data());
+        tally.absorb(0, std::span<const std::uint64_t>(keys).first(importance.size()));
+      });
+    }
+    void combine_with(Importances& right) { tally.combine(std::move(right.tally)); }
+
+    const ArceeFusionMerge& merge;
+    SelectionTally tally;
+  };
+
+  std::size_t row_;
+  std::unique_ptr<Selection> selection_;
+  double threshold_ = 0;
+};
+
+class ArceeFusion final : public MergeRule {
+ public:
+  const RuleInfo& info() const override {
+    static const RuleInfo kInfo{
+        .name = "arcee_fusion",
+        .summary =
+            "Takes over the member's changes where they are unusually important, by the size "
+            "of the change times the divergence of the row.",
+        .source = "mergekit's arcee_fusion",
+        .base = BaseUse::required,
+        .max_members = 1,
+        .common_submatrix = true,
+    };
+    return kInfo;
+  }
+  Scope scope(const Parameters&) const override { return Scope::tensor; }
+  bool whole_rows(const Parameters&) const override { return true; }
+  std::vector<std::string> passes(const Parameters&) const override {
+    return {"sample importances", "count importances around the quartiles",
+            "apply: take over important changes"};
+  }
+  std::unique_ptr<UnitMerge> begin(const MergeUnit& unit) const override {
+    return std::make_unique<ArceeFusionMerge>(unit);
+  }
+};
+
+}  // namespace
+
+const MergeRule& arcee_fusion() {
+  static const ArceeFusion kRule;
+  return kRule;
+}
+
+}  // namespace amalgam::rules

@@ -1,0 +1,150 @@
+#include "amalgam/weights/rules/softmax_divergence.hpp"
+
+#include <algorithm>
+
+#include "amalgam/weights/rules/task_vector_kernels.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "amalgam/weights/rules/softmax_divergence.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "amalgam/weights/rules/vector_loops-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace amalgam::rules::HWY_NAMESPACE {
+namespace {
+
+// ln 2 in two parts, the first with 32 trailing zero bits so that whole multiples are exact.
+constexpr double kLn2High = 0x1.62e42fee00000p-1;
+constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
+
+// e^x for x <= 0; below -708 as at -708. x = n ln 2 + r with |r| <= ln 2 / 2, and the Taylor
+// polynomial of degree 14 in r.
+template <class D>
+HWY_INLINE hn::Vec<D> exponential(D d, hn::Vec<D> x) {
+  constexpr double kInverseFactorials[] = {1.0 / 87178291200,
+                                           1.0 / 6227020800,
+                                           1.0 / 479001600,
+                                           1.0 / 39916800,
+                                           1.0 / 3628800,
+                                           1.0 / 362880,
+                                           1.0 / 40320,
+                                           1.0 / 5040,
+                                           1.0 / 720,
+                                           1.0 / 120,
+                                           1.0 / 24,
+                                           1.0 / 6,
+                                           1.0 / 2,
+                                           1.0,
+                                           1.0};
+  const hn::RebindToUnsigned<D> bits;
+  // Adding 1.5 * 2^52 leaves the nearest whole number in the low bits of the sum.
+  const auto shifter = hn::Set(d, 0x1.8p52);
+  x = hn::Max(x, hn::Set(d, -708.0));
+  const auto shifted = hn::Add(hn::Mul(x, hn::Set(d, 0x1.71547652b82fep0)), shifter);
+  const auto n = hn::Sub(shifted, shifter);
+  auto r = hn::Sub(x, hn::Mul(n, hn::Set(d, kLn2High)));
+  r = hn::Sub(r, hn::Mul(n, hn::Set(d, kLn2Low)));
+  auto power = hn::Set(d, kInverseFactorials[0]);
+  for (std::size_t k = 1; k < 15; ++k) {
+    power = hn::Add(hn::Mul(power, r), hn::Set(d, kInverseFactorials[k]));
+  }
+  const auto scale =
+      hn::Add(hn::ShiftLeft<52>(hn::BitCast(bits, shifted)), hn::BitCast(bits, hn::Set(d, 1.0)));
+  return hn::Mul(power, hn::BitCast(d, scale));
+}
+
+// ln v for normal v > 0: v = 2^e m with sqrt(1/2) <= m < sqrt(2), and ln m = 2 artanh s with
+// s = (m - 1) / (m + 1), its series to the 23rd power.
+template <class D>
+HWY_INLINE hn::Vec<D> logarithm(D d, hn::Vec<D> v) {
+  const hn::RebindToUnsigned<D> bits;
+  const auto root = hn::Set(bits, 0x3fe6a09e667f3bcdULL);
+  const auto shifted =
+      hn::Add(hn::BitCast(bits, v), hn::Sub(hn::Set(bits, 0x3ff0000000000000ULL), root));
+  const auto mantissa = hn::And(shifted, hn::Set(bits, 0x000fffffffffffffULL));
+  const auto m = hn::BitCast(d, hn::Add(mantissa, root));
+  // The biased exponent as a double, by placing it into the low bits of 2^52.
+  const auto biased = hn::Or(hn::ShiftRight<52>(shifted), hn::Set(bits, 0x4330000000000000ULL));
+  const auto e = hn::Sub(hn::BitCast(d, biased), hn::Set(d, 0x1.0p52 + 1023));
+  const auto one = hn::Set(d, 1.0);
+  const auto s = hn::Div(hn::Sub(m, one), hn::Add(m, one));
+  const auto z = hn::Mul(s, s);
+  auto series = hn::Set(d, 1.0 / 23);
+  for (int k = 21; k >= 3; k -= 2) {
+    series = hn::Add(hn::Mul(series, z), hn::Set(d, 1.0 / k));
+  }
+  const auto twice = hn::Add(s, s);
+  const auto log_m = hn::Add(twice, hn::Mul(hn::Mul(twice, z), series));
+  const auto rest = hn::Add(hn::Mul(e, hn::Set(d, kLn2Low)), log_m);
+  return hn::Add(hn::Mul(e, hn::Set(d, kLn2High)), rest);
+}
+
+// exponentials[i] = e^(x[i] - largest), and their sum.
+void exponentials_of(const double* HWY_RESTRICT x, std::size_t count, double largest,
+                     double* HWY_RESTRICT exponentials, double* HWY_RESTRICT lanes) {
+  sum_lanes(count, lanes, [&](auto d, std::size_t i) HWY_ATTR {
+    const auto value = exponential(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, largest)));
+    hn::StoreU(value, d, exponentials + i);
+    return value;
+  });
+}
+
+void divergence(const double* HWY_RESTRICT p_weights, double p_sum,
+                const double* HWY_RESTRICT q_weights, double q_sum, std::size_t count,
+                double* HWY_RESTRICT lanes) {
+  sum_lanes(count, lanes, [&](auto d, std::size_t i) HWY_ATTR {
+    const auto epsilon = hn::Set(d, 1e-8);
+    const auto p = hn::Add(hn::Div(hn::LoadU(d, p_weights + i), hn::Set(d, p_sum)), epsilon);
+    const auto q = hn::Add(hn::Div(hn::LoadU(d, q_weights + i), hn::Set(d, q_sum)), epsilon);
+    return hn::Mul(p, logarithm(d, hn::Div(p, q)));
+  });
+}
+
+}  // namespace
+}  // namespace amalgam::rules::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace amalgam::rules {
+namespace {
+HWY_EXPORT(exponentials_of);
+HWY_EXPORT(divergence);
+
+// The softmax's numerators into `out`; returns their sum.
+template <class T>
+double softmax_weights(std::span<const T> x, std::span<double> wide, std::span<double> out) {
+  std::copy(x.begin(), x.end(), wide.begin());
+  LaneSums sums;
+  HWY_DYNAMIC_DISPATCH(exponentials_of)
+  (wide.data(), x.size(), std::ranges::max(wide), out.data(), sums.lanes.data());
+  return sums.total();
+}
+
+template <class T>
+double divergence_of(std::span<const T> x, const T* b, std::vector<double>& scratch) {
+  const std::size_t count = x.size();
+  scratch.resize(std::max(scratch.size(), 3 * count));
+  const std::span<double> wide = std::span(scratch).first(count);
+  const std::span<double> p = std::span(scratch).subspan(count, count);
+  const std::span<double> q = std::span(scratch).subspan(2 * count, count);
+  const double p_sum = softmax_weights(x, wide, p);
+  const double q_sum = softmax_weights(std::span(b, count), wide, q);
+  LaneSums sums;
+  HWY_DYNAMIC_DISPATCH(divergence)
+  (p.data(), p_sum, q.data(), q_sum, count, sums.lanes.data());
+  return std::max(0.0, sums.total());
+}
+}  // namespace
+
+double softmax_divergence(std::span<const float> x, const float* b, std::vector<double>& scratch) {
+  return divergence_of(x, b, scratch);
+}
+double softmax_divergence(std::span<const double> x, const double* b,
+                          std::vector<double>& scratch) {
+  return divergence_of(x, b, scratch);
+}
+
+}  // namespace amalgam::rules
+#endif  // HWY_ONCE
