@@ -6,6 +6,20 @@
 namespace amalgam::rules {
 
 const MergeRule& linear();
+const MergeRule& task_arithmetic();
+const MergeRule& ties();
+const MergeRule& dare_linear();
+const MergeRule& dare_ties();
+const MergeRule& breadcrumbs();
+const MergeRule& breadcrumbs_ties();
+const MergeRule& della();
+const MergeRule& della_linear();
+const MergeRule& sce();
+const MergeRule& arcee_fusion();
+const MergeRule& nearswap();
+const MergeRule& ram();
+const MergeRule& ramplus_tl();
+const MergeRule& passthrough();
 const MergeRule& slerp();
 const MergeRule& nuslerp();
 const MergeRule& multislerp();
