@@ -12,13 +12,16 @@ namespace {
 constexpr std::size_t kDeepest = 64;
 constexpr std::size_t kLongestName = 4096;
 constexpr std::size_t kMostNameBytes = std::size_t{64} << 20;  // of all names together
-constexpr std::size_t kMostSteps = 4'000'000;
+// Values that are part of several others are met more than once, but not often: a limit in
+// proportion to their number keeps a small file from unfolding into millions of names.
+constexpr std::size_t kMostStepsPerValue = 16;
 // Where training scripts put the weights, beside the epoch and the optimiser's state.
 constexpr std::array<std::string_view, 3> kRoots = {"state_dict", "model", "module"};
 
 class Walk {
  public:
-  Walk(const PickleTree& tree, std::string_view where) : tree_(tree), where_(where) {}
+  Walk(const PickleTree& tree, std::string_view where)
+      : tree_(tree), where_(where), most_steps_(tree.values.size() * kMostStepsPerValue) {}
 
   void visit(PickleId id, std::size_t depth) {
     check(depth);
@@ -51,9 +54,9 @@ class Walk {
     if (depth > kDeepest) {
       throw InputError("{}: containers are nested deeper than {}", where_, kDeepest);
     }
-    if (++steps_ > kMostSteps) {
-      throw InputError("{}: has more than {} values, counting shared ones as often as they appear",
-                       where_, kMostSteps);
+    if (++steps_ > most_steps_) {
+      throw InputError("{}: its {} values unfold into more than {} because they share parts",
+                       where_, tree_.values.size(), most_steps_);
     }
   }
 
@@ -95,6 +98,7 @@ class Walk {
   std::string name_;
   std::size_t name_bytes_ = 0;
   std::size_t steps_ = 0;
+  std::size_t most_steps_;
 };
 
 // The dict under `key` of the outermost dict.
