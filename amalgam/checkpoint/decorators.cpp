@@ -28,10 +28,11 @@ void read_any_elements(const TensorSource& source, std::size_t tensor, std::uint
                        std::span<T> out) {
   const TensorInfo& info = source.tensors().at(tensor);
   check_range(source, tensor, first, out.size(), info.elements);
+  if (out.empty()) return;
   const std::uint64_t block = dtype_block_elements(info.dtype);
   const std::uint64_t begin = first / block * block;
   const std::uint64_t end = std::min(round_up(first + out.size(), block), info.elements);
-  if (out.empty() || (begin == first && end - begin == out.size())) {
+  if (begin == first && end - begin == out.size()) {
     source.read(tensor, first, out);
     return;
   }

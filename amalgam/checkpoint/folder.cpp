@@ -54,10 +54,9 @@ FolderWeights describe(const fs::path& folder, const std::string& name) {
 // Hugging Face cache makes them, is the owner's own doing).
 bool stays_inside(const std::string& name) {
   const fs::path path(name);
-  return !name.empty() && name.find('\0') == std::string::npos && path.is_relative() &&
-         path.has_filename() && std::none_of(path.begin(), path.end(), [](const fs::path& part) {
-           return part == ".." || part == ".";
-         });
+  return !name.empty() && path.is_relative() && path.has_filename() &&
+         std::none_of(path.begin(), path.end(),
+                      [](const fs::path& part) { return part == ".." || part == "."; });
 }
 
 }  // namespace
@@ -113,6 +112,9 @@ std::map<std::string, std::string> parse_weight_map(std::string_view text, std::
                        file.type_name());
     }
     const auto& name = file.get_ref<const std::string&>();
+    if (name.find('\0') != std::string::npos) {
+      throw InputError("{}: the file name of tensor '{}' contains a zero byte", where, tensor);
+    }
     if (!stays_inside(name)) {
       throw InputError("{}: tensor '{}' is said to be in '{}', which is not a file in this folder",
                        where, tensor, name);

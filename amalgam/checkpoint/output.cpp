@@ -153,7 +153,11 @@ void OutputTransaction::acquire() {
   // An earlier owner may rename or delete the folder between our opening and locking it: again
   // then.
   while (true) {
-    const bool is_new = fs::create_directory(partial_);
+    std::error_code error;
+    const bool is_new = fs::create_directory(partial_, error);
+    if (error && !exists_at(partial_)) {
+      throw InputError("{}: cannot create folder: {}", partial_.string(), error.message());
+    }
     if (fs::symlink_status(partial_).type() != fs::file_type::directory) {
       if (!exists_at(partial_)) continue;
       throw InputError("{}: is in the way, and not a folder; delete it", partial_.string());
