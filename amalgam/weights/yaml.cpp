@@ -43,7 +43,7 @@ class TreeBuilder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
     if (found == anchors_.end()) {
-      fail(mark.line + 1, "an alias stands inside the value it stands for");
+      fail(mark.line + 1, "an alias that stands inside the value it stands for");
     }
     place(found->second, mark.line + 1);
   }
@@ -52,9 +52,8 @@ class TreeBuilder final : public YAML::EventHandler {
                 const std::string& value) override {
     check_tag(mark, tag);
     if (std::any_of(value.begin(), value.end(), is_control)) {
-      fail(mark.line + 1, "a text holds a control character");
+      fail(mark.line + 1, "a text with a control character");
     }
-    // "?" is the tag of an unquoted scalar, "!" that of a quoted one.
     const bool plain = tag == "?";
     auto node =
         make(plain && is_null_word(value) ? YamlNode::Kind::null : YamlNode::Kind::scalar, mark);
@@ -83,12 +82,15 @@ class TreeBuilder final : public YAML::EventHandler {
   };
 
   [[noreturn]] void fail(int line, std::string_view what) const {
-    throw InputError("{}:{}: {}", label_, line, what);
+    throw InputError("{}:{}: not a recipe: {}", label_, line, what);
   }
 
+  // "?" is the tag of an unquoted scalar, "!" that of a quoted one.
   void check_tag(const YAML::Mark& mark, const std::string& tag) const {
-    if (!tag.empty() && tag != "?" && tag != "!" && !tag.starts_with("tag:yaml.org,2002:")) {
-      fail(mark.line + 1, "YAML tags other than the standard ones are not supported");
+    static constexpr std::array<std::string_view, 6> kKnown = {
+        "", "?", "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"};
+    if (std::find(kKnown.begin(), kKnown.end(), tag) == kKnown.end()) {
+      fail(mark.line + 1, "a YAML tag other than !!str, !!seq and !!map");
     }
   }
 
@@ -156,7 +158,7 @@ class TreeBuilder final : public YAML::EventHandler {
 
   std::string read_key(const YamlNode& map, const YamlNode& key, int line) const {
     if (key.kind != YamlNode::Kind::scalar || key.text.find('\n') != std::string::npos) {
-      fail(line, "a key is not a word");
+      fail(line, "a key that is not a word");
     }
     if (key.text.size() > limits_.key_length) {
       throw InputError("{}:{}: a key is longer than {} bytes", label_, line, limits_.key_length);
@@ -172,12 +174,14 @@ class TreeBuilder final : public YAML::EventHandler {
   void merge_entries(YamlNode& map, const YamlNode::Pointer& merged) const {
     if (merged->kind == YamlNode::Kind::sequence) {
       for (const YamlNode::Pointer& item : merged->items) {
-        if (item->kind != YamlNode::Kind::map) fail(map.line, "'<<' merges something not a map");
+        if (item->kind != YamlNode::Kind::map)
+          fail(map.line, "'<<' that merges something other than a map");
         merge_entries(map, item);
       }
       return;
     }
-    if (merged->kind != YamlNode::Kind::map) fail(map.line, "'<<' merges something not a map");
+    if (merged->kind != YamlNode::Kind::map)
+      fail(map.line, "'<<' that merges something other than a map");
     for (const auto& [key, value] : merged->entries) {
       if (map.find(key) != nullptr) continue;
       grow(map, *value, map.line);
