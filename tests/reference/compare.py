@@ -161,7 +161,10 @@ def task_vector_parameters(rng, method, count):
     paper = rng.random() < 0.25
     if paper:
         p["dialect"] = Setting("paper")
-    maybe(rng, p, "scope", str(rng.choice(["tensor", "model"])), 0.3)
+    consensus = method in merge_reference.CONSENSUS
+    counts = method in ("ties", "dare_ties", "breadcrumbs", "breadcrumbs_ties")
+    if consensus or counts:
+        maybe(rng, p, "scope", str(rng.choice(["tensor", "model"])), 0.3)
     whole = paper or "scope" in p
     if "della" in method:
         epsilon = between(rng, 0.01, 0.2)
@@ -173,8 +176,9 @@ def task_vector_parameters(rng, method, count):
         p["density"] = weights(rng, count, 0.05, 1.0)
     if "breadcrumbs" in method:
         maybe(rng, p, "gamma", between(rng, 0.0, 0.3), 0.7)
-    maybe(rng, p, "kept", str(rng.choice(["floor", "round_half_even"])), 0.3)
-    if method in merge_reference.CONSENSUS:
+    if counts:
+        maybe(rng, p, "kept", str(rng.choice(["floor", "round_half_even"])), 0.3)
+    if consensus:
         maybe(rng, p, "zero_sign", str(rng.choice(["plus", "majority"])), 0.3)
         maybe(rng, p, "elect", str(rng.choice(["sum", "count"])), 0.3)
         if rng.random() < 0.3:
@@ -254,7 +258,7 @@ def random_case(rng, method):
 def robust_parameters(rng, method, p):
     base = method == "flag" or bool(rng.integers(2))
     f = int(rng.integers(0, 3))
-    least = {"trimmed_mean": 2 * f + 1, "phocas": 2 * f + 1, "meamed": f + 1, "krum": 2 * f + 3}
+    least = {"trimmed_mean": 2 * f + 1, "phocas": 2 * f + 1, "meamed": 2 * f + 1, "krum": 2 * f + 3}
     least |= {"multi_krum": 2 * f + 3, "bulyan": 4 * f + 3}
     if method == "bulyan":
         f = int(rng.integers(0, 2))
@@ -279,7 +283,9 @@ def is_exact(method, p):
         return "dialect" in p  # by default an L1 norm is needed
     if "rescale" in p:
         return p["rescale"].value in (False, "inverse_density")
-    exact = {"linear", "nearswap", "ram", "ramplus_tl", "passthrough", "wise_ft", "fisher"}
+    if method == "fisher":  # its normalisation is a sum over the model
+        return "normalize" in p and not p["normalize"].value
+    exact = {"linear", "nearswap", "ram", "ramplus_tl", "passthrough", "wise_ft"}
     return method in exact | merge_reference.COORDINATE | set(merge_reference.SPARSIFY)
 
 

@@ -117,7 +117,9 @@ def merge_unit(method, unit, seed, paper):
         before = d[m]
         if method != "task_arithmetic" and before.size:
             d[m] = np.where(sparse_mask(method, unit, m, before, density, kept, seed), before, 0.0)
-            d[m] = d[m] * rescale_factor(rescale, before, d[m], density)
+            for begin, end in zip(edges[:-1], edges[1:]):  # norms are those of a tensor in any scope
+                part = slice(begin, end)
+                d[m][part] *= rescale_factor(rescale, before[part], d[m][part], density)
     trim = first.rule("trim_density", 0.2 if paper else 1.0) if method == "dare_ties" else 1.0
     if trim < 1:
         d = [np.where(largest(np.abs(x), kept_count(trim, x.size, kept)), x, 0.0) if x.size else x for x in d]
@@ -175,6 +177,8 @@ def rescale_factor(rescale, before, after, density):
         return 1.0
     if rescale == "inverse_density":
         return 1.0 / density
+    if before.size == 0:
+        return 1.0
     norm = {"l2": lambda x: np.sqrt(np.sum(x * x)), "linf": lambda x: np.max(np.abs(x))}.get(
         rescale, lambda x: np.sum(np.abs(x))
     )
