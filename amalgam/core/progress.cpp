@@ -44,6 +44,7 @@ void Progress::finish() {
   if (!shown_) return;
   wake_.notify_all();
   ticker_.join();
+  const std::scoped_lock lock(mutex_);
   what_.clear();
   draw();
   std::fputc('\n', stderr);
@@ -61,9 +62,9 @@ void Progress::draw() {
     line += fmt::format(" [{}{}] {:3.0f}%", std::string(filled, '#'),
                         std::string(kWidth - filled, '.'), share * 100);
   }
-  line += unit_ == Unit::bytes
-              ? fmt::format(" {} {}/s", format_bytes(done), format_bytes(static_cast<std::uint64_t>(rate)))
-              : fmt::format(" {} ({:.1f}/s)", done, rate);
+  line += unit_ == Unit::bytes ? fmt::format(" {} {}/s", format_bytes(done),
+                                             format_bytes(static_cast<std::uint64_t>(rate)))
+                               : fmt::format(" {} ({:.1f}/s)", done, rate);
   if (total_ > done && rate > 0) {
     line += fmt::format(" {} left", format_seconds(static_cast<double>(total_ - done) / rate));
   }
