@@ -46,9 +46,10 @@ function(amalgam_library folder)
   set_property(GLOBAL APPEND PROPERTY AMALGAM_LIBRARIES ${target})
 endfunction()
 
-# amalgam_test(<folder> [LINK ...]): the test program <folder>_test from tests/<folder>/*_test.cpp.
+# amalgam_test(<folder> [PROGRAM] [LINK ...]): the test program <folder>_test from
+# tests/<folder>/*_test.cpp. PROGRAM: the tests run the command line, at AMALGAM_BINARY.
 function(amalgam_test folder)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "PROGRAM" "" "LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp)
   if(NOT sources)
     return()
@@ -58,8 +59,10 @@ function(amalgam_test folder)
   target_link_libraries(${folder}_test PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck
                                                rapidcheck_gtest amalgam_warnings)
   target_compile_definitions(${folder}_test PRIVATE
-    AMALGAM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data"
-    AMALGAM_BINARY="$<TARGET_FILE:amalgam_cli>")
-  add_dependencies(${folder}_test amalgam_cli)
+    AMALGAM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+  if(ARG_PROGRAM)
+    target_compile_definitions(${folder}_test PRIVATE AMALGAM_BINARY="$<TARGET_FILE:amalgam_cli>")
+    add_dependencies(${folder}_test amalgam_cli)
+  endif()
   gtest_discover_tests(${folder}_test DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()
