@@ -188,6 +188,10 @@ class Unpickler {
   void push_global(std::string_view module, std::string_view name) {
     std::optional<PickleValue> known = find_pickle_global(module, name);
     if (!known) {
+      if (module == "torch" && name.ends_with("Storage")) {
+        throw InputError("{}: tensors in a '{}' are not read; convert them to another type first",
+                         where_, printable(name));
+      }
       throw InputError(
           "{}: pickle asks for '{}.{}', which is not a tensor, dict, list, number or string; "
           "refusing",

@@ -142,6 +142,14 @@ class Gatherer {
       read_(base * element_, {out, (axes.empty() ? 1 : axes[0].size) * element_});
       return;
     }
+    const Axis& outer = axes.front();
+    const Axes inner = axes.subspan(1);
+    const bool has_long_runs = axes.back().stride == 1 && axes.back().step == 1 &&
+                               axes.back().size * element_ >= kPageBytes;
+    if (has_long_runs) {
+      for_each_slice(outer, inner, base, out);
+      return;
+    }
     const std::uint64_t extent = extent_of(axes);
     const std::uint64_t window = kWindowBytes / element_;
     const bool is_dense = wanted_in(axes) >= extent / kSparsest;
@@ -150,8 +158,6 @@ class Gatherer {
       return;
     }
     // As many slices of the outermost axis at a time as fit a window, if that pays.
-    const Axis& outer = axes.front();
-    const Axes inner = axes.subspan(1);
     const std::uint64_t inner_extent = extent_of(inner);
     const bool slices_are_dense = wanted_in(inner) >= outer.stride / kSparsest;
     if (inner_extent <= window && slices_are_dense) {
@@ -165,6 +171,10 @@ class Gatherer {
       }
       return;
     }
+    for_each_slice(outer, inner, base, out);
+  }
+
+  void for_each_slice(const Axis& outer, Axes inner, std::uint64_t base, std::byte* out) {
     for (std::uint64_t i = 0; i < outer.size; ++i) {
       box(inner, base + i * outer.stride, out + i * outer.step * element_);
     }
