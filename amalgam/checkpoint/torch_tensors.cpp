@@ -15,13 +15,16 @@ constexpr std::size_t kMostNameBytes = std::size_t{64} << 20;  // of all names t
 // Values that are part of several others are met more than once, but not often: a limit in
 // proportion to their number keeps a small file from unfolding into millions of names.
 constexpr std::size_t kMostStepsPerValue = 16;
+constexpr std::size_t kStepsForAll = 10'000;
 // Where training scripts put the weights, beside the epoch and the optimiser's state.
 constexpr std::array<std::string_view, 3> kRoots = {"state_dict", "model", "module"};
 
 class Walk {
  public:
   Walk(const PickleTree& tree, std::string_view where)
-      : tree_(tree), where_(where), most_steps_(tree.values.size() * kMostStepsPerValue) {}
+      : tree_(tree),
+        where_(where),
+        most_steps_(kStepsForAll + tree.values.size() * kMostStepsPerValue) {}
 
   void visit(PickleId id, std::size_t depth) {
     check(depth);
