@@ -1,53 +1,14 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <exception>
-#include <new>
 #include <string>
-#include <vector>
 
-#include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
-#include "amalgam/core/log.hpp"
-#include "amalgam/core/text.hpp"
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
+#include "cli/learning_library.hpp"
+#include "cli/run.hpp"
 
 namespace amalgam::cli {
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kBadUsage = 2;
-constexpr int kInterrupted = 130;
-
-int fail(int code, const std::string& message) {
-  log::write(log::Level::error, message);
-  return code;
-}
-
-/// CLI11 would say "the following argument was not expected"; the name of a command deserves
-/// better.
-void check_command_name(const CLI::App& root, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-') return;
-  std::vector<std::string> names;
-  for (const CLI::App* command : root.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_name() == argv[1]) return;
-    names.push_back(command->get_name());
-  }
-  throw InputError("no command '{}'{}; 'amalgam --help' lists them", argv[1],
-                   did_you_mean(argv[1], names));
-}
-
-/// The words that show the help of what was asked for: "amalgam inspect --help".
-std::string help_command(const CLI::App& root) {
-  std::string words = "amalgam";
-  const CLI::App* app = &root;
-  while (!app->get_subcommands().empty()) {
-    app = app->get_subcommands().front();
-    words += " " + app->get_name();
-  }
-  return words + " --help";
-}
 
 int run(int argc, char** argv) {
   CLI::App root("Amalgam turns many models, updates, predictions, labels or scores into one.",
@@ -60,32 +21,14 @@ int run(int argc, char** argv) {
   register_inspect(root);
   register_diff(root);
   register_convert(root);
+  register_merge(root);
+  register_learning(root);
 
-  try {
-    catch_interrupts();
-    if (argc < 2) {
-      std::fputs(root.help().c_str(), stderr);
-      return kBadUsage;
-    }
-    check_command_name(root, argc, argv);
-    root.parse(argc, argv);
-  } catch (const CLI::Success& asked) {  // --help and --version
-    root.exit(asked);
-  } catch (const CLI::ParseError& error) {
-    return fail(kBadUsage, std::string(error.what()) + "; see '" + help_command(root) + "'");
-  } catch (const Interrupted& interrupted) {
-    return fail(kInterrupted, interrupted.what());
-  } catch (const InputError& error) {
-    return fail(kBadUsage, error.what());
-  } catch (const std::bad_alloc&) {
-    return fail(kFailed, "out of memory; a smaller --memory or fewer --threads may help");
-  } catch (const std::exception& error) {
-    return fail(kFailed, error.what());
+  catch_interrupts();
+  if (wants_learning_library(argc, argv)) {
+    return with_exit_code([&] { return run_learning_library(argc, argv); });
   }
-  if (std::fflush(stdout) != 0) {
-    return fail(kFailed, "stdout: cannot write the result (is the disk full?)");
-  }
-  return kDone;
+  return parse_and_run(root, argc, argv);
 }
 
 }  // namespace

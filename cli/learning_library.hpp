@@ -1,0 +1,22 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+/// What needs libtorch lives in libamalgam_learning.so, which is loaded when it is first asked for:
+/// linking libtorch would cost every start of the program half a second.
+namespace amalgam::cli {
+
+/// Adds the library's sub-commands to `root`, so that --help lists them.
+void register_learning(CLI::App& root);
+
+/// Whether this command line is the library's to carry out: one of its sub-commands, or a merge by
+/// a method that looks at data.
+bool wants_learning_library(int argc, const char* const* argv);
+
+/// Loads the library, hands it the words of the command line and returns its exit code. It is
+/// looked for in `../lib` beside the folder of the running program, which is right for build trees
+/// and installations, then where the system looks. InputError if there is none, saying how to get
+/// it.
+int run_learning_library(int argc, const char* const* argv);
+
+}  // namespace amalgam::cli
