@@ -25,5 +25,8 @@ namespace amalgam::cli {
 void register_inspect(CLI::App& root);
 void register_diff(CLI::App& root);
 void register_convert(CLI::App& root);
+void register_merge(CLI::App& root);
+/// `amalgam merge methods`.
+void register_merge_methods(CLI::App& merge);
 
 }  // namespace amalgam::cli

@@ -1,0 +1,272 @@
+#include "amalgam/weights/merge.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/safetensors_sink.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/weights/planner.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The output of a document as a model for later ones. Plans are made before any document is carried
+// out, when there is nothing to read yet; it is connected to what was written afterwards.
+class StageOutput final : public TensorSource {
+ public:
+  StageOutput(std::string label, const MergePlan& plan) {
+    std::vector<TensorInfo> tensors;
+    for (const PlanTensor& tensor : plan.tensors) tensors.push_back(tensor.output);
+    set_tensors(std::move(label), std::move(tensors));
+  }
+  void connect(std::shared_ptr<const TensorSource> made) { made_ = std::move(made); }
+  void read_bytes(std::size_t tensor, std::uint64_t offset,
+                  std::span<std::byte> out) const override {
+    if (!made_) throw Error("{}: read before it is made", label());
+    made_->read_bytes(tensor, offset, out);  // both are sorted by name
+  }
+  void will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const override {
+    if (made_) made_->will_need(tensor, offset, bytes);
+  }
+
+ private:
+  std::shared_ptr<const TensorSource> made_;
+};
+
+// A recipe's documents, each with its plan and its output as later ones see it.
+struct Stage {
+  const Recipe* document = nullptr;
+  MergePlan plan;
+  std::shared_ptr<StageOutput> output;
+  std::shared_ptr<const TensorSource> reference;  // whose metadata the output carries on
+  bool tied_embeddings = false;
+};
+
+fs::path without_trailing_slash(const fs::path& path) {
+  const fs::path absolute = fs::weakly_canonical(fs::absolute(path));
+  return absolute.has_filename() ? absolute : absolute.parent_path();
+}
+
+bool is_within(const fs::path& inner, const fs::path& outer) {
+  const auto [at, rest] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
+  (void)rest;
+  return at == outer.end();
+}
+
+// Writing over what is being read would lose it.
+void check_output_is_no_input(const std::vector<Recipe>& documents, const fs::path& output) {
+  const fs::path place = without_trailing_slash(output);
+  for (const Recipe& document : documents) {
+    for (const ModelReference& model : document.all_models()) {
+      if (!fs::exists(model.path)) continue;
+      const fs::path input = without_trailing_slash(model.path);
+      if (is_within(input, place) || is_within(place, input)) {
+        throw InputError("{}: the output is also an input ('{}'); choose another place",
+                         output.string(), model.path);
+      }
+    }
+  }
+}
+
+// Plans everything before anything is written.
+std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const MergeOptions& options) {
+  if (documents.empty()) throw InputError("the recipe has no document");
+  check_output_is_no_input(documents, options.output);
+  std::vector<Stage> stages;
+  const ModelOpener open = [&](const ModelReference& reference) -> OpenedModel {
+    for (const Stage& stage : stages) {
+      if (stage.document->name == reference.path) {
+        // Its layers are counted from its names: a slice of the model has fewer than its config
+        // says.
+        return {stage.output, {.layer_counts = {}, .tied_embeddings = stage.tied_embeddings}};
+      }
+    }
+    std::shared_ptr<const TensorSource> source = open_checkpoint(reference.path);
+    const ModelConfig config = read_model_config(reference.path, *source);
+    return {std::move(source), config};
+  };
+  for (const Recipe& document : documents) {
+    const bool last = &document == &documents.back();
+    Stage stage{.document = &document};
+    stage.plan = plan_merge(document, open,
+                            {.allow_shape_mismatch = options.allow_shape_mismatch,
+                             .dtype = last ? options.dtype : std::nullopt,
+                             .quantised_output = last && options.output.extension() == ".gguf",
+                             // The integer tensors of a stage cannot be compared before it is made.
+                             .compare_copied = documents.size() == 1});
+    stage.output = std::make_shared<StageOutput>(document.name, stage.plan);
+    const OpenedModel reference = open(document.reference());
+    stage.reference = reference.tensors;
+    stage.tied_embeddings = reference.config.tied_embeddings;
+    stages.push_back(std::move(stage));
+  }
+  return stages;
+}
+
+std::vector<TensorInfo> outputs_of(const MergePlan& plan) {
+  std::vector<TensorInfo> outputs;
+  for (const PlanTensor& tensor : plan.tensors) outputs.push_back(tensor.output);
+  return outputs;
+}
+
+std::uint64_t output_bytes(const std::vector<Stage>& stages) {
+  std::uint64_t bytes = 0;
+  for (const Stage& stage : stages) {
+    for (const PlanTensor& tensor : stage.plan.tensors) bytes += tensor.output.bytes;
+  }
+  return bytes;
+}
+
+WorkEstimate estimate_stages(const std::vector<Stage>& stages, const EngineOptions& options) {
+  WorkEstimate work;
+  for (const Stage& stage : stages) {
+    const WorkEstimate part = estimate_work(stage.plan, options);
+    work.bytes_read += part.bytes_read;
+    work.bytes_written += part.bytes_written;
+  }
+  return work;
+}
+
+std::unique_ptr<TensorSink> create_sink(const fs::path& path, const Stage& stage,
+                                        const MergeOptions& options) {
+  std::vector<TensorInfo> outputs = outputs_of(stage.plan);
+  const TensorSource& reference = *stage.reference;
+  if (path.extension() == ".gguf") {
+    const GgufMetadata* metadata = find_gguf_metadata(reference);
+    return create_gguf_file(path, std::move(outputs),
+                            metadata != nullptr
+                                ? *metadata
+                                : minimal_gguf_metadata("unknown", options.output.stem().string()));
+  }
+  if (path.extension() == ".safetensors") {
+    return create_safetensors_file(path, std::move(outputs), reference.metadata());
+  }
+  return create_safetensors_folder(path, std::move(outputs), reference.metadata(),
+                                   options.shard_bytes);
+}
+
+void add(MergeStatistics& sum, const MergeStatistics& part) {
+  sum.bytes_read += part.bytes_read;
+  sum.bytes_written += part.bytes_written;
+  sum.tensors_merged += part.tensors_merged;
+  sum.tensors_copied += part.tensors_copied;
+}
+
+// Carries out all documents into one output place.
+MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
+                                 const MergeOptions& options) {
+  const std::vector<Stage> stages = plan_stages(documents, options);
+  const WorkEstimate work = estimate_stages(stages, options.engine);
+  OutputTransaction transaction(options.output, {options.overwrite, options.keep_partial});
+  check_free_space(transaction.partial_path(), output_bytes(stages));
+  Progress progress("merging", work.bytes_read + work.bytes_written, Progress::Unit::bytes,
+                    options.progress);
+  EngineOptions engine = options.engine;
+  engine.progress = &progress;
+
+  const fs::path stage_folder = transaction.partial_path() / "stages";
+  MergeStatistics statistics;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const Stage& stage = stages[i];
+    const bool last = i + 1 == stages.size();
+    const fs::path place = last ? transaction.work_path() : stage_folder / std::to_string(i);
+    if (!last) fs::create_directories(place);
+    {
+      const auto sink = create_sink(place, stage, options);
+      add(statistics, run_merge(stage.plan, *sink, engine));
+    }
+    if (!last) stage.output->connect(open_checkpoint(place));
+  }
+  if (!output_is_file(options.output)) {
+    (void)documents;
+  }
+  fs::remove_all(stage_folder);
+  transaction.commit();
+  return statistics;
+}
+
+fs::path with_alpha(const fs::path& output, double alpha) {
+  const std::string suffix = fmt::format("-alpha-{}", alpha);
+  if (!output_is_file(output)) return without_trailing_slash(output).string() + suffix;
+  fs::path path = output;
+  path.replace_filename(output.stem().string() + suffix + output.extension().string());
+  return path;
+}
+
+// A merge, and where its result goes.
+struct Job {
+  std::vector<Recipe> documents;
+  fs::path output;
+};
+
+// `wise_ft` with a list of alphas is one merge per alpha; everything else is one merge.
+std::vector<Job> jobs_of(const std::vector<Recipe>& documents, const fs::path& output) {
+  if (documents.empty() || documents.back().merge_method != "wise_ft") return {{documents, output}};
+  const auto alpha = documents.back().parameters.find("alpha");
+  if (alpha == documents.back().parameters.end() || alpha->second.entries.size() != 1 ||
+      alpha->second.entries.front().values.size() < 2) {
+    return {{documents, output}};
+  }
+  std::vector<Job> jobs;
+  for (const ParameterValue& value : alpha->second.entries.front().values) {
+    const double* number = std::get_if<double>(&value);
+    if (number == nullptr)
+      throw InputError("wise_ft: 'alpha' must be a number or a list of numbers");
+    Job job{documents, with_alpha(output, *number)};
+    job.documents.back().parameters["alpha"] = ParameterSetting::scalar(*number);
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
+}  // namespace
+
+MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  MergeReport report;
+  const std::vector<Job> jobs = jobs_of(documents, options.output);
+  for (const Job& job : jobs) {
+    if (!options.overwrite && fs::exists(job.output)) {
+      throw InputError(
+          "{}: already exists; choose another place or ask to overwrite it (--overwrite)",
+          job.output.string());
+    }
+  }
+  for (const Job& job : jobs) {
+    MergeOptions one = options;
+    one.output = job.output;
+    add(report.statistics, merge_into_place(job.documents, one));
+    report.outputs.push_back(job.output);
+  }
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+MergePreview preview_merge(const std::vector<Recipe>& documents, const MergeOptions& options) {
+  MergePreview preview;
+  for (const Job& job : jobs_of(documents, options.output)) {
+    const std::vector<Stage> stages = plan_stages(job.documents, options);
+    for (const Stage& stage : stages) {
+      preview.description += describe_plan(stage.plan);
+      preview.plans.push_back(plan_as_json(stage.plan));
+    }
+    const WorkEstimate work = estimate_stages(stages, options.engine);
+    preview.work.bytes_read += work.bytes_read;
+    preview.work.bytes_written += work.bytes_written;
+    preview.disk_needed += output_bytes(stages);
+    preview.outputs.push_back(job.output);
+  }
+  preview.disk_free = free_bytes(options.output);
+  return preview;
+}
+
+}  // namespace amalgam

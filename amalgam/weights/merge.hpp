@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "amalgam/core/progress.hpp"
+#include "amalgam/weights/engine.hpp"
+#include "amalgam/weights/recipe.hpp"
+
+namespace amalgam {
+
+/// How a recipe is carried out.
+struct MergeOptions {
+  /// A folder in Hugging Face layout, or one file if it ends in `.safetensors` or `.gguf`.
+  std::filesystem::path output;
+  EngineOptions engine;  ///< its `progress` is set by merge_checkpoints
+  Progress::Mode progress = Progress::Mode::automatic;
+  std::uint64_t shard_bytes = 5'000'000'000;
+  bool overwrite = false;             ///< replace an existing output (swapped in at the end)
+  bool keep_partial = false;          ///< keep OUT.partial when interrupted
+  std::optional<DType> dtype;         ///< of the output, before what the recipe says
+  bool allow_shape_mismatch = false;  ///< leave members of another shape out, tensor by tensor
+};
+
+/// What was done.
+struct MergeReport {
+  std::vector<std::filesystem::path> outputs;  ///< more than one for a list of alphas (wise_ft)
+  MergeStatistics statistics;                  ///< summed over stages
+  double seconds = 0;
+};
+
+/// Carries out a recipe (its documents in order; the last one is the result) and puts the result in
+/// place: weights, config, tokenizer, model card and recipe in a folder, or a single file.
+/// InputError for anything wrong with recipe or inputs, before anything is written where it can be
+/// known; Error when the disk fails; Interrupted on a signal. In each case the final place is
+/// untouched.
+MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeOptions& options);
+
+/// What merge_checkpoints would do, for `--dry-run`.
+struct MergePreview {
+  std::vector<std::filesystem::path> outputs;
+  std::string description;                    ///< for people: rule, passes, models and tensors
+  std::vector<nlohmann::ordered_json> plans;  ///< plan_as_json of every stage
+  WorkEstimate work;                          ///< over all stages
+  std::uint64_t disk_needed = 0;
+  std::uint64_t disk_free = 0;
+};
+MergePreview preview_merge(const std::vector<Recipe>& documents, const MergeOptions& options);
+
+}  // namespace amalgam
