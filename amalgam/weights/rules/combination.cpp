@@ -7,11 +7,22 @@ namespace amalgam {
 
 template <class T>
 void PairStatistic::absorb_block(const Block<T>& block) {
-  if (kind_ == PairSums::squared_distances) {
-    kernels::add_squared_distances(block.members, block.count, scratch_, sums_);
-  } else {
-    const T* base = kind_ == PairSums::difference_products ? block.base : nullptr;
-    kernels::add_products(block.members, base, block.count, scratch_, sums_);
+  switch (kind_) {
+    case PairSums::squared_distances:
+      kernels::add_squared_distances(block.members, block.count, scratch_, sums_);
+      break;
+    case PairSums::products_with_base: {
+      std::vector<const T*> vectors{block.base};
+      vectors.insert(vectors.end(), block.members.begin(), block.members.end());
+      kernels::add_products(vectors, nullptr, block.count, scratch_, sums_);
+      break;
+    }
+    case PairSums::products:
+      kernels::add_products(block.members, nullptr, block.count, scratch_, sums_);
+      break;
+    case PairSums::difference_products:
+      kernels::add_products(block.members, block.base, block.count, scratch_, sums_);
+      break;
   }
 }
 template void PairStatistic::absorb_block(const Block<float>&);

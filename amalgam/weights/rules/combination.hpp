@@ -17,6 +17,7 @@ namespace amalgam {
 /// What a pass sums over all pairs of members.
 enum class PairSums {
   products,             ///< <x_i, x_j>
+  products_with_base,   ///< the same with the base as number 0 before the members
   difference_products,  ///< <x_i - base, x_j - base>
   squared_distances,    ///< |x_i - x_j|^2, without cancellation; the same with or without a base
 };
@@ -27,16 +28,18 @@ enum class PairSums {
 class PairStatistic final : public TypedStatistic<PairStatistic> {
  public:
   PairStatistic(std::size_t members, PairSums kind)
-      : members_(members), kind_(kind), sums_(kernels::pair_count(members)) {}
+      : vectors_(members + (kind == PairSums::products_with_base ? 1 : 0)),
+        kind_(kind),
+        sums_(kernels::pair_count(vectors_)) {}
 
   template <class T>
   void absorb_block(const Block<T>& block);
   void combine_with(const PairStatistic& right);
 
-  SmallMatrix matrix() const { return SmallMatrix::from_upper(sums_, members_); }
+  SmallMatrix matrix() const { return SmallMatrix::from_upper(sums_, vectors_); }
 
  private:
-  std::size_t members_;
+  std::size_t vectors_;
   PairSums kind_;
   std::vector<double> sums_;
   kernels::PairScratch scratch_;

@@ -63,17 +63,56 @@ HWY_INLINE void load_tile(std::span<const T* const> members, const T* base, std:
   if (base != nullptr) std::copy_n(base + first, length, tile.base);
 }
 
+// The sum of the order statistics [first, last], in member order: of values equal to the first and
+// the last one, only some belong to them.
+template <class T>
+HWY_INLINE void sum_between(const CoordinateMean& plan, Tile<T>& tile) {
+  const T* const low = tile.sorted.data() + plan.first() * kTile;
+  const T* const high = tile.sorted.data() + plan.last() * kTile;
+  T skip_low[kTile];
+  T take_high[kTile];
+  std::fill_n(skip_low, kTile, static_cast<T>(plan.first()));
+  std::fill_n(take_high, kTile, static_cast<T>(plan.last() + 1));
+  for (std::size_t i = 0; i < plan.members(); ++i) {
+    const T* const row = tile.values.data() + i * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) {
+      skip_low[k] -= row[k] < low[k] ? T{1} : T{0};
+      take_high[k] -= row[k] < high[k] ? T{1} : T{0};
+    }
+  }
+  std::fill_n(tile.centre, kTile, 0.0);
+  for (std::size_t i = 0; i < plan.members(); ++i) {
+    const T* const row = tile.values.data() + i * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) {
+      const T at_low = row[k] == low[k] ? T{1} : T{0};
+      const T at_high = row[k] == high[k] ? T{1} : T{0};
+      const T above = skip_low[k] > T{0} ? T{0} : at_low;
+      const T below = take_high[k] > T{0} ? at_high : T{0};
+      const T from_low = row[k] > low[k] ? T{1} : above;
+      const T to_high = row[k] < high[k] ? T{1} : below;
+      skip_low[k] -= at_low;
+      take_high[k] -= at_high;
+      tile.centre[k] += from_low * to_high > T{0} ? static_cast<double>(row[k]) : 0.0;
+    }
+  }
+}
+
 template <class T>
 HWY_INLINE void find_centre(const CoordinateMean& plan, Tile<T>& tile) {
   std::copy(tile.values.begin(), tile.values.end(), tile.sorted.begin());
   sort_tile(plan.centre_network(), tile.sorted.data());
-  std::fill_n(tile.centre, kTile, 0.0);
-  for (std::size_t i = plan.first(); i <= plan.last(); ++i) {
-    const T* const row = tile.sorted.data() + i * kTile;
-    for (std::size_t k = 0; k < kTile; ++k) tile.centre[k] += static_cast<double>(row[k]);
+  const std::size_t number = plan.last() - plan.first() + 1;
+  if (number > 2) {
+    sum_between(plan, tile);
+  } else {
+    const T* const first = tile.sorted.data() + plan.first() * kTile;
+    const T* const last = tile.sorted.data() + plan.last() * kTile;
+    for (std::size_t k = 0; k < kTile; ++k) {
+      const auto value = static_cast<double>(first[k]);
+      tile.centre[k] = number == 1 ? value : value + static_cast<double>(last[k]);
+    }
   }
-  const auto number = static_cast<double>(plan.last() - plan.first() + 1);
-  for (std::size_t k = 0; k < kTile; ++k) tile.centre[k] /= number;
+  for (std::size_t k = 0; k < kTile; ++k) tile.centre[k] /= static_cast<double>(number);
 }
 
 template <class T>
@@ -168,7 +207,7 @@ HWY_EXPORT(CoordinateDouble);
 
 }  // namespace
 
-std::vector<Comparator> sorting_network(std::size_t n, std::size_t first, std::size_t last) {
+std::vector<Comparator> sorting_network(std::size_t n, std::span<const std::size_t> wanted) {
   std::vector<Comparator> all;
   for (std::size_t run = 1; run < n; run *= 2) {
     for (std::size_t step = run; step >= 1; step /= 2) {
@@ -182,13 +221,13 @@ std::vector<Comparator> sorting_network(std::size_t n, std::size_t first, std::s
     }
   }
   // Backwards: a comparator matters if one of its outputs does, and then both of its inputs do.
-  std::vector<bool> wanted(n);
-  for (std::size_t i = first; i <= last; ++i) wanted[i] = true;
+  std::vector<bool> matters(n);
+  for (const std::size_t i : wanted) matters[i] = true;
   std::vector<Comparator> network;
   for (auto comparator = all.rbegin(); comparator != all.rend(); ++comparator) {
-    if (!wanted[comparator->low] && !wanted[comparator->high]) continue;
-    wanted[comparator->low] = true;
-    wanted[comparator->high] = true;
+    if (!matters[comparator->low] && !matters[comparator->high]) continue;
+    matters[comparator->low] = true;
+    matters[comparator->high] = true;
     network.push_back(*comparator);
   }
   std::reverse(network.begin(), network.end());
@@ -197,12 +236,13 @@ std::vector<Comparator> sorting_network(std::size_t n, std::size_t first, std::s
 
 CoordinateMean::CoordinateMean(std::size_t members, std::size_t first, std::size_t last,
                                std::size_t keep)
-    : members_(members),
-      first_(first),
-      last_(last),
-      keep_(keep),
-      centre_network_(sorting_network(members, first, last)) {
-  if (keep > 0) distance_network_ = sorting_network(members, keep - 1, keep - 1);
+    : members_(members), first_(first), last_(last), keep_(keep) {
+  const std::size_t ends[] = {first, last};
+  centre_network_ = sorting_network(members, ends);
+  if (keep > 0) {
+    const std::size_t limit[] = {keep - 1};
+    distance_network_ = sorting_network(members, limit);
+  }
 }
 
 CoordinateMean CoordinateMean::median(std::size_t members, std::size_t keep) {

@@ -14,8 +14,8 @@ struct Comparator {
 };
 
 /// A network that sorts n values (Batcher's odd-even merge sort), without the comparators that the
-/// order statistics [first, last] do not depend on.
-std::vector<Comparator> sorting_network(std::size_t n, std::size_t first, std::size_t last);
+/// wanted order statistics (0-based) do not depend on.
+std::vector<Comparator> sorting_network(std::size_t n, std::span<const std::size_t> wanted);
 
 /// What coordinate-wise robust rules compute from the n values of one element. The centre is the
 /// mean of the order statistics [first, last] (0-based, ascending); it is the result when keep is
@@ -44,8 +44,8 @@ class CoordinateMean {
 };
 
 /// out[k] = the coordinate mean of x_i[k], or base[k] + that of (x_i - base)[k] if base is not null
-/// (one subtraction in the type of the inputs). Means are sums in double, of order statistics in
-/// ascending order, of kept values in member order, divided by their number. NaN where any x_i is
+/// (one subtraction in the type of the inputs). Means are sums in double in member order,
+/// divided by the number of values. NaN where any x_i is
 /// NaN. Compiled for every SIMD target, with the same bits on all.
 void coordinate_mean(const CoordinateMean& plan, std::span<const float* const> members,
                      const float* base, std::span<double> out);

@@ -37,7 +37,7 @@ Combination slerp_combination(const SmallMatrix& products, const SlerpOptions& o
       weights.b *= power(norm_b / norm_a, options.t - 1);
     }
   }
-  return {.weights = {weights.a, weights.b}};
+  return {.weights = {weights.b}, .base_weight = weights.a};
 }
 
 class Slerp final : public MergeRule {
@@ -50,8 +50,8 @@ class Slerp final : public MergeRule {
             "Shoemake 1985; as in mergekit, or as in Lu et al. 2025 (arXiv 2409.03444) with"
             " form: paper",
         .base = BaseUse::required,
-        .min_members = 2,
-        .max_members = 2,
+        .min_members = 1,
+        .max_members = 1,
         .parameters =
             {{.name = "t",
               .doc = "Share of the second model: 0 gives the base, 1 the other.",
@@ -84,7 +84,7 @@ class Slerp final : public MergeRule {
     const SlerpOptions options{.t = tensor.rule.number("t"),
                                .threshold = tensor.rule.number("threshold"),
                                .paper = tensor.rule.text("form") == "paper"};
-    return std::make_unique<CombinationMerge>(unit, PairSums::products,
+    return std::make_unique<CombinationMerge>(unit, PairSums::products_with_base,
                                               [options, &tensor](const SmallMatrix& products) {
                                                 return slerp_combination(products, options, tensor);
                                               });
