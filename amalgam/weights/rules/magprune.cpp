@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <numeric>
 #include <utility>
 
 #include "amalgam/weights/rules/random_mask.hpp"
@@ -84,26 +86,155 @@ void rank_between(std::span<const Key> keys, Key low, Key high, std::size_t befo
   }
 }
 
+// The keep probabilities of one row, and the random words that need them.
+class RowChances {
+ public:
+  RowChances(double density, double epsilon, std::size_t row)
+      : low_(density - epsilon),
+        width_(2 * epsilon),
+        steps_(static_cast<double>(row - 1)),
+        ranks_per_chance_(steps_ / width_),
+        surely_(last_kept_word(row == 1 ? density : density - epsilon)),
+        perhaps_(last_kept_word(row == 1 ? density : density + epsilon)) {}
+
+  bool undecided(std::uint32_t word) const { return word > surely_ && word <= perhaps_; }
+  /// Where undecided() does not hold.
+  std::uint32_t decide(std::uint32_t word) const { return word <= surely_ ? kKept : kDropped; }
+  /// Whether the element of 0-based ascending rank is kept; grows with the rank.
+  bool keeps(std::uint32_t word, std::size_t rank) const {
+    return word * 0x1p-32 < low_ + width_ * static_cast<double>(rank) / steps_;
+  }
+  /// The rank around which keeps() changes, right to much less than 1.
+  double turning_rank(std::uint32_t word) const {
+    return (word * 0x1p-32 - low_) * ranks_per_chance_;
+  }
+
+ private:
+  double low_;
+  double width_;
+  double steps_;
+  double ranks_per_chance_;
+  std::uint32_t surely_;
+  std::uint32_t perhaps_;
+};
+
+double value_of(std::uint32_t key) { return static_cast<double>(std::bit_cast<float>(key)); }
+double value_of(std::uint64_t key) { return std::bit_cast<double>(key); }
+
+// Parts magnitudes into buckets of equal width, which hold about equally many of the usual task
+// vectors. Whatever the values, a larger key has no lower bucket.
+class Buckets {
+ public:
+  Buckets(std::size_t count, double largest)
+      : last_(count - 1), scale_(static_cast<double>(count) / largest) {}
+  template <class Key>
+  std::size_t of(Key key) const {
+    const double place = value_of(key) * scale_;
+    return place < static_cast<double>(last_) ? static_cast<std::size_t>(place) : last_;
+  }
+
+ private:
+  std::size_t last_;
+  double scale_;
+};
+
+// The ranks that an element's bucket spans decide nearly every element; only buckets with one that
+// they do not decide are ranked within.
+template <class Key>
+void prune_row(std::span<const Key> keys, const RowChances& chances, std::span<std::uint32_t> words,
+               RankScratch& scratch) {
+  constexpr std::size_t kMostBuckets = std::size_t{1} << 16;
+  const std::size_t count =
+      std::clamp(std::bit_ceil(keys.size()) / 2, std::size_t{64}, kMostBuckets);
+  Key largest = 0;
+  for (const Key key : keys) largest = std::max(largest, key);
+  const Buckets buckets(count, value_of(largest));
+  // starts[b]: how many keys lie in lower buckets.
+  std::vector<std::uint32_t>& starts = scratch.starts;
+  starts.assign(count + 1, 0);
+  std::vector<std::uint16_t>& bucket_of = scratch.bucket_of;
+  bucket_of.resize(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::size_t bucket = buckets.of(keys[i]);
+    bucket_of[i] = static_cast<std::uint16_t>(bucket);
+    ++starts[bucket + 1];
+  }
+  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+
+  // The elements that need ranks, without a branch that would be mispredicted time and again.
+  scratch.indices.resize(keys.size());
+  std::size_t needing = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    scratch.indices[needing] = static_cast<std::uint32_t>(i);
+    needing += chances.undecided(words[i]) ? 1 : 0;
+  }
+  // What is known of a bucket: closed (nobody asks), open, or open with unequal keys in it.
+  enum : char { kClosed, kOpen, kMixed };
+  std::vector<char>& state = scratch.bucket_state;
+  state.assign(count, kClosed);
+  bool any_open = false;
+  for (std::size_t k = 0; k < needing; ++k) {
+    const std::size_t i = scratch.indices[k];
+    const std::size_t bucket = bucket_of[i];
+    const double turn = chances.turning_rank(words[i]);
+    const bool kept = static_cast<double>(starts[bucket]) > turn + 1;
+    const bool dropped = static_cast<double>(starts[bucket + 1]) < turn;
+    if (kept || dropped) {
+      words[i] = kept ? kKept : kDropped;
+    } else {
+      state[bucket] = kOpen;
+      any_open = true;
+    }
+  }
+  if (!any_open) return;
+  const auto settle = [&](std::size_t i, std::size_t rank) {
+    if (chances.undecided(words[i])) words[i] = chances.keeps(words[i], rank) ? kKept : kDropped;
+  };
+
+  // Equal keys rank by index, so that buckets of one key need no sorting: as they come, the start
+  // of the bucket counts up.
+  std::vector<std::uint64_t>& first_key = scratch.first_key;
+  first_key.assign(count, ~std::uint64_t{0});
+  std::size_t mixed = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::size_t bucket = bucket_of[i];
+    if (state[bucket] != kOpen) continue;
+    if (first_key[bucket] == ~std::uint64_t{0}) first_key[bucket] = keys[i];
+    if (first_key[bucket] != keys[i]) {
+      state[bucket] = kMixed;
+      mixed += starts[bucket + 1] - starts[bucket];
+    }
+  }
+  if (mixed > scratch.limit) {
+    rank_between(keys, Key{0}, largest, 0, scratch, settle);
+    return;
+  }
+  scratch.entries.clear();
+  scratch.indices.clear();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::size_t bucket = bucket_of[i];
+    if (state[bucket] == kOpen) {
+      settle(i, starts[bucket]++);
+    } else if (state[bucket] == kMixed) {
+      scratch.entries.push_back(keys[i]);
+      scratch.indices.push_back(static_cast<std::uint32_t>(i));
+    }
+  }
+  if (scratch.entries.empty()) return;
+  radix_sort(scratch, largest);
+  // Mixed buckets come whole and in order, so ranks start again with each.
+  for (const std::uint32_t index : scratch.indices) settle(index, starts[bucket_of[index]]++);
+}
+
 template <class Key>
 void magprune_rows(std::span<const Key> keys, std::size_t row, double density, double epsilon,
                    std::span<std::uint32_t> words, RankScratch& scratch) {
-  const std::uint32_t surely = last_kept_word(row == 1 ? density : density - epsilon);
-  const std::uint32_t perhaps = last_kept_word(row == 1 ? density : density + epsilon);
+  const RowChances chances(density, epsilon, row);
   for (std::size_t first = 0; first < keys.size(); first += row) {
-    const std::span<const Key> row_keys = keys.subspan(first, row);
     const std::span<std::uint32_t> row_words = words.subspan(first, row);
-    const auto undecided = [&](std::uint32_t word) { return word > surely && word <= perhaps; };
-    if (row > 1 && std::ranges::any_of(row_words, undecided)) {
-      const auto [low, high] = std::ranges::minmax(row_keys);
-      rank_between(row_keys, Key{low}, Key{high}, 0, scratch, [&](std::size_t i, std::size_t rank) {
-        if (!undecided(row_words[i])) return;
-        const double keep = (density - epsilon) +
-                            2 * epsilon * static_cast<double>(rank) / static_cast<double>(row - 1);
-        row_words[i] = row_words[i] * 0x1p-32 < keep ? kKept : kDropped;
-      });
-    }
-    // What has just been decided is 0 or 2^32 - 1, which these comparisons leave as it is.
-    for (std::uint32_t& word : row_words) word = word <= surely ? kKept : kDropped;
+    if (row > 1) prune_row(keys.subspan(first, row), chances, row_words, scratch);
+    // What has just been decided is 0 or 2^32 - 1, which this leaves as it is.
+    for (std::uint32_t& word : row_words) word = chances.decide(word);
   }
 }
 

@@ -15,6 +15,10 @@ struct RankScratch {
   std::vector<std::uint64_t> other_entries;
   std::vector<std::uint32_t> indices;
   std::vector<std::uint32_t> other_indices;
+  std::vector<std::uint32_t> starts;
+  std::vector<std::uint16_t> bucket_of;
+  std::vector<char> bucket_state;
+  std::vector<std::uint64_t> first_key;
   /// The longest run that is ranked in memory at once; longer rows are ranked by value ranges, in
   /// passes over the row. Results do not depend on it.
   std::size_t limit = std::size_t{1} << 20;
