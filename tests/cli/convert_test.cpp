@@ -64,6 +64,26 @@ TEST(Convert, EveryFormatToEveryOtherKeepsEveryByte) {
   }
 }
 
+TEST(Convert, ReadsFilesOfOtherPrograms) {
+  const TemporaryFolder folder;
+  for (const char* name : {"torch/types.pt", "torch/views.pt", "torch/tied.bin", "gguf/v3.gguf"}) {
+    const fs::path in = fs::path(AMALGAM_TEST_DATA) / name;
+    const std::string out = (folder / (in.stem().string() + ".safetensors")).string();
+    expect_done(run_amalgam({"convert", in.string(), out}));
+    const auto before = open_checkpoint(in);
+    const auto after = open_checkpoint(out);
+    ASSERT_EQ(after->tensors().size(), before->tensors().size()) << name;
+    EXPECT_FALSE(before->tensors().empty()) << name;
+    for (const TensorInfo& info : before->tensors()) {
+      EXPECT_EQ(info_of(*after, info.name).shape, info.shape) << name << " " << info.name;
+      EXPECT_EQ(values_of(*after, info.name), values_of(*before, info.name)) << info.name;
+    }
+  }
+  const std::string forbidden = (fs::path(AMALGAM_TEST_DATA) / "torch/forbidden.pt").string();
+  expect_bad_usage(run_amalgam({"convert", forbidden, (folder / "x.gguf").string()}),
+                   "forbidden.pt");
+}
+
 TEST(Convert, DtypeRoundsOnceToNearestEvenAndLeavesIntegers) {
   const TemporaryFolder folder;
   // 1 + 2^-8 is halfway between two bfloat16 numbers and goes to the even one; the tail of the

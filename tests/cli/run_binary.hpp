@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -65,7 +66,7 @@ void expect_bad_usage(const RunResult& result, const Parts&... parts) {
   EXPECT_EQ(result.out, "");
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   EXPECT_TRUE(result.err.starts_with("amalgam: error: ")) << result.err;
-  for (const std::string_view part : {std::string_view(parts)...}) {
+  for (const std::string_view part : std::initializer_list<std::string_view>{parts...}) {
     EXPECT_NE(result.err.find(part), std::string::npos) << result.err << "lacks: " << part;
   }
 }
