@@ -18,11 +18,43 @@ namespace {
 // every inner loop below runs over a tile with a fixed trip count, which the compiler vectorises.
 constexpr std::size_t kTile = 64;
 
+// Rows of a tile, aligned so that no vector straddles two cache lines.
 template <class T>
-HWY_INLINE void sort_tile(std::span<const Comparator> network, T* rows) {
+class TileRows {
+ public:
+  explicit TileRows(std::size_t members) : rows_(members) {}
+  T* row(std::size_t i) { return rows_[i].values; }
+  const T* row(std::size_t i) const { return rows_[i].values; }
+  void copy_from(const TileRows& other) {
+    std::memcpy(rows_.data(), other.rows_.data(), rows_.size() * sizeof(Row));
+  }
+
+ private:
+  struct alignas(64) Row {
+    T values[kTile];
+  };
+  std::vector<Row> rows_;
+};
+
+template <class T>
+struct Tile {
+  explicit Tile(std::size_t members)
+      : values(members), sorted(members), distances(members), sorted_distances(members) {}
+
+  TileRows<T> values;  // of each member
+  TileRows<T> sorted;
+  TileRows<double> distances;
+  TileRows<double> sorted_distances;
+  alignas(64) double centre[kTile] = {};
+  alignas(64) double result[kTile] = {};
+  alignas(64) double base[kTile] = {};
+};
+
+template <class T>
+HWY_INLINE void sort_tile(std::span<const Comparator> network, TileRows<T>& rows) {
   for (const Comparator& comparator : network) {
-    T* const low = rows + comparator.low * kTile;
-    T* const high = rows + comparator.high * kTile;
+    T* HWY_RESTRICT const low = rows.row(comparator.low);
+    T* HWY_RESTRICT const high = rows.row(comparator.high);
     for (std::size_t k = 0; k < kTile; ++k) {
       const T a = low[k];
       const T b = high[k];
@@ -33,27 +65,10 @@ HWY_INLINE void sort_tile(std::span<const Comparator> network, T* rows) {
 }
 
 template <class T>
-struct Tile {
-  explicit Tile(std::size_t members)
-      : values(members * kTile),
-        sorted(members * kTile),
-        distances(members * kTile),
-        sorted_distances(members * kTile) {}
-
-  std::vector<T> values;  // [member][element]
-  std::vector<T> sorted;
-  std::vector<double> distances;
-  std::vector<double> sorted_distances;
-  double centre[kTile] = {};
-  double result[kTile] = {};
-  double base[kTile] = {};
-};
-
-template <class T>
 HWY_INLINE void load_tile(std::span<const T* const> members, const T* base, std::size_t first,
                           std::size_t length, Tile<T>& tile) {
   for (std::size_t i = 0; i < members.size(); ++i) {
-    T* const row = tile.values.data() + i * kTile;
+    T* const row = tile.values.row(i);
     std::memcpy(row, members[i] + first, length * sizeof(T));
     std::fill(row + length, row + kTile, T{0});
     if (base != nullptr) {
@@ -67,14 +82,14 @@ HWY_INLINE void load_tile(std::span<const T* const> members, const T* base, std:
 // the last one, only some belong to them.
 template <class T>
 HWY_INLINE void sum_between(const CoordinateMean& plan, Tile<T>& tile) {
-  const T* const low = tile.sorted.data() + plan.first() * kTile;
-  const T* const high = tile.sorted.data() + plan.last() * kTile;
+  const T* const low = tile.sorted.row(plan.first());
+  const T* const high = tile.sorted.row(plan.last());
   T skip_low[kTile];
   T take_high[kTile];
   std::fill_n(skip_low, kTile, static_cast<T>(plan.first()));
   std::fill_n(take_high, kTile, static_cast<T>(plan.last() + 1));
   for (std::size_t i = 0; i < plan.members(); ++i) {
-    const T* const row = tile.values.data() + i * kTile;
+    const T* const row = tile.values.row(i);
     for (std::size_t k = 0; k < kTile; ++k) {
       skip_low[k] -= row[k] < low[k] ? T{1} : T{0};
       take_high[k] -= row[k] < high[k] ? T{1} : T{0};
@@ -82,7 +97,7 @@ HWY_INLINE void sum_between(const CoordinateMean& plan, Tile<T>& tile) {
   }
   std::fill_n(tile.centre, kTile, 0.0);
   for (std::size_t i = 0; i < plan.members(); ++i) {
-    const T* const row = tile.values.data() + i * kTile;
+    const T* const row = tile.values.row(i);
     for (std::size_t k = 0; k < kTile; ++k) {
       const T at_low = row[k] == low[k] ? T{1} : T{0};
       const T at_high = row[k] == high[k] ? T{1} : T{0};
@@ -99,19 +114,20 @@ HWY_INLINE void sum_between(const CoordinateMean& plan, Tile<T>& tile) {
 
 template <class T>
 HWY_INLINE void find_centre(const CoordinateMean& plan, Tile<T>& tile) {
-  std::copy(tile.values.begin(), tile.values.end(), tile.sorted.begin());
-  sort_tile(plan.centre_network(), tile.sorted.data());
+  tile.sorted.copy_from(tile.values);
+  sort_tile(plan.centre_network(), tile.sorted);
   const std::size_t number = plan.last() - plan.first() + 1;
   if (number > 2) {
     sum_between(plan, tile);
   } else {
-    const T* const first = tile.sorted.data() + plan.first() * kTile;
-    const T* const last = tile.sorted.data() + plan.last() * kTile;
+    const T* const first = tile.sorted.row(plan.first());
+    const T* const last = tile.sorted.row(plan.last());
     for (std::size_t k = 0; k < kTile; ++k) {
       const auto value = static_cast<double>(first[k]);
       tile.centre[k] = number == 1 ? value : value + static_cast<double>(last[k]);
     }
   }
+  if (number == 1) return;
   for (std::size_t k = 0; k < kTile; ++k) tile.centre[k] /= static_cast<double>(number);
 }
 
@@ -119,26 +135,26 @@ template <class T>
 HWY_INLINE void mean_of_nearest(const CoordinateMean& plan, Tile<T>& tile) {
   const std::size_t n = plan.members();
   for (std::size_t i = 0; i < n; ++i) {
-    const T* const row = tile.values.data() + i * kTile;
-    double* const distances = tile.distances.data() + i * kTile;
+    const T* const row = tile.values.row(i);
+    double* const distances = tile.distances.row(i);
     for (std::size_t k = 0; k < kTile; ++k) {
       distances[k] = std::abs(static_cast<double>(row[k]) - tile.centre[k]);
     }
   }
-  std::copy(tile.distances.begin(), tile.distances.end(), tile.sorted_distances.begin());
-  sort_tile(plan.distance_network(), tile.sorted_distances.data());
-  const double* const limit = tile.sorted_distances.data() + (plan.keep() - 1) * kTile;
+  tile.sorted_distances.copy_from(tile.distances);
+  sort_tile(plan.distance_network(), tile.sorted_distances);
+  const double* const limit = tile.sorted_distances.row(plan.keep() - 1);
   // What is nearer than the limit is kept; of what lies on it, the first ones.
   double places[kTile];
   std::fill_n(places, kTile, static_cast<double>(plan.keep()));
   for (std::size_t i = 0; i < n; ++i) {
-    const double* const distances = tile.distances.data() + i * kTile;
+    const double* const distances = tile.distances.row(i);
     for (std::size_t k = 0; k < kTile; ++k) places[k] -= distances[k] < limit[k] ? 1.0 : 0.0;
   }
   std::fill_n(tile.result, kTile, 0.0);
   for (std::size_t i = 0; i < n; ++i) {
-    const T* const row = tile.values.data() + i * kTile;
-    const double* const distances = tile.distances.data() + i * kTile;
+    const T* const row = tile.values.row(i);
+    const double* const distances = tile.distances.row(i);
     for (std::size_t k = 0; k < kTile; ++k) {
       const double on_limit = distances[k] == limit[k] ? 1.0 : 0.0;
       const double taken = places[k] > 0.0 ? on_limit : 0.0;
@@ -155,7 +171,7 @@ HWY_INLINE void mean_of_nearest(const CoordinateMean& plan, Tile<T>& tile) {
 template <class T>
 HWY_INLINE void mark_nan(std::size_t members, Tile<T>& tile) {
   for (std::size_t i = 0; i < members; ++i) {
-    const T* const row = tile.values.data() + i * kTile;
+    const T* const row = tile.values.row(i);
     for (std::size_t k = 0; k < kTile; ++k) {
       tile.result[k] = row[k] == row[k] ? tile.result[k] : std::numeric_limits<double>::quiet_NaN();
     }

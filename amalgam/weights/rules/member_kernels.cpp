@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "amalgam/weights/rules/member_kernels.cpp"
@@ -140,8 +141,12 @@ void add_pairs(std::span<const T* const> members, const T* base, std::size_t cou
     return;
   }
   const std::size_t pairs = pair_count(n);
-  scratch.resize(std::max(scratch.size(), n * kTile + pairs * kLanes));
-  double* const tile = scratch.data();
+  // Aligned, so that no vector straddles two cache lines.
+  constexpr std::size_t kLine = 64;
+  scratch.resize(std::max(scratch.size(), n * kTile + pairs * kLanes + kLine / sizeof(double)));
+  void* memory = scratch.data();
+  std::size_t space = scratch.size() * sizeof(double);
+  auto* const tile = static_cast<double*>(std::align(kLine, kLine, memory, space));
   double* const lanes = tile + n * kTile;
   std::fill(lanes, lanes + pairs * kLanes, 0.0);
   for (std::size_t first = 0; first < count; first += kTile) {
