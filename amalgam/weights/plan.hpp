@@ -32,12 +32,21 @@ struct PlanTensor {
   bool tied = false;                 ///< see TensorView::tied
 };
 
+/// A stack of numbered layers of the output (weights/layers.hpp), for config.json.
+struct PlanLayers {
+  std::string prefix;         ///< tensors of layer n are named prefix + n + ...
+  std::size_t old_count = 0;  ///< layers of this stack in the base (or first) model
+  /// Output layer n is made from this layer of the first model of its slice.
+  std::vector<std::size_t> origins;
+};
+
 /// Everything decided before the first byte is merged: the engine only carries it out. Made from a
 /// recipe or from command-line arguments (weights/planner.hpp), or by hand in tests.
 struct MergePlan {
   const MergeRule* rule = nullptr;
   std::vector<std::shared_ptr<const TensorSource>> sources;
   std::vector<PlanTensor> tensors;  ///< sorted by output name
+  std::vector<PlanLayers> layers;   ///< stacks of layers with numbers 0, 1, ... (may be none)
 };
 
 }  // namespace amalgam

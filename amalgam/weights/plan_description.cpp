@@ -1,0 +1,163 @@
+// What --dry-run shows of a plan, and a plan's output as a source without contents.
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/weights/planner.hpp"
+
+namespace amalgam {
+namespace {
+
+std::string_view scope_word(Scope scope) {
+  switch (scope) {
+    case Scope::element:
+      return "element";
+    case Scope::row:
+      return "row";
+    case Scope::tensor:
+      return "tensor";
+    case Scope::layer:
+      return "layer";
+    case Scope::model:
+      return "model";
+  }
+  return "";
+}
+
+// What the merged tensors have in common, or all that occur.
+struct Summary {
+  std::set<std::string> scopes;
+  std::vector<std::string> passes;  // of the first merged tensor
+  std::vector<std::string> models;
+  std::size_t merged = 0;
+  std::size_t copied = 0;
+  std::uint64_t bytes = 0;
+};
+
+Summary summarise(const MergePlan& plan) {
+  Summary summary;
+  std::set<std::size_t> sources;
+  for (const PlanTensor& tensor : plan.tensors) {
+    summary.bytes += tensor.output.bytes;
+    for (const PlanInput& member : tensor.members) sources.insert(member.source);
+    if (tensor.base) sources.insert(tensor.base->source);
+    if (tensor.action == PlanTensor::Action::copy) {
+      ++summary.copied;
+      continue;
+    }
+    if (summary.merged++ == 0) summary.passes = plan.rule->passes(tensor.parameters);
+    summary.scopes.emplace(scope_word(plan.rule->scope(tensor.parameters)));
+  }
+  for (const std::size_t source : sources) {
+    const std::string& label = plan.sources[source]->label();
+    if (std::find(summary.models.begin(), summary.models.end(), label) == summary.models.end()) {
+      summary.models.push_back(label);
+    }
+  }
+  return summary;
+}
+
+std::string input_name(const MergePlan& plan, const PlanInput& input) {
+  const TensorSource& source = *plan.sources[input.source];
+  return source.label() + ": " + source.tensors()[input.tensor].name;
+}
+
+std::string shown_parameters(const PlanTensor& tensor) {
+  std::vector<std::string> parts;
+  const auto show = [&](const Parameters& parameters, std::string_view owner) {
+    for (const auto& [name, value] : parameters.all()) {
+      std::string text;
+      if (const bool* flag = std::get_if<bool>(&value)) text = *flag ? "true" : "false";
+      if (const double* number = std::get_if<double>(&value)) text = fmt::format("{:.6g}", *number);
+      if (const auto* word = std::get_if<std::string>(&value)) text = *word;
+      parts.push_back(fmt::format("{}{}={}", name, owner, text));
+    }
+  };
+  show(tensor.parameters, "");
+  for (std::size_t i = 0; i < tensor.member_parameters.size(); ++i) {
+    show(tensor.member_parameters[i], fmt::format("[{}]", i + 1));
+  }
+  return join(parts, " ");
+}
+
+class PlannedOutput final : public TensorSource {
+ public:
+  PlannedOutput(std::string label, std::vector<TensorInfo> tensors) {
+    set_tensors(std::move(label), std::move(tensors));
+  }
+  void read_bytes(std::size_t tensor, std::uint64_t, std::span<std::byte>) const override {
+    throw Error("{}: tensor '{}' is planned, not written yet", label(), tensors().at(tensor).name);
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const TensorSource> planned_output(const MergePlan& plan, std::string label) {
+  std::vector<TensorInfo> tensors;
+  for (const PlanTensor& tensor : plan.tensors) tensors.push_back(tensor.output);
+  return std::make_shared<PlannedOutput>(std::move(label), std::move(tensors));
+}
+
+std::string describe_plan(const MergePlan& plan) {
+  const Summary summary = summarise(plan);
+  std::string text =
+      fmt::format("method {}: {}\n", plan.rule->info().name, plan.rule->info().summary);
+  for (const std::string& model : summary.models) text += fmt::format("  reads {}\n", model);
+  if (summary.merged > 0) {
+    text += fmt::format(
+        "decides over each {}; passes over the inputs: {}\n",
+        join(std::vector<std::string>(summary.scopes.begin(), summary.scopes.end()), ", "),
+        join(summary.passes, "; "));
+  }
+  for (const PlanLayers& layers : plan.layers) {
+    text += fmt::format("{} layers '{}*'\n", layers.origins.size(), layers.prefix);
+  }
+  text += fmt::format("{} tensors merged, {} copied, {}\n", summary.merged, summary.copied,
+                      format_bytes(summary.bytes));
+  for (const PlanTensor& tensor : plan.tensors) {
+    const bool copies = tensor.action == PlanTensor::Action::copy;
+    text += fmt::format(
+        "  {} {} {} {}\n", tensor.output.name, dtype_name(tensor.output.dtype),
+        format_shape(tensor.output.shape),
+        copies ? "copy of " + input_name(plan, tensor.members.front()) : shown_parameters(tensor));
+  }
+  return text;
+}
+
+nlohmann::ordered_json plan_as_json(const MergePlan& plan) {
+  const Summary summary = summarise(plan);
+  nlohmann::ordered_json json = {
+      {"method", plan.rule->info().name},
+      {"scope", join(std::vector<std::string>(summary.scopes.begin(), summary.scopes.end()), ",")},
+      {"passes", summary.passes},
+      {"models", summary.models},
+      {"layers", nlohmann::ordered_json::array()},
+      {"merged", summary.merged},
+      {"copied", summary.copied},
+      {"bytes", summary.bytes},
+      {"tensors", nlohmann::ordered_json::array()}};
+  for (const PlanLayers& layers : plan.layers) {
+    json["layers"].push_back({{"prefix", layers.prefix}, {"count", layers.origins.size()}});
+  }
+  for (const PlanTensor& tensor : plan.tensors) {
+    nlohmann::ordered_json entry = {
+        {"name", tensor.output.name},
+        {"dtype", dtype_name(tensor.output.dtype)},
+        {"shape", tensor.output.shape},
+        {"action", tensor.action == PlanTensor::Action::copy ? "copy" : "merge"},
+        {"layer", nullptr},
+        {"inputs", nlohmann::ordered_json::array()}};
+    if (tensor.layer) entry["layer"] = *tensor.layer;
+    for (const PlanInput& member : tensor.members) {
+      entry["inputs"].push_back(input_name(plan, member));
+    }
+    if (tensor.base) entry["base"] = input_name(plan, *tensor.base);
+    json["tensors"].push_back(std::move(entry));
+  }
+  return json;
+}
+
+}  // namespace amalgam

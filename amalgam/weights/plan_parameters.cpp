@@ -1,0 +1,205 @@
+#include "amalgam/weights/plan_parameters.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+
+namespace amalgam {
+namespace {
+
+constexpr std::string_view kIgnored = "int8_mask";
+
+const ParameterInfo* find_info(const RuleInfo& rule, std::string_view name) {
+  const auto found = std::find_if(rule.parameters.begin(), rule.parameters.end(),
+                                  [&](const ParameterInfo& info) { return info.name == name; });
+  return found == rule.parameters.end() ? nullptr : &*found;
+}
+
+std::string shown(const ParameterValue& value) {
+  if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
+  if (const double* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
+  return "'" + std::get<std::string>(value) + "'";
+}
+
+std::string expected(const ParameterInfo& info) {
+  switch (info.kind) {
+    case ParameterInfo::Kind::flag:
+      return "true or false";
+    case ParameterInfo::Kind::path:
+      return "the path of a checkpoint";
+    case ParameterInfo::Kind::choice:
+      return "one of " + join(info.choices, ", ");
+    case ParameterInfo::Kind::number:
+    case ParameterInfo::Kind::integer:
+      break;
+  }
+  std::string text = info.kind == ParameterInfo::Kind::integer ? "a whole number" : "a number";
+  const bool above = std::isfinite(info.low);
+  const bool below = std::isfinite(info.high);
+  if (above && below) {
+    text += fmt::format(" in {}{}, {}{}", info.low_open ? '(' : '[', info.low, info.high,
+                        info.high_open ? ')' : ']');
+  } else if (above) {
+    text += fmt::format(" {} {}", info.low_open ? "above" : "of at least", info.low);
+  } else if (below) {
+    text += fmt::format(" {} {}", info.high_open ? "below" : "of at most", info.high);
+  }
+  return text;
+}
+
+bool in_range(const ParameterInfo& info, double value) {
+  return std::isfinite(value) && (info.low_open ? value > info.low : value >= info.low) &&
+         (info.high_open ? value < info.high : value <= info.high);
+}
+
+// The value in the kind that the rule's accessors expect; nothing if it is not one.
+std::optional<ParameterValue> converted(const ParameterInfo& info, const ParameterValue& value) {
+  switch (info.kind) {
+    case ParameterInfo::Kind::flag:
+      if (std::holds_alternative<bool>(value)) return value;
+      break;
+    case ParameterInfo::Kind::path:
+      if (std::holds_alternative<std::string>(value)) return value;
+      break;
+    case ParameterInfo::Kind::choice: {
+      const bool* flag = std::get_if<bool>(&value);
+      std::string word = flag == nullptr ? std::string() : (*flag ? "true" : "false");
+      if (const auto* text = std::get_if<std::string>(&value)) word = *text;
+      if (std::find(info.choices.begin(), info.choices.end(), word) != info.choices.end()) {
+        return word;
+      }
+      break;
+    }
+    case ParameterInfo::Kind::number:
+    case ParameterInfo::Kind::integer:
+      if (const double* number = std::get_if<double>(&value);
+          number != nullptr && in_range(info, *number) &&
+          (info.kind == ParameterInfo::Kind::number || std::floor(*number) == *number)) {
+        return value;
+      }
+      break;
+  }
+  return std::nullopt;
+}
+
+class Checker {
+ public:
+  Checker(const Recipe& recipe, const RuleInfo& rule) : recipe_(recipe), rule_(rule) {
+    for (const ParameterInfo& info : rule.parameters) names_.push_back(info.name);
+  }
+
+  // `model`: whose own parameters these are, null if they are not of one model.
+  void check(const ParameterSettings& settings, const ModelReference* model) const {
+    for (const auto& [name, setting] : settings) {
+      const ParameterInfo* info = find_info(rule_, name);
+      if (info == nullptr) {
+        if (name == kIgnored) continue;
+        fail(setting, fmt::format("method '{}' has no parameter '{}'{}{}", rule_.name, name,
+                                  did_you_mean(name, names_), known_names()));
+      }
+      if (model != nullptr && !info->per_member) {
+        fail(setting,
+             fmt::format("parameter '{}' of method '{}' holds for the whole merge, not for "
+                         "one model ('{}'); set it under the recipe's own 'parameters'",
+                         name, rule_.name, model->text()));
+      }
+      check_values(*info, setting);
+    }
+  }
+
+  void check_sources(const std::vector<RecipeSource>& sources) const {
+    for (const RecipeSource& source : sources) check(source.parameters, &source.model);
+  }
+
+  void check_slices(const std::vector<RecipeSlice>& slices) const {
+    for (const RecipeSlice& slice : slices) {
+      check(slice.parameters, nullptr);
+      check_sources(slice.sources);
+    }
+  }
+
+ private:
+  [[noreturn]] void fail(const ParameterSetting& setting, std::string_view what) const {
+    if (setting.line.number == 0) throw InputError("{}: {}", recipe_.label, what);
+    throw InputError("{}:{}: {}", recipe_.label, setting.line.number, what);
+  }
+
+  std::string known_names() const {
+    return names_.empty() ? "; it has none" : "; it has " + join(names_, ", ");
+  }
+
+  void check_values(const ParameterInfo& info, const ParameterSetting& setting) const {
+    for (const ParameterSetting::Entry& entry : setting.entries) {
+      for (const ParameterValue& value : entry.values) {
+        if (!converted(info, value)) {
+          fail(setting, fmt::format("parameter '{}' of method '{}' is {}; expected {}", info.name,
+                                    rule_.name, shown(value), expected(info)));
+        }
+      }
+      if (info.kind == ParameterInfo::Kind::path &&
+          (entry.values.size() > 1 || !entry.filter.empty())) {
+        fail(setting,
+             fmt::format("parameter '{}' of method '{}' names one checkpoint per model; it "
+                         "takes no filter and no list",
+                         info.name, rule_.name));
+      }
+      if (info.kind == ParameterInfo::Kind::integer && entry.values.size() > 1) {
+        fail(setting, fmt::format("parameter '{}' of method '{}' is a whole number and takes no "
+                                  "gradient over layers",
+                                  info.name, rule_.name));
+      }
+    }
+  }
+
+  const Recipe& recipe_;
+  const RuleInfo& rule_;
+  std::vector<std::string> names_;
+};
+
+}  // namespace
+
+void check_parameters(const Recipe& recipe, const RuleInfo& rule) {
+  const Checker checker(recipe, rule);
+  checker.check(recipe.parameters, nullptr);
+  checker.check_sources(recipe.models);
+  checker.check_slices(recipe.slices);
+  for (const RecipeModule& module : recipe.modules) {
+    checker.check(module.parameters, nullptr);
+    checker.check_sources(module.models);
+    checker.check_slices(module.slices);
+  }
+}
+
+Parameters resolve_parameters(const RuleInfo& rule, bool per_member, const ParameterLevels& levels,
+                              const ParameterPlace& place) {
+  Parameters resolved;
+  for (const ParameterInfo& info : rule.parameters) {
+    if (info.per_member != per_member) continue;
+    std::optional<ParameterValue> value;
+    for (const ParameterSettings* level :
+         {levels.source, levels.slice, levels.module, levels.document}) {
+      if (level == nullptr || value) continue;
+      const auto setting = level->find(info.name);
+      if (setting == level->end()) continue;
+      value = setting->second.evaluate(place.tensor, place.position);
+      if (value) value = converted(info, *value);
+    }
+    if (!value) value = info.default_value;
+    if (value) {
+      resolved.set(info.name, *std::move(value));
+    } else if (!info.optional) {
+      const std::string model =
+          place.model.empty() ? std::string() : fmt::format("model '{}', ", place.model);
+      throw InputError(
+          "{}: parameter '{}' of method '{}' has no value for {}tensor '{}'; expected {}",
+          place.recipe, info.name, rule.name, model, place.tensor, expected(info));
+    }
+  }
+  return resolved;
+}
+
+}  // namespace amalgam

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "amalgam/weights/model_config.hpp"
+#include "amalgam/weights/plan.hpp"
+#include "amalgam/weights/recipe.hpp"
+
+namespace amalgam {
+
+/// A model as planning sees it.
+struct OpenedModel {
+  // Implicit: an opener may return a source alone.
+  OpenedModel(std::shared_ptr<const TensorSource> source, ModelConfig its_config = {})
+      : tensors(std::move(source)), config(std::move(its_config)) {}
+
+  std::shared_ptr<const TensorSource> tensors;
+  ModelConfig config;
+};
+
+/// Opens what a recipe calls a model: a path, or the name of an earlier document. Called once per
+/// reference, also for the checkpoints that parameters name (Fisher files).
+using ModelOpener = std::function<OpenedModel(const ModelReference&)>;
+
+struct PlanOptions {
+  /// Leave a member out of a tensor in which its shape differs, with a warning (rules that look at
+  /// more than one tensor at a time cannot: InputError).
+  bool allow_shape_mismatch = false;
+  std::optional<DType> dtype;  ///< of the output, before what the recipe says
+  /// The output may hold block-quantised tensors (GGUF). Without it, a recipe that would keep a
+  /// quantised type is an InputError.
+  bool quantised_output = false;
+  /// Warn if the integer tensors of members, which are not merged, differ (reads a part of them).
+  bool compare_copied = true;
+  const MergeRule* rule = nullptr;  ///< instead of the one that the recipe names
+};
+
+/// Decides everything about one document of a recipe from the headers of its models.
+///
+/// Output tensors are those of the base if the rule uses one, else of the first model; with slices,
+/// layer by layer of the first source (or base), renumbered consecutively; what comes before and
+/// after the layers is merged like the first and the last slice (comes_before_layers). A module
+/// takes the tensors whose names begin with its name and a dot, a leading "model." aside; the
+/// longest name wins, and "default" takes what no other does. Tensors of no module are copied from
+/// the base, or are an error without one.
+///
+/// InputError, naming file, tensor, found and expected, for everything the headers show: unknown or
+/// missing parameters and values out of range, a wrong number of members, a missing base, missing
+/// tensors, types and shapes that do not fit, layers that do not exist. Warnings go to the log.
+MergePlan plan_merge(const Recipe& recipe, const ModelOpener& open,
+                     const PlanOptions& options = {});
+
+/// The output of a plan as a source that has tensors but no contents (reading is an Error): lets a
+/// later document be planned before the earlier ones are carried out.
+std::shared_ptr<const TensorSource> planned_output(const MergePlan& plan, std::string label);
+
+/// The plan for `--dry-run`: for people, and as JSON: {"method", "scope", "passes": [], "models":
+/// [], "layers": [{"prefix", "count"}], "merged", "copied", "bytes", "tensors": [{"name", "dtype",
+/// "shape", "action", "layer", "inputs": []}]}.
+std::string describe_plan(const MergePlan& plan);
+nlohmann::ordered_json plan_as_json(const MergePlan& plan);
+
+}  // namespace amalgam
