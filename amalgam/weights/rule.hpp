@@ -35,6 +35,9 @@ struct RuleInfo {
   /// Where rows or columns differ in number (resized vocabularies), members meet on the largest
   /// common top-left submatrix (formats/recipes.md section 4); else differing shapes are an error.
   bool common_submatrix = false;
+  /// The base is no input of its own: if one is named, it is among the members and comes first (as
+  /// the target of Fisher-weighted averaging does). Goes with BaseUse::ignored.
+  bool base_comes_first = false;
 };
 
 /// One output tensor as a rule sees it.

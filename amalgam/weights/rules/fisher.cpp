@@ -142,7 +142,7 @@ class Fisher final : public MergeRule {
         .source =
             "Matena and Raffel 2022, Merging Models with Fisher-Weighted Averaging (arXiv"
             " 2111.09832), eq. 1",
-        .base = BaseUse::optional,
+        .base = BaseUse::ignored,
         .min_members = 1,
         .parameters =
             {{.name = "fisher",
@@ -160,14 +160,15 @@ class Fisher final : public MergeRule {
               .default_value = true},
              {.name = "favor_target",
               .kind = ParameterInfo::Kind::flag,
-              .doc = "Raise only the first model's Fisher to the floor, so that it wins where no"
+              .doc = "Raise only the target's Fisher to the floor (the base if one is named, else "
+                     "the first model), so that it wins where no"
                      " model has information; else all.",
               .default_value = true},
              {.name = "floor",
               .doc = "Smallest Fisher, before normalisation.",
               .default_value = 1e-6,
               .low = 0}},
-        .base_is_member = true,
+        .base_comes_first = true,
     };
     return kInfo;
   }
