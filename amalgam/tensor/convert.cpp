@@ -304,26 +304,30 @@ void encode_integers(DType dtype, std::span<const Value> values, std::span<std::
   });
 }
 
-// Quantised blocks pass through float in pieces that stay on the stack.
+// Quantised blocks pass through float in pieces that stay in the first-level cache.
 constexpr std::size_t kPieceElements = 32 * kQuantisedBlockElements;
+using Piece = std::array<float, kPieceElements>;
 
 void decode_quantised(DType dtype, std::span<const std::byte> bytes, std::span<double> out) {
-  std::array<float, kPieceElements> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  Piece piece;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
   for (std::size_t first = 0; first < out.size(); first += kPieceElements) {
-    const std::size_t count = std::min(kPieceElements, out.size() - first);
-    dequantise(dtype, bytes.subspan(dtype_bytes(dtype, first), dtype_bytes(dtype, count)),
-               std::span(piece).first(count));
-    std::copy_n(piece.begin(), count, out.begin() + static_cast<std::ptrdiff_t>(first));
+    const std::span<double> part = out.subspan(first, std::min(kPieceElements, out.size() - first));
+    const std::span<float> floats = std::span(piece).first(part.size());
+    dequantise(dtype, bytes.subspan(dtype_bytes(dtype, first), dtype_bytes(dtype, part.size())),
+               floats);
+    decode(DType::f32, std::as_bytes(floats), part);
   }
 }
 
 void encode_quantised(DType dtype, std::span<const double> values, std::span<std::byte> out) {
-  std::array<float, kPieceElements> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  Piece piece;  // NOLINT(cppcoreguidelines-pro-type-member-init): written before it is read
   for (std::size_t first = 0; first < values.size(); first += kPieceElements) {
-    const std::size_t count = std::min(kPieceElements, values.size() - first);
-    for (std::size_t i = 0; i < count; ++i) piece[i] = static_cast<float>(values[first + i]);
-    quantise(dtype, std::span(piece).first(count),
-             out.subspan(dtype_bytes(dtype, first), dtype_bytes(dtype, count)));
+    const std::span<const double> part =
+        values.subspan(first, std::min(kPieceElements, values.size() - first));
+    const std::span<float> floats = std::span(piece).first(part.size());
+    encode(DType::f32, part, std::as_writable_bytes(floats));
+    quantise(dtype, floats,
+             out.subspan(dtype_bytes(dtype, first), dtype_bytes(dtype, part.size())));
   }
 }
 

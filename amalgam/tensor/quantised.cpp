@@ -6,197 +6,231 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/tensor/float_formats.hpp"
 
-namespace amalgam {
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "amalgam/tensor/quantised.cpp"
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace amalgam::HWY_NAMESPACE {
 namespace {
 
-constexpr std::size_t kHalf = kQuantisedBlockElements / 2;
-static_assert(std::endian::native == std::endian::little);
+constexpr std::size_t kBlock = kQuantisedBlockElements;
+constexpr std::size_t kHalf = kBlock / 2;
+using Levels = std::array<std::uint8_t, kBlock>;
 
-/// The layouts of GGML's Q4_0, Q4_1, Q5_0 and Q5_1: F16 scale; F16 minimum if there is one; the
-/// fifth bits of all 32 elements as one little-endian word if there are five; then 16 bytes, byte j
-/// with the low four bits of element j below those of element j + 16.
-template <int bits, bool has_minimum>
-struct NibbleFormat {
-  static constexpr std::size_t kHighBitsAt = has_minimum ? 4 : 2;
-  static constexpr std::size_t kNibblesAt = kHighBitsAt + (bits == 5 ? 4 : 0);
-  static constexpr std::size_t kBytes = kNibblesAt + kHalf;
-  static constexpr int kLevels = 1 << bits;
-};
-
-float load_f16(const std::byte* bytes) {
+HWY_INLINE float load_f16(const std::byte* bytes) {
   std::uint16_t half = 0;
   std::memcpy(&half, bytes, sizeof half);
   return formats::from_f16(half);
 }
 
-void store_f16(float value, std::byte* bytes) {
+HWY_INLINE void store_f16(float value, std::byte* bytes) {
   const std::uint16_t half = formats::to_f16(value);
   std::memcpy(bytes, &half, sizeof half);
 }
 
-/// Truncates to an integer in [0, limit]; NaN gives 0. GGML's cast is undefined outside that range.
-std::uint32_t truncate_to(float value, int limit) {
-  const auto top = static_cast<float>(limit);
-  return value >= top ? static_cast<std::uint32_t>(limit)
-                      : (value > 0 ? static_cast<std::uint32_t>(value) : 0);
-}
+/// The layouts of GGML's Q4_0, Q4_1, Q5_0 and Q5_1: F16 scale; F16 minimum if there is one; the
+/// fifth bits of all 32 elements as one little-endian word if there are five; then 16 bytes, byte j
+/// with the low four bits of element j below those of element j + 16.
+template <int bits, bool has_minimum>
+struct NibbleLayout {
+  static constexpr bool kHasHighBits = bits == 5;
+  static constexpr std::size_t kHighBitsAt = has_minimum ? 4 : 2;
+  static constexpr std::size_t kNibblesAt = kHighBitsAt + (kHasHighBits ? 4 : 0);
+  static constexpr std::size_t kBytes = kNibblesAt + kHalf;
+  static constexpr int kLevels = 1 << bits;
 
-float inverse_of(float scale) {
-  return std::bit_cast<std::uint32_t>(scale) << 1 != 0 ? 1.0F / scale : 0.0F;
-}
-
-template <class Format>
-void store_levels(const std::array<std::uint32_t, kQuantisedBlockElements>& levels,
-                  std::byte* block) {
-  std::uint32_t high_bits = 0;
-  for (std::size_t j = 0; j < kHalf; ++j) {
-    const std::uint32_t low = levels[j];
-    const std::uint32_t high = levels[j + kHalf];
-    block[Format::kNibblesAt + j] = static_cast<std::byte>((low & 0xF) | ((high & 0xF) << 4));
-    high_bits |= (low >> 4) << j;
-    high_bits |= (high >> 4) << (j + kHalf);
-  }
-  if constexpr (Format::kNibblesAt != Format::kHighBitsAt) {
-    std::memcpy(block + Format::kHighBitsAt, &high_bits, sizeof high_bits);
-  }
-}
-
-template <class Format>
-void load_levels(const std::byte* block,
-                 std::array<std::uint32_t, kQuantisedBlockElements>& levels) {
-  for (std::size_t j = 0; j < kHalf; ++j) {
-    const auto pair = static_cast<std::uint32_t>(block[Format::kNibblesAt + j]);
-    levels[j] = pair & 0xF;
-    levels[j + kHalf] = pair >> 4;
-  }
-  if constexpr (Format::kNibblesAt != Format::kHighBitsAt) {
-    std::uint32_t high_bits = 0;
-    std::memcpy(&high_bits, block + Format::kHighBitsAt, sizeof high_bits);
-    for (std::size_t j = 0; j < kQuantisedBlockElements; ++j) {
-      levels[j] |= ((high_bits >> j) & 1) << 4;
+  static void store(const Levels& levels, std::byte* block) {
+    for (std::size_t j = 0; j < kHalf; ++j) {
+      block[kNibblesAt + j] =
+          static_cast<std::byte>((levels[j] & 0xF) | ((levels[j + kHalf] & 0xF) << 4));
+    }
+    if constexpr (kHasHighBits) {
+      std::uint32_t high_bits = 0;
+      for (std::size_t j = 0; j < kBlock; ++j) {
+        high_bits |= static_cast<std::uint32_t>(levels[j] >> 4) << j;
+      }
+      std::memcpy(block + kHighBitsAt, &high_bits, sizeof high_bits);
     }
   }
+
+  static void load(const std::byte* block, Levels& levels) {
+    for (std::size_t j = 0; j < kHalf; ++j) {
+      const auto pair = static_cast<std::uint8_t>(block[kNibblesAt + j]);
+      levels[j] = pair & 0xF;
+      levels[j + kHalf] = pair >> 4;
+    }
+    if constexpr (kHasHighBits) {
+      std::uint32_t high_bits = 0;
+      std::memcpy(&high_bits, block + kHighBitsAt, sizeof high_bits);
+      for (std::size_t j = 0; j < kBlock; ++j) {
+        levels[j] |= static_cast<std::uint8_t>(((high_bits >> j) & 1) << 4);
+      }
+    }
+  }
+};
+
+/// Truncates to an integer in [0, limit]; NaN gives 0. (GGML's cast is undefined outside: a block
+/// of values so small that the inverse of the scale overflows.)
+HWY_INLINE std::int32_t truncate_to(float value, float limit) {
+  const float positive = value > 0 ? value : 0;
+  return static_cast<std::int32_t>(positive < limit ? positive : limit);
+}
+
+HWY_INLINE float inverse_of(float scale) {
+  return (std::bit_cast<std::uint32_t>(scale) & formats::kFloatMagnitude) != 0 ? 1.0F / scale
+                                                                               : 0.0F;
+}
+
+/// The bits of the largest magnitude: the order of magnitudes is that of their bits.
+HWY_INLINE std::uint32_t largest_magnitude(const float* values) {
+  std::uint32_t largest = 0;
+  for (std::size_t j = 0; j < kBlock; ++j) {
+    const std::uint32_t bits = std::bit_cast<std::uint32_t>(values[j]) & formats::kFloatMagnitude;
+    largest = bits > largest ? bits : largest;
+  }
+  return largest;
+}
+
+/// The first of the values that `is_wanted` (there is one).
+template <class Wanted>
+HWY_INLINE float first_that(const float* values, Wanted is_wanted) {
+  std::uint32_t first = kBlock - 1;
+  for (std::uint32_t j = 0; j < kBlock; ++j) {
+    const std::uint32_t here = is_wanted(values[j]) ? j : kBlock - 1;
+    first = here < first ? here : first;
+  }
+  return values[first];
 }
 
 /// Q4_0 and Q5_0: levels -8..7 (-16..15) times the scale; the element of largest magnitude (the
 /// first of several) gets the lowest level.
 template <int bits>
-struct Symmetric : NibbleFormat<bits, false> {
-  using Format = NibbleFormat<bits, false>;
-  static constexpr int kOffset = Format::kLevels / 2;
+struct Symmetric : NibbleLayout<bits, false> {
+  using Layout = NibbleLayout<bits, false>;
+  static constexpr int kOffset = Layout::kLevels / 2;
 
-  static void quantise(const float* values, std::byte* block) {
-    float extreme = 0;
-    float magnitude = 0;
-    for (std::size_t j = 0; j < kQuantisedBlockElements; ++j) {
-      if (magnitude < std::abs(values[j])) {
-        magnitude = std::abs(values[j]);
-        extreme = values[j];
-      }
-    }
+  static void quantise(const float* values, std::uint32_t magnitude, std::byte* block) {
+    const float first_extreme = first_that(values, [magnitude](float value) HWY_ATTR {
+      return (std::bit_cast<std::uint32_t>(value) & formats::kFloatMagnitude) == magnitude;
+    });
+    // The extreme of a block of zeros is positive, whatever their signs.
+    const float extreme = magnitude == 0 ? 0.0F : first_extreme;
     const float scale = extreme / static_cast<float>(-kOffset);
     const float inverse = inverse_of(scale);
-    std::array<std::uint32_t, kQuantisedBlockElements> levels{};
-    for (std::size_t j = 0; j < levels.size(); ++j) {
-      levels[j] = truncate_to(values[j] * inverse + (static_cast<float>(kOffset) + 0.5F),
-                              Format::kLevels - 1);
+    Levels levels;
+    for (std::size_t j = 0; j < kBlock; ++j) {
+      const float shifted = values[j] * inverse + (static_cast<float>(kOffset) + 0.5F);
+      levels[j] = static_cast<std::uint8_t>(truncate_to(shifted, Layout::kLevels - 1));
     }
     store_f16(scale, block);
-    store_levels<Format>(levels, block);
+    Layout::store(levels, block);
   }
 
   static void dequantise(const std::byte* block, float* out) {
     const float scale = load_f16(block);
-    std::array<std::uint32_t, kQuantisedBlockElements> levels{};
-    load_levels<Format>(block, levels);
-    for (std::size_t j = 0; j < levels.size(); ++j) {
-      out[j] = static_cast<float>(static_cast<int>(levels[j]) - kOffset) * scale;
+    Levels levels;
+    Layout::load(block, levels);
+    for (std::size_t j = 0; j < kBlock; ++j) {
+      out[j] = static_cast<float>(static_cast<std::int32_t>(levels[j]) - kOffset) * scale;
     }
   }
 };
 
-/// Q4_1 and Q5_1: levels 0..15 (0..31) times the scale, plus the minimum.
+/// Q4_1 and Q5_1: levels 0..15 (0..31) times the scale, plus the minimum (of several zeros of
+/// either sign, the first).
 template <int bits>
-struct Affine : NibbleFormat<bits, true> {
-  using Format = NibbleFormat<bits, true>;
+struct Affine : NibbleLayout<bits, true> {
+  using Layout = NibbleLayout<bits, true>;
 
-  static void quantise(const float* values, std::byte* block) {
-    const auto [low, high] = std::minmax_element(values, values + kQuantisedBlockElements);
-    const float minimum = *low;
-    const float scale = (*high - minimum) / static_cast<float>(Format::kLevels - 1);
+  static void quantise(const float* values, std::uint32_t /*magnitude*/, std::byte* block) {
+    // Integers in the order of the floats; adding zero makes the two zeros one.
+    std::int32_t low = std::numeric_limits<std::int32_t>::max();
+    std::int32_t high = std::numeric_limits<std::int32_t>::min();
+    for (std::size_t j = 0; j < kBlock; ++j) {
+      const auto value_bits = std::bit_cast<std::int32_t>(values[j] + 0.0F);
+      const std::int32_t key = value_bits ^ ((value_bits >> 31) & 0x7FFFFFFF);
+      low = key < low ? key : low;
+      high = key > high ? key : high;
+    }
+    const auto from_key = [](std::int32_t key) HWY_ATTR {
+      return std::bit_cast<float>(key ^ ((key >> 31) & 0x7FFFFFFF));
+    };
+    const float lowest = from_key(low);
+    const float minimum = first_that(
+        values, [lowest](float value) HWY_ATTR { return value >= lowest && value <= lowest; });
+    const float scale = (from_key(high) - minimum) / static_cast<float>(Layout::kLevels - 1);
     const float inverse = inverse_of(scale);
-    std::array<std::uint32_t, kQuantisedBlockElements> levels{};
-    for (std::size_t j = 0; j < levels.size(); ++j) {
-      levels[j] = truncate_to((values[j] - minimum) * inverse + 0.5F, Format::kLevels - 1);
+    Levels levels;
+    for (std::size_t j = 0; j < kBlock; ++j) {
+      const float shifted = (values[j] - minimum) * inverse + 0.5F;
+      levels[j] = static_cast<std::uint8_t>(truncate_to(shifted, Layout::kLevels - 1));
     }
     store_f16(scale, block);
     store_f16(minimum, block + 2);
-    store_levels<Format>(levels, block);
+    Layout::store(levels, block);
   }
 
   static void dequantise(const std::byte* block, float* out) {
     const float scale = load_f16(block);
     const float minimum = load_f16(block + 2);
-    std::array<std::uint32_t, kQuantisedBlockElements> levels{};
-    load_levels<Format>(block, levels);
-    for (std::size_t j = 0; j < levels.size(); ++j) {
-      out[j] = static_cast<float>(levels[j]) * scale + minimum;
+    Levels levels;
+    Layout::load(block, levels);
+    for (std::size_t j = 0; j < kBlock; ++j) {
+      const float scaled = static_cast<float>(levels[j]) * scale;
+      out[j] = scaled + minimum;
     }
   }
 };
 
 /// Q8_0: F16 scale, then 32 signed bytes, rounded half away from zero.
 struct Signed8 {
-  static constexpr std::size_t kBytes = 2 + kQuantisedBlockElements;
+  static constexpr std::size_t kBytes = 2 + kBlock;
 
-  static void quantise(const float* values, std::byte* block) {
-    float magnitude = 0;
-    for (std::size_t j = 0; j < kQuantisedBlockElements; ++j) {
-      magnitude = std::max(magnitude, std::abs(values[j]));
-    }
-    const float scale = magnitude / 127.0F;
+  static void quantise(const float* values, std::uint32_t magnitude, std::byte* block) {
+    // The largest float below a half: with the half itself, the one below would round up too.
+    constexpr float kAlmostHalf = 0x1.FFFFFEp-2F;
+    const float scale = std::bit_cast<float>(magnitude) / 127.0F;
     const float inverse = inverse_of(scale);
     store_f16(scale, block);
-    for (std::size_t j = 0; j < kQuantisedBlockElements; ++j) {
+    for (std::size_t j = 0; j < kBlock; ++j) {
       const float scaled = values[j] * inverse;
-      const auto size = static_cast<std::int32_t>(truncate_to(std::abs(std::round(scaled)), 127));
+      const std::int32_t size = truncate_to(std::abs(scaled) + kAlmostHalf, 127.0F);
       block[2 + j] = static_cast<std::byte>(scaled < 0 ? -size : size);
     }
   }
 
   static void dequantise(const std::byte* block, float* out) {
     const float scale = load_f16(block);
-    for (std::size_t j = 0; j < kQuantisedBlockElements; ++j) {
+    for (std::size_t j = 0; j < kBlock; ++j) {
       out[j] = static_cast<float>(static_cast<std::int8_t>(block[2 + j])) * scale;
     }
   }
 };
 
-bool all_finite(const float* values) {
-  return std::all_of(values, values + kQuantisedBlockElements,
-                     [](float value) { return std::isfinite(value); });
-}
-
 template <class Format>
-void dequantise_blocks(std::span<const std::byte> bytes, std::span<float> out) {
-  const std::size_t blocks = out.size() / kQuantisedBlockElements;
+void dequantise_blocks(const std::byte* bytes, float* out, std::size_t blocks) {
   for (std::size_t i = 0; i < blocks; ++i) {
-    Format::dequantise(bytes.data() + i * Format::kBytes, out.data() + i * kQuantisedBlockElements);
+    Format::dequantise(bytes + i * Format::kBytes, out + i * kBlock);
   }
 }
 
 template <class Format>
-void quantise_blocks(std::span<const float> values, std::span<std::byte> out) {
-  const std::size_t blocks = values.size() / kQuantisedBlockElements;
+void quantise_blocks(const float* values, std::byte* out, std::size_t blocks) {
   for (std::size_t i = 0; i < blocks; ++i) {
-    const float* block_values = values.data() + i * kQuantisedBlockElements;
-    std::byte* block = out.data() + i * Format::kBytes;
-    if (all_finite(block_values)) {
-      Format::quantise(block_values, block);
+    std::byte* block = out + i * Format::kBytes;
+    // A copy, so that the stores into `out` are known not to change it.
+    std::array<float, kBlock> copy;
+    std::memcpy(copy.data(), values + i * kBlock, sizeof copy);
+    const std::uint32_t magnitude = largest_magnitude(copy.data());
+    if (magnitude < formats::kFloatInfinity) {
+      Format::quantise(copy.data(), magnitude, block);
     } else {
       std::memset(block, 0, Format::kBytes);
       store_f16(std::numeric_limits<float>::quiet_NaN(), block);
@@ -204,33 +238,78 @@ void quantise_blocks(std::span<const float> values, std::span<std::byte> out) {
   }
 }
 
-/// Calls action.template operator()<Format>() for the format of a quantised type.
-template <class Action>
-void with_format(DType dtype, Action action) {
+}  // namespace
+
+// False if the type is not a quantised one.
+bool dequantise_all(DType dtype, const std::byte* bytes, float* out, std::size_t blocks) {
   switch (dtype) {
     case DType::q4_0:
-      return action.template operator()<Symmetric<4>>();
+      dequantise_blocks<Symmetric<4>>(bytes, out, blocks);
+      return true;
     case DType::q4_1:
-      return action.template operator()<Affine<4>>();
+      dequantise_blocks<Affine<4>>(bytes, out, blocks);
+      return true;
     case DType::q5_0:
-      return action.template operator()<Symmetric<5>>();
+      dequantise_blocks<Symmetric<5>>(bytes, out, blocks);
+      return true;
     case DType::q5_1:
-      return action.template operator()<Affine<5>>();
+      dequantise_blocks<Affine<5>>(bytes, out, blocks);
+      return true;
     case DType::q8_0:
-      return action.template operator()<Signed8>();
+      dequantise_blocks<Signed8>(bytes, out, blocks);
+      return true;
     default:
-      throw Error("{} is not a quantised type", dtype_name(dtype));
+      return false;
   }
 }
+
+bool quantise_all(DType dtype, const float* values, std::byte* out, std::size_t blocks) {
+  switch (dtype) {
+    case DType::q4_0:
+      quantise_blocks<Symmetric<4>>(values, out, blocks);
+      return true;
+    case DType::q4_1:
+      quantise_blocks<Affine<4>>(values, out, blocks);
+      return true;
+    case DType::q5_0:
+      quantise_blocks<Symmetric<5>>(values, out, blocks);
+      return true;
+    case DType::q5_1:
+      quantise_blocks<Affine<5>>(values, out, blocks);
+      return true;
+    case DType::q8_0:
+      quantise_blocks<Signed8>(values, out, blocks);
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace amalgam::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace amalgam {
+namespace {
+
+HWY_EXPORT(dequantise_all);
+HWY_EXPORT(quantise_all);
 
 }  // namespace
 
 void dequantise(DType dtype, std::span<const std::byte> bytes, std::span<float> out) {
-  with_format(dtype, [&]<class Format>() { dequantise_blocks<Format>(bytes, out); });
+  if (!HWY_DYNAMIC_DISPATCH(dequantise_all)(dtype, bytes.data(), out.data(),
+                                            out.size() / kQuantisedBlockElements)) {
+    throw Error("dequantise: {} is not a quantised type", dtype_name(dtype));
+  }
 }
 
 void quantise(DType dtype, std::span<const float> values, std::span<std::byte> out) {
-  with_format(dtype, [&]<class Format>() { quantise_blocks<Format>(values, out); });
+  if (!HWY_DYNAMIC_DISPATCH(quantise_all)(dtype, values.data(), out.data(),
+                                          values.size() / kQuantisedBlockElements)) {
+    throw Error("quantise: {} is not a quantised type", dtype_name(dtype));
+  }
 }
 
 }  // namespace amalgam
+#endif  // HWY_ONCE
