@@ -58,8 +58,20 @@ function(amalgam_test folder)
   target_include_directories(${folder}_test PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${folder}_test PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck
                                                rapidcheck_gtest amalgam_warnings)
-  target_compile_definitions(${folder}_test PRIVATE
-    AMALGAM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+  # Only sources that read fixtures see the path: the others' objects can be cached for any clone.
+  foreach(source ${sources})
+    file(STRINGS ${source} uses_data REGEX "AMALGAM_TEST_DATA" LIMIT_COUNT 1)
+    if(uses_data)
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS
+                   AMALGAM_TEST_DATA="${PROJECT_SOURCE_DIR}/tests/data")
+    endif()
+  endforeach()
+  # The sanitizers watch the library; instrumenting the tests too would double the build's time.
+  if(AMALGAM_SANITIZE MATCHES "undefined")
+    target_compile_options(${folder}_test PRIVATE -O0 -gline-tables-only -fno-sanitize=undefined)
+  elseif(NOT AMALGAM_SANITIZE)
+    target_compile_options(${folder}_test PRIVATE -O1)
+  endif()
   if(ARG_PROGRAM)
     target_compile_definitions(${folder}_test PRIVATE AMALGAM_BINARY="$<TARGET_FILE:amalgam_cli>")
     add_dependencies(${folder}_test amalgam_cli)
