@@ -154,7 +154,8 @@ class Engine {
     const std::unique_ptr<UnitMerge> merge = plan_.rule->begin(merge_unit);
     // Without a second pass there is nothing to keep.
     share.resident = share.resident && merge->needs_pass();
-    UnitReader reader(plan_, unit, rows, share, options_.non_finite, options_.progress);
+    UnitReader reader(plan_, unit, rows, share, scratch_[slot].resident, options_.non_finite,
+                      options_.progress);
     while (merge->needs_pass()) run_pass(merge_unit, *merge, reader, within, slot);
     apply(unit, *merge, reader, within, slot);
     bytes_read_ += reader.bytes_read();

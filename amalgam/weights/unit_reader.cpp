@@ -1,5 +1,7 @@
 #include "amalgam/weights/unit_reader.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -12,6 +14,9 @@ namespace amalgam {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+// Buffers from this size on are made of huge pages where the system has them: most of the time of
+// touching fresh memory goes into page faults.
+constexpr std::size_t kHugePage = 2 << 20;
 // How far ahead of reading the system is told what comes next.
 constexpr std::uint64_t kReadAhead = 32 << 20;
 
@@ -26,19 +31,23 @@ void ScratchBuffer::Free::operator()(std::byte* memory) const { std::free(memory
 std::byte* ScratchBuffer::get(std::size_t bytes) {
   if (bytes > size_) {
     memory_.reset();
-    size_ = align_up(bytes);
-    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size_)));
+    const std::size_t alignment = bytes < kHugePage ? kAlignment : kHugePage;
+    size_ = (bytes + alignment - 1) / alignment * alignment;
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, size_)));
     if (!memory_) throw std::bad_alloc();
+    if (alignment == kHugePage) (void)madvise(memory_.get(), size_, MADV_HUGEPAGE);
   }
   return memory_.get();
 }
 
 UnitReader::UnitReader(const MergePlan& plan, const WorkUnit& unit, bool whole_rows,
-                       const MemoryShare& share, NonFinite non_finite, Progress* progress)
+                       const MemoryShare& share, ScratchBuffer& resident, NonFinite non_finite,
+                       Progress* progress)
     : piece_blocks_(share.piece_blocks),
       resident_(share.resident),
       non_finite_(non_finite),
       progress_(progress) {
+  std::size_t resident_bytes = 0;
   for (const std::size_t index : unit.tensors) {
     const PlanTensor& planned = plan.tensors[index];
     Tensor tensor;
@@ -55,13 +64,21 @@ UnitReader::UnitReader(const MergePlan& plan, const WorkUnit& unit, bool whole_r
       }
       tensor.wide = tensor.wide || info.dtype == DType::f64;
       tensor.inputs.push_back(
-          {.source = source, .tensor = input.tensor, .dtype = info.dtype, .resident = {}});
-      if (resident_) tensor.inputs.back().resident.get(info.bytes);
+          {.source = source, .tensor = input.tensor, .dtype = info.dtype, .resident = nullptr});
+      resident_bytes += align_up(info.bytes);
     };
     for (const PlanInput& input : planned.members) add(input);
     if (planned.base) add(*planned.base);
     for (const PlanInput& input : planned.auxiliary) add(input);
     tensors_.push_back(std::move(tensor));
+  }
+  if (!resident_) return;
+  std::byte* place = resident.get(resident_bytes);
+  for (Tensor& tensor : tensors_) {
+    for (Input& input : tensor.inputs) {
+      input.resident = place;
+      place += align_up(dtype_bytes(input.dtype, tensor.grid.elements));
+    }
   }
 }
 
@@ -83,8 +100,7 @@ void UnitReader::load_leaf(Tensor& tensor, std::uint64_t leaf) {
   const std::uint64_t first = leaf * tensor.grid.leaf_elements();
   const std::uint64_t count = std::min(tensor.grid.leaf_elements(), tensor.grid.elements - first);
   for (Input& input : tensor.inputs) {
-    const std::uint64_t total = dtype_bytes(input.dtype, tensor.grid.elements);
-    fetch(input, first, count, input.resident.get(total) + dtype_bytes(input.dtype, first));
+    fetch(input, first, count, input.resident + dtype_bytes(input.dtype, first));
   }
   tensor.leaf_loaded[leaf] = 1;
 }
@@ -109,7 +125,7 @@ void UnitReader::visit_pieces(std::size_t index, std::uint64_t leaf, WorkerScrat
       load_leaf(tensor, leaf);
       for (std::size_t i = 0; i < tensor.inputs.size(); ++i) {
         Input& input = tensor.inputs[i];
-        piece.inputs[i] = input.resident.get(0) + dtype_bytes(input.dtype, piece.first);
+        piece.inputs[i] = input.resident + dtype_bytes(input.dtype, piece.first);
       }
     } else {
       std::size_t bytes = 0;

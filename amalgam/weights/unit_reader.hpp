@@ -34,10 +34,11 @@ class ScratchBuffer {
 
 /// What one thread needs to work on blocks; kept over units so that memory is allocated once.
 struct WorkerScratch {
-  ScratchBuffer raw;      ///< one piece of all inputs as stored
-  ScratchBuffer decoded;  ///< one block of all inputs as numbers
-  ScratchBuffer merged;   ///< one block of output in double
-  ScratchBuffer encoded;  ///< one piece of output as stored
+  ScratchBuffer raw;       ///< one piece of all inputs as stored
+  ScratchBuffer decoded;   ///< one block of all inputs as numbers
+  ScratchBuffer merged;    ///< one block of output in double
+  ScratchBuffer encoded;   ///< one piece of output as stored
+  ScratchBuffer resident;  ///< all inputs of a unit that stays in memory
 };
 
 /// A run of blocks that is read, and written, at once.
@@ -53,8 +54,9 @@ struct Piece {
 /// work on different leaves at the same time.
 class UnitReader {
  public:
+  /// `resident` holds the inputs if they stay in memory, and is used by this reader alone.
   UnitReader(const MergePlan& plan, const WorkUnit& unit, bool whole_rows, const MemoryShare& share,
-             NonFinite non_finite, Progress* progress);
+             ScratchBuffer& resident, NonFinite non_finite, Progress* progress);
 
   std::size_t tensor_count() const { return tensors_.size(); }
   const BlockGrid& grid(std::size_t tensor) const { return tensors_[tensor].grid; }
@@ -87,7 +89,7 @@ class UnitReader {
     const TensorSource* source = nullptr;
     std::size_t tensor = 0;
     DType dtype = DType::f32;
-    ScratchBuffer resident;
+    std::byte* resident = nullptr;
   };
   struct Tensor {
     BlockGrid grid;
