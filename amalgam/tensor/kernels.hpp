@@ -10,7 +10,9 @@ namespace amalgam::kernels {
 /// fixed (no fused multiply-add), reductions because they use 16 virtual lanes on every target:
 /// lane j sums elements j, j + 16, ..., then lanes are added pairwise in a fixed tree
 /// (l[j] += l[j+8]; l[j] += l[j+4]; l[j] += l[j+2]; l[0] + l[1]).
-/// Inputs of type float are widened to double before anything else.
+/// Inputs of type float are widened to double before anything else (but see subtract). Spans of one
+/// call have the same length, else Error; an output may be the very span of an input, and must not
+/// overlap one otherwise. No alignment is needed.
 
 /// out[i] = weight * x[i].
 void scale(double weight, std::span<const float> x, std::span<double> out);
