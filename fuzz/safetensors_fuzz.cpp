@@ -1,9 +1,6 @@
 // Any bytes as a safetensors file: either a clear InputError, or a source all of whose bytes can be
 // read, each belonging to one tensor.
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -13,32 +10,11 @@
 
 #include "amalgam/checkpoint/safetensors.hpp"
 #include "amalgam/core/error.hpp"
+#include "fuzz/memory_file.hpp"
 
 namespace {
 
 using amalgam::TensorInfo;
-
-// A file in memory, with a path to open it by.
-class MemoryFile {
- public:
-  MemoryFile() : descriptor_(::memfd_create("fuzz", MFD_CLOEXEC)) {
-    if (descriptor_ < 0) std::abort();
-    path_ = "/proc/self/fd/" + std::to_string(descriptor_);
-  }
-  ~MemoryFile() { ::close(descriptor_); }
-  MemoryFile(const MemoryFile&) = delete;
-  MemoryFile& operator=(const MemoryFile&) = delete;
-
-  const std::string& path() const { return path_; }
-  void set(const std::uint8_t* data, std::size_t size) const {
-    if (::ftruncate(descriptor_, 0) != 0) std::abort();
-    if (::pwrite(descriptor_, data, size, 0) != static_cast<ssize_t>(size)) std::abort();
-  }
-
- private:
-  int descriptor_;
-  std::string path_;
-};
 
 void read_everything(const amalgam::TensorSource& source, std::size_t file_size) {
   std::uint64_t total = 0;
