@@ -26,7 +26,7 @@ FolderWeights find_folder_weights(const std::filesystem::path& folder);
 
 /// The `weight_map` of a shard index: file by tensor name. InputError naming `where` if the JSON is
 /// not such an index or a file name leads out of the folder.
-std::map<std::string, std::string> parse_weight_map(std::string_view json, std::string_view where);
+std::map<std::string, std::string> parse_weight_map(std::string_view text, std::string_view where);
 
 /// Opens the weights of a folder. All shards are opened at once, and InputError is raised if one is
 /// missing, a tensor is not in the shard that the index says, or two shards hold the same tensor.

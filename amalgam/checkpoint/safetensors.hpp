@@ -37,7 +37,7 @@ std::uint64_t safetensors_header_length(std::span<const std::byte> start, std::u
 
 /// Reads and validates a header (docs/formats/safetensors.md) for `data_bytes` of tensor data,
 /// every byte of which must belong to exactly one tensor. InputError naming `where` and the tensor.
-SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t data_bytes,
+SafetensorsHeader parse_safetensors_header(std::string_view text, std::uint64_t data_bytes,
                                            std::string_view where);
 
 /// Opens a safetensors file. InputError as above.

@@ -11,6 +11,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/tensor/convert.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/checkpoint/tensor_access.hpp"
 
 namespace amalgam {
 namespace {
@@ -37,16 +38,9 @@ std::vector<double> ramp(std::size_t count, double start = 0) {
   return values;
 }
 
-std::vector<std::byte> bytes_of(const TensorSource& source, const std::string& name) {
-  const std::size_t tensor = source.find(name).value();
-  std::vector<std::byte> bytes(source.tensors()[tensor].bytes);
-  source.read_bytes(tensor, 0, bytes);
-  return bytes;
-}
-
 // Whatever range is asked for, in bytes or elements, must be that part of the whole.
 void expect_consistent(const TensorSource& source, const std::string& name) {
-  const std::size_t tensor = source.find(name).value();
+  const std::size_t tensor = index_of(source, name);
   const TensorInfo& info = source.tensors()[tensor];
   const std::vector<std::byte> whole = bytes_of(source, name);
   std::vector<double> decoded(info.elements);
@@ -169,10 +163,10 @@ TEST(DifferenceSource, IsTheSameInPiecesLongerThanItsBuffers) {
   for (const char* name : {"a", "b"}) {
     EXPECT_EQ(values_of(difference, name), expected);
     std::vector<float> floats(kCount);
-    difference.read(*difference.find(name), 0, std::span<float>(floats));
+    difference.read(index_of(difference, name), 0, std::span<float>(floats));
     EXPECT_EQ(floats, std::vector<float>(kCount, -3));
     std::vector<double> decoded(kCount);
-    decode(difference.tensors()[*difference.find(name)].dtype, bytes_of(difference, name),
+    decode(difference.tensors()[index_of(difference, name)].dtype, bytes_of(difference, name),
            std::span<double>(decoded));
     EXPECT_EQ(decoded, expected);
   }

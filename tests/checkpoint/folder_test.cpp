@@ -11,6 +11,7 @@
 #include "amalgam/core/error.hpp"
 #include "tests/checkpoint/safetensors_bytes.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/checkpoint/tensor_access.hpp"
 
 namespace amalgam {
 namespace {
@@ -100,9 +101,9 @@ TEST(Folder, ReadsShards) {
   EXPECT_EQ(values_of(*source, "a"), (std::vector<double>{'a', 'b', 'c', 'd'}));
   EXPECT_EQ(values_of(*source, "b"), (std::vector<double>{'e', 'f', 'g', 'h'}));
   std::vector<float> two(2);
-  source->read(*source->find("b"), 1, std::span<float>(two));
+  source->read(index_of(*source, "b"), 1, std::span<float>(two));
   EXPECT_EQ(two, (std::vector<float>{'f', 'g'}));
-  source->will_need(*source->find("b"), 0, 4);
+  source->will_need(index_of(*source, "b"), 0, 4);
   EXPECT_EQ(detect_format(folder.path()), CheckpointFormat::safetensors_folder);
 }
 

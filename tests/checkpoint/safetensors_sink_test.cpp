@@ -19,6 +19,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/parallel.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/checkpoint/tensor_access.hpp"
 
 namespace amalgam {
 namespace {
@@ -36,15 +37,9 @@ void write_all(TensorSink& sink, const std::vector<MemoryTensor>& tensors) {
 
 std::vector<TensorInfo> infos_of(const std::vector<MemoryTensor>& tensors) {
   std::vector<TensorInfo> infos;
+  infos.reserve(tensors.size());
   for (const MemoryTensor& tensor : tensors) infos.push_back(tensor.info);
   return infos;
-}
-
-std::vector<std::byte> bytes_of(const TensorSource& source, const std::string& name) {
-  const std::size_t tensor = source.find(name).value();
-  std::vector<std::byte> bytes(source.tensors()[tensor].bytes);
-  source.read_bytes(tensor, 0, bytes);
-  return bytes;
 }
 
 TEST(SafetensorsSink, WritesTheBytesOfTheOfficialLibrary) {
@@ -187,6 +182,7 @@ RC_GTEST_PROP(SafetensorsFolder, ReadsBackWhatWasWrittenForAnyTensorsAndShardSiz
       12, rc::gen::unique<std::vector<std::string>>(rc::gen::nonEmpty(
               rc::gen::container<std::string>(rc::gen::elementOf(std::string("abc./_\"\\\n 7"))))));
   std::vector<MemoryTensor> tensors;
+  tensors.reserve(names.size());
   for (const std::string& name : names) tensors.push_back(random_tensor(name));
   const auto shard_bytes = *rc::gen::inRange<std::uint64_t>(50, 900);
   const auto sink = create_safetensors_folder(folder / "out", infos_of(tensors), {}, shard_bytes);
@@ -202,7 +198,7 @@ RC_GTEST_PROP(SafetensorsFolder, ReadsBackWhatWasWrittenForAnyTensorsAndShardSiz
   const auto source = open_folder(folder / "out");
   RC_ASSERT(source->tensors().size() == tensors.size());
   for (const MemoryTensor& tensor : tensors) {
-    const TensorInfo& found = source->tensors().at(source->find(tensor.info.name).value());
+    const TensorInfo& found = source->tensors().at(index_of(*source, tensor.info.name));
     RC_ASSERT(found.dtype == tensor.info.dtype);
     RC_ASSERT(found.shape == tensor.info.shape);
     RC_ASSERT(bytes_of(*source, tensor.info.name) == tensor.bytes);

@@ -10,6 +10,7 @@
 #include "amalgam/core/error.hpp"
 #include "tests/checkpoint/safetensors_bytes.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/checkpoint/tensor_access.hpp"
 
 namespace amalgam {
 namespace {
@@ -42,10 +43,10 @@ TEST(Safetensors, ReadsTensorsAndMetadata) {
   EXPECT_EQ(values_of(*source, "scalar"), (std::vector<double>{'z'}));
   EXPECT_EQ(values_of(*source, "empty"), std::vector<double>{});
   std::array<std::byte, 2> two{};
-  source->read_bytes(*source->find("u"), 1, two);
+  source->read_bytes(index_of(*source, "u"), 1, two);
   EXPECT_EQ(two[0], std::byte{'y'});
   EXPECT_EQ(two[1], std::byte{'z'});
-  source->will_need(*source->find("w"), 0, 8);
+  source->will_need(index_of(*source, "w"), 0, 8);
 }
 
 TEST(Safetensors, RefusesReadsOutsideATensor) {

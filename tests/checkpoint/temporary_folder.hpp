@@ -32,7 +32,7 @@ class TemporaryFolder {
 
   /// Writes a file of this name and returns its path.
   std::filesystem::path write(std::string_view name, std::string_view contents) const {
-    const std::filesystem::path path = path_ / name;
+    std::filesystem::path path = path_ / name;
     std::filesystem::create_directories(path.parent_path());
     std::ofstream(path, std::ios::binary) << contents;
     return path;
