@@ -41,9 +41,9 @@ struct MergeCommand {
 
 std::vector<Recipe> recipe_of(const MergeCommand& command) {
   if (!command.method.empty()) {
-    const std::optional<std::string> base =
-        command.base.empty() ? std::nullopt : std::optional(command.base);
-    return {recipe_from_arguments(command.method, base, command.inputs, command.parameters)};
+    return {recipe_from_arguments(
+        find_merge_rule(command.method),
+        {.base = command.base, .members = command.inputs, .parameters = command.parameters})};
   }
   if (command.inputs.size() != 1) {
     throw InputError(

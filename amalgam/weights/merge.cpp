@@ -12,6 +12,7 @@
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/output_files.hpp"
 #include "amalgam/weights/planner.hpp"
 
 namespace amalgam {
@@ -162,6 +163,28 @@ void add(MergeStatistics& sum, const MergeStatistics& part) {
 }
 
 // Carries out all documents into one output place.
+// The model whose files lie beside the output. An intermediate stage has none of its own: what it
+// was made from does.
+fs::path reference_path(const std::vector<Recipe>& documents, const Recipe& document) {
+  const ModelReference& reference = document.reference();
+  for (const Recipe& earlier : documents) {
+    if (&earlier == &document) break;
+    if (earlier.name == reference.path) return reference_path(documents, earlier);
+  }
+  return reference.path;
+}
+
+OutputDescription describe_output(const std::vector<Recipe>& documents,
+                                  const std::vector<Stage>& stages, const MergeOptions& options) {
+  OutputDescription output{.documents = documents, .plan = &stages.back().plan};
+  output.reference = reference_path(documents, documents.back());
+  for (const ModelReference& model : documents.back().all_models()) {
+    if (fs::exists(model.path)) output.models.emplace_back(model.path);
+  }
+  output.seed = options.engine.seed;
+  return output;
+}
+
 MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
                                  const MergeOptions& options) {
   const std::vector<Stage> stages = plan_stages(documents, options);
@@ -187,7 +210,7 @@ MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
     if (!last) stage.output->connect(open_checkpoint(place));
   }
   if (!output_is_file(options.output)) {
-    (void)documents;
+    write_output_files(transaction.work_path(), describe_output(documents, stages, options));
   }
   fs::remove_all(stage_folder);
   transaction.commit();
