@@ -167,6 +167,20 @@ TEST(NuslerpRule, RowsAndColumnsAreVectorsOfTheirOwn) {
               {1.414214, 2, 5.656854, 2}, 1e-6);
 }
 
+TEST(NuslerpRule, OppositeRowsOfOneElementMeetOnTheStraightLine) {
+  // Their cosine is -1; missed by one rounding, the arc would blow them up by 1e8.
+  Values a;
+  Values b;
+  Values expected;
+  for (int i = 1; i <= 1000; ++i) {
+    a.push_back(0.1 * i);
+    b.push_back(-0.3 / i);
+    expected.push_back((a.back() + b.back()) / 2);
+  }
+  const DriverTensor tensor = nuslerp_tensor({a, b}, {1000, 1}, {1, 1}, false);
+  expect_near(run_rule(rules::nuslerp(), tensor, {.as_double = true}), expected, 1e-12);
+}
+
 TEST(NuslerpRule, ColumnsOfALargeMatrixAreTheRowsOfItsTranspose) {
   // 700 columns: blocks begin and end in the middle of rows; three leaves.
   constexpr std::size_t kRows = 450;

@@ -12,7 +12,9 @@ inline double cosine_between(double aa, double ab, double bb) {
   constexpr double kZeroNorm = 1e-8;
   const double norm_a = std::sqrt(aa);
   const double norm_b = std::sqrt(bb);
-  return ab / (norm_a <= kZeroNorm ? 1.0 : norm_a) / (norm_b <= kZeroNorm ? 1.0 : norm_b);
+  // One division by the product, which gives exactly 1 or -1 for vectors of one element: two
+  // divisions may miss -1 by a rounding, and an arc of almost half a turn has no bound.
+  return ab / ((norm_a <= kZeroNorm ? 1.0 : norm_a) * (norm_b <= kZeroNorm ? 1.0 : norm_b));
 }
 
 /// The factors of a and b at share t of the way from a to b.
