@@ -63,6 +63,7 @@ std::string totals(const TensorSource& source) {
     ++tensors_by_dtype[dtype_name(info.dtype)];
   }
   std::vector<std::string> parts;
+  parts.reserve(tensors_by_dtype.size());
   for (const auto& [dtype, count] : tensors_by_dtype) {
     parts.push_back(fmt::format("{} {}", count, dtype));
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/fold.hpp"
@@ -32,9 +33,10 @@ std::vector<State> fold_tensors(const Parallel& parallel,
       if (elements[next + i] > 0) states[next + i] = make_leaf(next + i, 0, worker);
     });
     if (end < elements.size()) {
-      states[end] =
-          *fold(parallel, leaf_count(elements[end]),
-                [&](std::size_t leaf, std::size_t worker) { return make_leaf(end, leaf, worker); });
+      auto state =
+          fold(parallel, leaf_count(elements[end]),
+               [&](std::size_t leaf, std::size_t worker) { return make_leaf(end, leaf, worker); });
+      if (state) states[end] = std::move(*state);
       ++end;
     }
     next = end;
