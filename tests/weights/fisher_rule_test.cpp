@@ -4,7 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
+#include "amalgam/checkpoint/memory.hpp"
+#include "amalgam/weights/engine.hpp"
+#include "amalgam/weights/planner.hpp"
 #include "amalgam/weights/rules/registry.hpp"
 #include "tests/weights/rule_checks.hpp"
 
@@ -147,6 +151,40 @@ TEST(FisherRule, RefusesWhatIsNoFisher) {
   EXPECT_NE(merge_error(rules::fisher(), fisher_tensor({{1}, {2}}, {{1}, {1}}, kPlain, {0, 0}))
                 .find("all zero"),
             std::string::npos);
+}
+
+// Merges the models "a" (all 2) and "b" (all 6), whose Fishers are below the floor but for one
+// element of "b", by a recipe through planning and the engine.
+Values merged_by(const std::string& recipe) {
+  const std::map<std::string, Values> models{
+      {"a", {2, 2}}, {"b", {6, 6}}, {"fa", {1e-9, 1e-9}}, {"fb", {1e-9, 1}}};
+  const MergePlan plan = plan_merge(
+      parse_recipe("merge_method: fisher\n" + recipe, "r.yml").front(),
+      [&](const ModelReference& reference) {
+        std::vector<MemoryTensor> tensors;
+        tensors.push_back(make_tensor("w", {2}, models.at(reference.path)));
+        return OpenedModel(std::make_shared<MemorySource>(reference.path, std::move(tensors)));
+      });
+  std::vector<TensorInfo> outputs;
+  for (const PlanTensor& tensor : plan.tensors) outputs.push_back(tensor.output);
+  MemorySink sink(outputs);
+  run_merge(plan, sink, {});
+  return values_of(*sink.take("out"), "w");
+}
+
+TEST(FisherRule, TheBaseIsTheTargetIfOneIsNamed) {
+  const std::string models =
+      "models: [{model: a, parameters: {fisher: fa}}, {model: b, parameters: {fisher: fb}}]\n"
+      "parameters: {normalize: false}\n";
+  // The target's Fisher counts as 1e-6 where it is less, the other's as 1e-9.
+  expect_near(merged_by(models), {2 + 4 * 1e-3 / 1.001, 6 - 4 * 1e-6}, 1e-6);
+  expect_near(merged_by(models + "base_model: b\n"), {6 - 4 * 1e-3 / 1.001, 6}, 1e-6);
+  try {
+    merged_by(models + "base_model: fa\n");
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("expected 'fa' among the models"), std::string::npos);
+  }
 }
 
 TEST(FisherRule, GivesTheSameBitsForAnyThreads) {
