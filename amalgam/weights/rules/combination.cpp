@@ -7,21 +7,23 @@ namespace amalgam {
 
 template <class T>
 void PairStatistic::absorb_block(const Block<T>& block) {
+  // One per thread, not per state: many states wait in the fold's tree.
+  static thread_local kernels::PairScratch scratch;
   switch (kind_) {
     case PairSums::squared_distances:
-      kernels::add_squared_distances(block.members, block.count, scratch_, sums_);
+      kernels::add_squared_distances(block.members, block.count, scratch, sums_);
       break;
     case PairSums::products_with_base: {
       std::vector<const T*> vectors{block.base};
       vectors.insert(vectors.end(), block.members.begin(), block.members.end());
-      kernels::add_products(vectors, nullptr, block.count, scratch_, sums_);
+      kernels::add_products(vectors, nullptr, block.count, scratch, sums_);
       break;
     }
     case PairSums::products:
-      kernels::add_products(block.members, nullptr, block.count, scratch_, sums_);
+      kernels::add_products(block.members, nullptr, block.count, scratch, sums_);
       break;
     case PairSums::difference_products:
-      kernels::add_products(block.members, block.base, block.count, scratch_, sums_);
+      kernels::add_products(block.members, block.base, block.count, scratch, sums_);
       break;
   }
 }

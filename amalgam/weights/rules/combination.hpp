@@ -42,7 +42,6 @@ class PairStatistic final : public TypedStatistic<PairStatistic> {
   std::size_t vectors_;
   PairSums kind_;
   std::vector<double> sums_;
-  kernels::PairScratch scratch_;
 };
 
 /// A linear combination of the members. Members of weight exactly 0 are not looked at, so what was
