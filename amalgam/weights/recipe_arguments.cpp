@@ -1,132 +1,158 @@
 #include "amalgam/weights/recipe_arguments.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
-#include "amalgam/weights/rule.hpp"
+#include "amalgam/weights/yaml.hpp"
 
 namespace amalgam {
 namespace {
 
-constexpr std::string_view kLabel = "command line";
+constexpr const char* kLabel = "command line";
 
-// `name:FILTER=value` taken apart.
+// One -p, taken apart.
 struct Argument {
   std::string name;
   std::string filter;
-  std::string value;
+  const ParameterInfo* info = nullptr;
+  std::vector<std::vector<ParameterValue>> values;  // per member, or one for all
 };
 
-Argument take_apart(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  const std::size_t colon = text.substr(0, equals).find(':');
-  Argument argument;
-  if (equals != std::string::npos) {
-    argument.value = text.substr(equals + 1);
-    argument.name = text.substr(0, std::min(colon, equals));
-    if (colon != std::string::npos) argument.filter = text.substr(colon + 1, equals - colon - 1);
-  }
-  if (argument.name.empty() || argument.value.empty() ||
-      (colon != std::string::npos && argument.filter.empty())) {
-    throw InputError("-p '{}': expected name=value, name=v1,v2, name=[v0,v1] or name:FILTER=value",
-                     text);
-  }
-  return argument;
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
 }
 
-const ParameterInfo& find_parameter(const RuleInfo& info, const std::string& name) {
-  std::vector<std::string> names;
-  for (const ParameterInfo& parameter : info.parameters) {
-    if (parameter.name == name) return parameter;
-    names.push_back(parameter.name);
-  }
-  throw InputError("-p: {} has no parameter '{}'{}", info.name, name, did_you_mean(name, names));
+// A path may look like a number.
+ParameterValue parse_value(std::string_view text, const ParameterInfo& info,
+                           std::string_view argument) {
+  text = trimmed(text);
+  if (text.empty()) throw InputError("-p {}: a value is empty", argument);
+  return info.kind == ParameterInfo::Kind::path ? ParameterValue(std::string(text))
+                                                : yaml_value(text);
 }
 
-ParameterValue parse_value(std::string_view text, const ParameterInfo& parameter) {
-  const bool is_text =
-      parameter.kind == ParameterInfo::Kind::path || parameter.kind == ParameterInfo::Kind::choice;
-  if (!is_text || parameter.kind == ParameterInfo::Kind::choice) {
-    if (text == "true") return true;
-    if (text == "false") return false;
+// The parts between commas outside of brackets.
+std::vector<std::string_view> split_values(std::string_view text, std::string_view argument) {
+  std::vector<std::string_view> parts;
+  bool inside = false;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '[' || text[i] == ']') {
+      if (inside == (text[i] == '[')) {
+        throw InputError("-p {}: '{}' without its counterpart", argument, text[i]);
+      }
+      inside = text[i] == '[';
+    } else if (text[i] == ',' && !inside) {
+      parts.push_back(text.substr(begin, i - begin));
+      begin = i + 1;
+    }
   }
-  double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (!is_text && error == std::errc{} && end == text.data() + text.size()) return number;
-  return std::string(text);
+  if (inside) throw InputError("-p {}: '[' without its counterpart", argument);
+  parts.push_back(text.substr(begin));
+  return parts;
 }
 
-std::vector<ParameterValue> parse_gradient(std::string_view text, const ParameterInfo& parameter) {
+std::vector<ParameterValue> parse_values(std::string_view text, const ParameterInfo& info,
+                                         std::string_view argument) {
+  text = trimmed(text);
+  if (!text.starts_with('[')) return {parse_value(text, info, argument)};
+  if (!text.ends_with(']')) {
+    throw InputError("-p {}: '{}' goes on after the gradient", argument, text);
+  }
   std::vector<ParameterValue> values;
-  for (std::string_view part : split(text.substr(1, text.size() - 2), ',')) {
-    while (part.starts_with(' ')) part.remove_prefix(1);
-    while (part.ends_with(' ')) part.remove_suffix(1);
-    values.push_back(parse_value(part, parameter));
+  for (const std::string& part : split(text.substr(1, text.size() - 2), ',')) {
+    values.push_back(parse_value(part, info, argument));
   }
   return values;
 }
 
-void add_entry(ParameterSettings& settings, const Argument& argument,
-               std::vector<ParameterValue> values) {
-  auto& entries = settings[argument.name].entries;
-  const bool last_is_general = !entries.empty() && entries.back().filter.empty();
-  if (argument.filter.empty() && last_is_general) {
-    throw InputError("-p: '{}' is given twice", argument.name);
+const ParameterInfo& find_parameter(const RuleInfo& rule, const std::string& name) {
+  std::vector<std::string> names;
+  for (const ParameterInfo& info : rule.parameters) {
+    if (info.name == name) return info;
+    names.push_back(info.name);
   }
-  entries.insert(last_is_general ? entries.end() - 1 : entries.end(),
-                 {argument.filter, std::move(values)});
+  throw InputError("-p {}: method '{}' has no parameter '{}'{}; it has {}", name, rule.name, name,
+                   did_you_mean(name, names), names.empty() ? "none" : join(names, ", "));
 }
 
-void add_argument(Recipe& recipe, const Argument& argument, const ParameterInfo& parameter) {
-  if (argument.value.front() == '[' && argument.value.back() == ']') {
-    add_entry(recipe.parameters, argument, parse_gradient(argument.value, parameter));
-    return;
+Argument parse_argument(std::string_view text, const RuleInfo& rule) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    throw InputError("-p {}: expected name=value", text);
   }
-  const std::vector<std::string> values = split(argument.value, ',');
-  if (values.size() == 1) {
-    add_entry(recipe.parameters, argument, {parse_value(values.front(), parameter)});
-    return;
+  Argument argument;
+  const std::string_view target = text.substr(0, equals);
+  const std::size_t colon = target.find(':');
+  argument.name = target.substr(0, colon);
+  if (colon != std::string_view::npos) {
+    argument.filter = target.substr(colon + 1);
+    if (argument.filter.empty()) throw InputError("-p {}: the filter after ':' is empty", text);
+    if (argument.filter == "*") argument.filter.clear();
   }
-  if (!parameter.per_member) {
-    throw InputError(
-        "-p '{}={}': {} values, but '{}' is one value for the merge ('[...]' is a gradient over "
-        "layers)",
-        argument.name, argument.value, values.size(), argument.name);
+  argument.info = &find_parameter(rule, argument.name);
+  for (const std::string_view part : split_values(text.substr(equals + 1), text)) {
+    argument.values.push_back(parse_values(part, *argument.info, text));
   }
-  if (values.size() != recipe.models.size()) {
-    throw InputError("-p '{}={}': {} values for {} members (the base has none); expected one each",
-                     argument.name, argument.value, values.size(), recipe.models.size());
-  }
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    add_entry(recipe.models[i].parameters, argument, {parse_value(values[i], parameter)});
-  }
+  return argument;
+}
+
+void add_entry(ParameterSettings& settings, const Argument& argument,
+               const std::vector<ParameterValue>& values, std::string_view text) {
+  auto& entries = settings[argument.name].entries;
+  const bool taken = std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
+    return entry.filter == argument.filter;
+  });
+  if (taken) throw InputError("-p {}: the same parameter was given before", text);
+  // One without a filter would hide what comes after it.
+  const auto last =
+      !entries.empty() && entries.back().filter.empty() ? entries.end() - 1 : entries.end();
+  entries.insert(last, {argument.filter, values});
 }
 
 }  // namespace
 
-Recipe recipe_from_arguments(const std::string& method, const std::optional<std::string>& base,
-                             std::span<const std::string> members,
-                             std::span<const std::string> parameters) {
-  const RuleInfo& info = find_merge_rule(method).info();
+Recipe recipe_from_arguments(const MergeRule& rule, const RecipeArguments& arguments) {
   Recipe recipe;
   recipe.label = kLabel;
-  recipe.merge_method = method;
-  if (base) recipe.base_model = parse_model_reference(*base, kLabel);
-  for (const std::string& member : members) {
-    recipe.models.push_back({.model = parse_model_reference(member, kLabel),
-                             .layers = {},
-                             .parameters = {},
-                             .line = {}});
+  recipe.merge_method = rule.info().name;
+  if (!arguments.base.empty()) {
+    recipe.base_model = parse_model_reference(arguments.base, "--base");
   }
-  if (members.empty()) throw InputError("merge: --method {} has no members; name them", method);
-  for (const std::string& text : parameters) {
-    const Argument argument = take_apart(text);
-    add_argument(recipe, argument, find_parameter(info, argument.name));
+  if (arguments.members.empty()) throw InputError("no models given; expected paths to merge");
+  std::vector<std::size_t> counted;  // those that values are given for
+  for (const std::string& member : arguments.members) {
+    RecipeSource source;
+    source.model = parse_model_reference(member, kLabel);
+    if (!recipe.base_model || !(source.model == *recipe.base_model) ||
+        rule.info().base == BaseUse::ignored) {
+      counted.push_back(recipe.models.size());
+    }
+    recipe.models.push_back(std::move(source));
+  }
+  for (const std::string& text : arguments.parameters) {
+    const Argument argument = parse_argument(text, rule.info());
+    if (argument.values.size() == 1) {
+      add_entry(recipe.parameters, argument, argument.values.front(), text);
+      continue;
+    }
+    if (!argument.info->per_member) {
+      throw InputError(
+          "-p {}: '{}' holds for the whole merge and takes one value, not {} (a "
+          "gradient over layers is written in brackets: '{}=[...]')",
+          text, argument.name, argument.values.size(), argument.name);
+    }
+    if (argument.values.size() != counted.size()) {
+      throw InputError("-p {}: {} values for {} model{}{}; expected one for each", text,
+                       argument.values.size(), counted.size(), counted.size() == 1 ? "" : "s",
+                       recipe.base_model ? " (the base is not counted)" : "");
+    }
+    for (std::size_t i = 0; i < counted.size(); ++i) {
+      add_entry(recipe.models[counted[i]].parameters, argument, argument.values[i], text);
+    }
   }
   return recipe;
 }

@@ -1,22 +1,29 @@
 #pragma once
 
-#include <optional>
-#include <span>
 #include <string>
+#include <vector>
 
 #include "amalgam/weights/recipe.hpp"
+#include "amalgam/weights/rule.hpp"
 
 namespace amalgam {
 
-/// The recipe that `amalgam merge --method METHOD --base BASE MEMBERS -p ...` means. Each parameter
-/// is `name=value` for all; `name=v1,v2` one value per member in the order of `members`, the base
-/// excluded; `name=[v0,v1,...]` a gradient over the layers; `name:FILTER=...` any of these for the
-/// tensors whose names contain FILTER. A parameter may be given several times: filters are tried in
-/// order, the entry without one last.
-/// InputError for an unknown method or parameter (with the nearest name), a wrong count of values,
-/// a list for a parameter that members do not have, an empty name or value.
-Recipe recipe_from_arguments(const std::string& method, const std::optional<std::string>& base,
-                             std::span<const std::string> members,
-                             std::span<const std::string> parameters);
+/// A merge as the command line asks for it, without a recipe.
+struct RecipeArguments {
+  std::string base;                     ///< empty: none
+  std::vector<std::string> members;     ///< model references; the base among them is not counted
+  std::vector<std::string> parameters;  ///< each as given to -p
+};
+
+/// The recipe that `amalgam merge --method METHOD --base BASE MEMBERS -p ...` means. Its label is
+/// "command line". Each parameter is one of
+///   name=v              for all members (or for the whole merge)
+///   name=v1,v2          one value per member in their order, the base not counted
+///   name=[0,0.5,1]      a gradient over the layers (also as one of several: [0,1],[1,0])
+///   name:FILTER=...     for tensors whose name contains FILTER
+/// Several for one name are tried in their order, those without a filter last. InputError for a
+/// malformed or unknown parameter, a list for what holds for the whole merge, and a wrong number of
+/// values; values themselves are checked when planning.
+Recipe recipe_from_arguments(const MergeRule& rule, const RecipeArguments& arguments);
 
 }  // namespace amalgam
