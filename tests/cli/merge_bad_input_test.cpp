@@ -87,7 +87,7 @@ TEST_F(MergeBadInput, AFloatingTensorAgainstAnIntegerOne) {
 TEST_F(MergeBadInput, MissingTensor) {
   const std::string a = write("a", {tensor("v", {4}, 1), tensor("w", {4}, 1)});
   const std::string b = write("b", {tensor("v", {4}, 2)});
-  expect_refused({"-m", "linear", a, b, "-p", "weight=1"}, "b.safetensors", "'w'");
+  expect_refused({"-m", "linear", a, b, "-p", "weight=1"}, "b.safetensors", "missing: w");
 }
 
 TEST_F(MergeBadInput, MissingBase) {
@@ -96,7 +96,8 @@ TEST_F(MergeBadInput, MissingBase) {
 
 TEST_F(MergeBadInput, WrongNumberOfMembers) {
   expect_refused({"-m", "nearswap", "--base", base_, a_, b_, "-p", "t=0.1"}, "nearswap", "2", "1");
-  expect_refused({"-m", "krum", a_, b_, "-p", "f=1"}, "krum", "5");
+  expect_refused({"-m", "krum", a_, b_, "-p", "f=1"}, "krum", "at least 3", "found 2");
+  expect_refused({"-m", "krum", a_, b_, base_, "-p", "f=1"}, "krum", "5");
 }
 
 TEST_F(MergeBadInput, DensityOutsideItsRange) {

@@ -39,6 +39,7 @@ class MergeFixture : public ::testing::Test {
   std::string out() const { return path("out.safetensors"); }
 
   std::string write(const std::string& name, const std::vector<MemoryTensor>& tensors) const {
+    std::filesystem::remove(folder_ / (name + ".safetensors"));
     return write_safetensors(folder_ / (name + ".safetensors"), tensors);
   }
 
