@@ -1,0 +1,84 @@
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "amalgam/learning/architectures.hpp"
+#include "amalgam/learning/mlp.hpp"
+
+namespace amalgam::learning {
+namespace {
+
+constexpr std::int64_t kMostChannels = 4096;
+constexpr std::int64_t kLargestKernel = 15;
+
+struct CnnOptions {
+  std::vector<std::int64_t> channels;
+  std::int64_t kernel = 3;
+  std::vector<std::int64_t> hidden;
+};
+
+class Cnn final : public Network {
+ public:
+  Cnn(const NetworkDescription& description, const CnnOptions& options)
+      : Network(description),
+        convolutions_(make_convolutions(*this, description.input_shape[0], options)),
+        stack_(*this, widths(description, options)) {}
+
+ protected:
+  torch::Tensor compute(const torch::Tensor& inputs, const LayerObserver& observer) override {
+    torch::Tensor x = inputs;
+    for (const auto& convolution : convolutions_) {
+      x = torch::max_pool2d(torch::relu(convolution->forward(x, observer)), 2);
+    }
+    return stack_.forward(x.flatten(1), observer);
+  }
+
+ private:
+  using Convolutions = std::vector<std::shared_ptr<Convolution>>;
+
+  static Convolutions make_convolutions(torch::nn::Module& owner, std::int64_t inputs,
+                                        const CnnOptions& options) {
+    Convolutions convolutions;
+    auto list = std::make_shared<torch::nn::Module>("convolutions");
+    for (const std::int64_t outputs : options.channels) {
+      convolutions.push_back(
+          list->register_module(std::to_string(convolutions.size()),
+                                std::make_shared<Convolution>(inputs, outputs, options.kernel)));
+      inputs = outputs;
+    }
+    owner.register_module("convolutions", list);
+    return convolutions;
+  }
+
+  static std::vector<std::int64_t> widths(const NetworkDescription& description,
+                                          const CnnOptions& options) {
+    const auto blocks = options.channels.size();
+    std::vector<std::int64_t> all{options.channels.back() * (description.input_shape[1] >> blocks) *
+                                  (description.input_shape[2] >> blocks)};
+    all.insert(all.end(), options.hidden.begin(), options.hidden.end());
+    all.push_back(description.classes());
+    return all;
+  }
+
+  Convolutions convolutions_;
+  LinearStack stack_;
+};
+
+}  // namespace
+
+std::shared_ptr<Network> make_cnn(const NetworkDescription& description, Options& options) {
+  CnnOptions cnn;
+  cnn.channels = options.counts("channels", {16, 32}, 1, kMostChannels, 12);
+  cnn.kernel = static_cast<std::int64_t>(options.count("kernel", 3, 1, kLargestKernel));
+  cnn.hidden = hidden_widths(options, {64});
+  const auto blocks = cnn.channels.size();
+  if (blocks == 0 || description.input_shape[1] >> blocks == 0 ||
+      description.input_shape[2] >> blocks == 0) {
+    options.refuse("channels", "at least one block, and fewer than halve the image to nothing");
+  }
+  if (cnn.kernel % 2 == 0) options.refuse("kernel", "an odd number");
+  return std::make_shared<Cnn>(description, cnn);
+}
+
+}  // namespace amalgam::learning

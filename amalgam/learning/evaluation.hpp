@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "amalgam/core/statistics.hpp"
+#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/network.hpp"
+
+namespace amalgam::learning {
+
+/// Logits [count, classes] of all examples, computed in batches in evaluation mode without
+/// gradients. InputError if the data do not fit the network.
+torch::Tensor predict_logits(Network& network, const ImageData& data, std::int64_t batch = 500);
+
+struct EvaluationOptions {
+  std::size_t bins = 15;         ///< of the calibration error
+  std::size_t resamples = 1000;  ///< of the bootstrap; 0 leaves the two intervals out
+  std::uint64_t seed = 0;        ///< of the bootstrap
+};
+
+struct ClassAccuracy {
+  std::string name;
+  std::uint64_t examples = 0;
+  std::optional<double> accuracy;  ///< nothing if there are no examples
+};
+
+/// How good predictions are. Intervals have 95 % confidence over the draw of the examples.
+struct Evaluation {
+  std::uint64_t examples = 0;
+  double accuracy = 0;
+  Interval accuracy_interval;  ///< Wilson's
+  double nll = 0;              ///< mean of -log p(label), in nats
+  Interval nll_interval;       ///< bootstrap
+  /// Expected calibration error: over equal bins of confidence (the largest probability), the mean
+  /// of |accuracy - confidence| weighted by the bin's share of examples (Naeini et al. 2015).
+  double ece = 0;
+  Interval ece_interval;  ///< bootstrap
+  std::vector<ClassAccuracy> per_class;
+  std::vector<double> correct;  ///< 1 or 0 per example, for paired comparisons
+};
+
+/// Judges log-probabilities [count, classes] (double, count >= 1) against labels [count]. Of equal
+/// largest probabilities the lowest class is the prediction.
+Evaluation evaluate(const torch::Tensor& log_probabilities, const torch::Tensor& labels,
+                    const std::vector<std::string>& class_names,
+                    const EvaluationOptions& options = {});
+
+/// log softmax of logits, in double.
+torch::Tensor log_probabilities(const torch::Tensor& logits);
+
+}  // namespace amalgam::learning

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/network_file.hpp"
+
+namespace amalgam::learning {
+
+/// Which diagonal is estimated. With p_k(x) the network's probabilities and N examples:
+enum class FisherKind {
+  exact,      ///< (1/N) sum_n sum_k p_k(x_n) (d log p_k(x_n) / d theta)^2; needs no labels
+  sampled,    ///< the same with one class drawn from p(x_n) for each of `samples` draws
+  empirical,  ///< (1/N) sum_n (d log p_y / d theta)^2 with the observed label: not the Fisher
+};
+
+struct FisherOptions {
+  FisherKind kind = FisherKind::exact;
+  std::uint64_t samples = 1;  ///< per example, for `sampled`
+  std::uint64_t seed = 0;     ///< of the sampled classes
+  std::int64_t batch = 128;
+  /// Called after each batch with the number of its examples (progress, interruption).
+  std::function<void(std::uint64_t examples)> after_batch;
+};
+
+/// The diagonal of the Fisher information of every parameter, double, names and shapes as the
+/// network's parameters (Matena and Raffel 2021, eq. 3). Gradients are squared per example and per
+/// class before they are summed; the network runs in evaluation mode and in its own type (float, or
+/// double for more digits). In linear layers the squares of a whole batch are one matrix product,
+/// (delta^2)^T (input^2); convolutions sum each example's gradient over positions first.
+/// InputError if the data do not fit or are empty; Error if a parameter is in no layer that an
+/// observer sees.
+NamedTensors fisher_diagonal(Network& network, const ImageData& data,
+                             const FisherOptions& options = {});
+
+}  // namespace amalgam::learning

@@ -1,0 +1,83 @@
+#include "amalgam/learning/image_data.hpp"
+
+#include <ATen/Parallel.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "amalgam/core/error.hpp"
+
+namespace amalgam::learning {
+
+ImageSize ImageData::size() const {
+  return {static_cast<std::size_t>(images.size(1)), static_cast<std::size_t>(images.size(2)),
+          static_cast<std::size_t>(images.size(3))};
+}
+
+ImageData ImageData::range(std::uint64_t first, std::uint64_t wanted) const {
+  const auto available = static_cast<std::uint64_t>(count());
+  if (wanted == 0 || first > available || wanted > available - first) {
+    throw InputError("{}: examples {} to {} were asked for, but there are {}", source, first,
+                     first + wanted, available);
+  }
+  const auto begin = static_cast<std::int64_t>(first);
+  const auto length = static_cast<std::int64_t>(wanted);
+  return {source, images.narrow(0, begin, length), labels.narrow(0, begin, length), class_names};
+}
+
+ImageData to_tensors(const LabelledImages& images) {
+  const auto count = static_cast<std::int64_t>(images.count());
+  ImageData data;
+  data.source = images.source;
+  data.class_names = images.class_names;
+  data.images = torch::empty(
+      {count, static_cast<std::int64_t>(images.channels), static_cast<std::int64_t>(images.rows),
+       static_cast<std::int64_t>(images.columns)},
+      torch::kFloat);
+  std::transform(images.pixels.begin(), images.pixels.end(), data.images.data_ptr<float>(),
+                 [](std::uint8_t pixel) { return static_cast<float>(pixel) / 255.0F; });
+  data.labels = torch::empty({count}, torch::kLong);
+  std::copy(images.labels.begin(), images.labels.end(), data.labels.data_ptr<std::int64_t>());
+  return data;
+}
+
+ImageData corrupted(const ImageData& data, const Corruption& corruption, std::uint64_t seed) {
+  ImageData result = data;
+  result.images = data.images.contiguous().clone();
+  float* pixels = result.images.data_ptr<float>();
+  const ImageSize size = data.size();
+  at::parallel_for(0, data.count(), 64, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto index = static_cast<std::size_t>(i);
+      corrupt_image({pixels + index * size.values(), size.values()}, size, corruption, seed, index);
+    }
+  });
+  return result;
+}
+
+ChannelStatistics channel_statistics(const ImageData& data) {
+  ChannelStatistics statistics;
+  for (std::int64_t channel = 0; channel < data.images.size(1); ++channel) {
+    const torch::Tensor values = data.images.select(1, channel).to(torch::kDouble);
+    statistics.mean.push_back(values.mean().item<double>());
+    // A channel of one value everywhere has nothing to scale.
+    const double deviation = values.std(false).item<double>();
+    statistics.deviation.push_back(deviation > 0 ? deviation : 1.0);
+  }
+  return statistics;
+}
+
+void check_fits(const Network& network, const ImageData& data) {
+  const NetworkDescription& description = network.description();
+  const std::vector<std::int64_t> shape(data.images.sizes().begin() + 1, data.images.sizes().end());
+  if (shape != description.input_shape) {
+    throw InputError("{}: images of shape {}, but the network takes {}", data.source, shape,
+                     description.input_shape);
+  }
+  if (data.class_names.size() != description.class_names.size()) {
+    throw InputError("{}: {} classes, but the network has {} outputs", data.source,
+                     data.class_names.size(), description.class_names.size());
+  }
+}
+
+}  // namespace amalgam::learning

@@ -1,0 +1,182 @@
+#include "amalgam/learning/recipe.hpp"
+
+#include <cmath>
+#include <fstream>
+#include <sstream>
+#include <utility>
+#include <variant>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/learning/options.hpp"
+#include "amalgam/weights/yaml.hpp"
+
+namespace amalgam::learning {
+namespace {
+
+constexpr std::uint64_t kMany = 1'000'000'000;
+// Up to here every whole number is a double, which is what YAML's numbers are read as.
+constexpr std::uint64_t kExact = 1ULL << 53;
+
+nlohmann::json scalar_to_json(const YamlNode& node) {
+  if (!node.plain) return node.text;
+  const ParameterValue value = yaml_value(node.text);
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag;
+  const auto* number = std::get_if<double>(&value);
+  if (number == nullptr) return std::get<std::string>(value);
+  if (std::trunc(*number) != *number || std::abs(*number) > static_cast<double>(kExact)) {
+    return *number;
+  }
+  if (*number < 0) return static_cast<std::int64_t>(*number);
+  return static_cast<std::uint64_t>(*number);
+}
+
+nlohmann::json node_to_json(const YamlNode& node) {
+  nlohmann::json json;
+  switch (node.kind) {
+    case YamlNode::Kind::null:
+      break;
+    case YamlNode::Kind::scalar:
+      json = scalar_to_json(node);
+      break;
+    case YamlNode::Kind::sequence:
+      json = nlohmann::json::array();
+      for (const auto& item : node.items) json.push_back(node_to_json(*item));
+      break;
+    case YamlNode::Kind::map:
+      json = nlohmann::json::object();
+      for (const auto& [key, value] : node.entries) json[key] = node_to_json(*value);
+      break;
+  }
+  return json;
+}
+
+OptimizerOptions read_optimizer(Options options) {
+  OptimizerOptions optimizer;
+  const std::string name = options.choice("name", "sgd", {"sgd", "adam", "adamw"});
+  const bool sgd = name == "sgd";
+  optimizer.kind = sgd              ? OptimizerOptions::Kind::sgd
+                   : name == "adam" ? OptimizerOptions::Kind::adam
+                                    : OptimizerOptions::Kind::adamw;
+  optimizer.learning_rate = options.number("learning_rate", sgd ? 0.05 : 0.001, 0, 100);
+  if (sgd) {
+    optimizer.momentum = options.number("momentum", optimizer.momentum, 0, 0.999999);
+  } else {
+    optimizer.beta1 = options.number("beta1", optimizer.beta1, 0, 0.999999);
+    optimizer.beta2 = options.number("beta2", optimizer.beta2, 0, 0.999999999);
+  }
+  optimizer.weight_decay = options.number("weight_decay", 0, 0, 100);
+  optimizer.clip_norm = options.number("clip_norm", 0, 0, 1e9);
+  options.finish();
+  return optimizer;
+}
+
+ScheduleOptions read_schedule(Options options) {
+  ScheduleOptions schedule;
+  const std::string name = options.choice("name", "cosine", {"constant", "linear", "cosine"});
+  schedule.kind = name == "constant" ? ScheduleOptions::Kind::constant
+                  : name == "linear" ? ScheduleOptions::Kind::linear
+                                     : ScheduleOptions::Kind::cosine;
+  schedule.warmup = options.count("warmup", 0, 0, kMany);
+  options.finish();
+  return schedule;
+}
+
+AverageOptions read_average(Options options) {
+  AverageOptions average;
+  const std::string name = options.choice("name", "none", {"none", "ema", "swa"});
+  if (name == "ema") {
+    average.kind = AverageOptions::Kind::ema;
+    average.decay = options.number("decay", average.decay, 0, 0.999999999);
+  } else if (name == "swa") {
+    average.kind = AverageOptions::Kind::swa;
+    average.first_epoch = options.count("first_epoch", 0, 0, kMany);
+  }
+  options.finish();
+  return average;
+}
+
+Augmentation read_augmentation(Options options) {
+  Augmentation augmentation;
+  augmentation.flip = options.flag("flip", false);
+  augmentation.shift = static_cast<unsigned>(options.count("shift", 0, 0, 1000));
+  augmentation.noise = options.number("noise", 0, 0, 10);
+  options.finish();
+  return augmentation;
+}
+
+void apply_override(nlohmann::json& document, const std::string& text, const std::string& where) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw InputError("--set {}: expected KEY=VALUE, for example optimizer.learning_rate=0.01",
+                     text);
+  }
+  nlohmann::json* place = &document;
+  for (const std::string& key : split(std::string_view(text).substr(0, equals), '.')) {
+    if (place->is_null()) *place = nlohmann::json::object();
+    if (!place->is_object()) {
+      throw InputError("--set {}: '{}' of {} has no keys of its own", text, key, where);
+    }
+    place = &(*place)[key];
+  }
+  *place = yaml_to_json(text.substr(equals + 1), "--set " + text);
+}
+
+}  // namespace
+
+nlohmann::json yaml_to_json(std::string_view text, const std::string& where) {
+  const std::vector<YamlNode::Pointer> documents = parse_yaml(text, where);
+  if (documents.size() != 1) {
+    throw InputError("{}: {} YAML documents; expected one", where, documents.size());
+  }
+  return node_to_json(*documents.front());
+}
+
+TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
+  Options options(document, where);
+  TrainingRecipe recipe;
+  recipe.init = options.text("init", "");
+  if (options.has("network")) recipe.network = document["network"];
+  if (recipe.network.has_value() == !recipe.init.empty()) {
+    throw InputError(
+        "{}: expected either 'network' (new weights) or 'init' (a checkpoint to start"
+        " from), found {}",
+        where, recipe.network ? "both" : "neither");
+  }
+  Options data = options.section("data");
+  recipe.data_set = data.text("set", recipe.data_set);
+  recipe.first = data.count("first", 0, 0, kMany);
+  if (data.has("examples")) recipe.examples = data.count("examples", 0, 1, kMany);
+  data.finish();
+
+  recipe.epochs = options.count("epochs", recipe.epochs, 1, 1'000'000);
+  recipe.batch = options.count("batch", recipe.batch, 1, 1'000'000);
+  recipe.optimizer = read_optimizer(options.section("optimizer"));
+  recipe.schedule = read_schedule(options.section("schedule"));
+  recipe.average = read_average(options.section("average"));
+  if (recipe.average.first_epoch >= recipe.epochs) {
+    throw InputError("{}: average.first_epoch is {}, but the last epoch is {}", where,
+                     recipe.average.first_epoch, recipe.epochs - 1);
+  }
+  recipe.augment = read_augmentation(options.section("augment"));
+  recipe.label_smoothing = options.number("label_smoothing", 0, 0, 0.999999);
+  recipe.mixup = options.number("mixup", 0, 0, 100);
+  recipe.seed = options.count("seed", 0, 0, kExact);
+  options.finish();
+  recipe.document = std::move(document);
+  return recipe;
+}
+
+TrainingRecipe read_recipe(const std::filesystem::path& path,
+                           const std::vector<std::string>& overrides) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file || !(text << file.rdbuf())) {
+    throw InputError("{}: cannot be read as a recipe; expected a YAML file", path.string());
+  }
+  nlohmann::json document = yaml_to_json(text.str(), path.string());
+  for (const std::string& one : overrides) apply_override(document, one, path.string());
+  return parse_recipe(std::move(document), path.string());
+}
+
+}  // namespace amalgam::learning

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "amalgam/data/image_transforms.hpp"
+
+namespace amalgam::learning {
+
+/// How weights follow gradients; as torch::optim computes it, weight decay on all parameters.
+struct OptimizerOptions {
+  enum class Kind { sgd, adam, adamw } kind = Kind::sgd;
+  double learning_rate = 0.05;  ///< the highest; the schedule scales it
+  double momentum = 0.9;        ///< sgd only
+  double beta1 = 0.9;           ///< adam, adamw
+  double beta2 = 0.999;         ///< adam, adamw
+  double weight_decay = 0;
+  double clip_norm = 0;  ///< gradients are scaled down to this Euclidean norm; 0: never
+};
+
+/// The learning rate over the steps of a run, as a share of the highest.
+struct ScheduleOptions {
+  enum class Kind { constant, linear, cosine } kind = Kind::cosine;
+  std::uint64_t warmup = 0;  ///< steps of linear rise at the start, before the kind takes over
+};
+
+/// Weights averaged along the way, which the finished network gets.
+struct AverageOptions {
+  enum class Kind { none, ema, swa } kind = Kind::none;
+  double decay = 0.99;  ///< ema: average = decay * average + (1 - decay) * weights, every step
+  std::uint64_t first_epoch =
+      0;  ///< swa: mean of the weights after each epoch from this one (0-based)
+};
+
+/// Everything that decides what a run computes, as read from a recipe (docs/training.md).
+struct TrainingRecipe {
+  /// The architecture's options, without input and classes, which come from the data; nothing if
+  /// `init` gives the network.
+  std::optional<nlohmann::json> network;
+  std::string init;  ///< a checkpoint to start from; empty: new weights
+  std::string data_set = "fashion-mnist";
+  std::uint64_t first = 0;                ///< the first example of the training split
+  std::optional<std::uint64_t> examples;  ///< how many of them; nothing: all
+  std::uint64_t epochs = 10;
+  std::uint64_t batch = 128;
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  AverageOptions average;
+  Augmentation augment;
+  double label_smoothing = 0;  ///< share of the target spread over all classes
+  double mixup = 0;         ///< a of the Beta(a, a) that pairs of examples are mixed by; 0: never
+  std::uint64_t seed = 0;   ///< of new weights, order, augmentation and mixing
+  nlohmann::json document;  ///< as read, with overrides: what identifies the run
+};
+
+/// Reads one YAML document as JSON: unquoted scalars become null, flags and numbers where they look
+/// like it. InputError naming `where` and the line; see weights/yaml.hpp.
+nlohmann::json yaml_to_json(std::string_view text, const std::string& where);
+
+/// Checks a recipe. InputError naming `where` and the key, with the nearest known key.
+TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where);
+
+/// Reads a recipe file and applies overrides like "optimizer.learning_rate=0.01".
+TrainingRecipe read_recipe(const std::filesystem::path& path,
+                           const std::vector<std::string>& overrides = {});
+
+}  // namespace amalgam::learning

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <cstdint>
+
+#include "amalgam/learning/recipe.hpp"
+
+namespace amalgam::learning {
+
+/// The learning rate of step `step` (from 0) of `steps`, as a share of the highest. Warm-up: (step
+/// + 1) / (warmup + 1). After it, with t the share of the remaining steps already done: 1
+/// (constant), 1 - t (linear), (1 + cos(pi t)) / 2 (cosine).
+double schedule_factor(const ScheduleOptions& schedule, std::uint64_t step, std::uint64_t steps);
+
+}  // namespace amalgam::learning

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "amalgam/core/progress.hpp"
+#include "amalgam/learning/batches.hpp"
+#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/network.hpp"
+#include "amalgam/learning/recipe.hpp"
+#include "amalgam/learning/training_state.hpp"
+
+namespace amalgam::learning {
+
+struct TrainingOptions {
+  Progress::Mode progress = Progress::Mode::automatic;
+  /// Where the state of the run is kept after every epoch but the last; empty: nowhere.
+  std::filesystem::path state_file;
+  /// Go on from `state_file` if it exists.
+  bool resume = false;
+  /// Called after every epoch (0-based), once its state is kept. For tests and early ends.
+  std::function<void(std::uint64_t epoch)> after_epoch;
+};
+
+struct TrainingReport {
+  std::vector<EpochRecord> epochs;  ///< resumed ones included
+  std::uint64_t steps = 0;
+  std::uint64_t examples = 0;     ///< in the training set
+  std::uint64_t first_epoch = 0;  ///< where this run began (0 unless resumed)
+  double seconds = 0;             ///< of this run
+};
+
+/// The network a recipe starts from: new weights by its seed for images like `data` (the inputs are
+/// standardised by the data's own statistics), or the checkpoint `init`. InputError if they do not
+/// fit.
+std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const ImageData& data);
+
+/// The loss of a step: cross-entropy, with label smoothing and mixup as the recipe says.
+torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
+                            double label_smoothing);
+
+/// Trains `network` as the recipe says; it is in evaluation mode afterwards, with averaged weights
+/// if the recipe averages. Bit-identical for equal recipe, data, threads and machine, resumed or
+/// not. Error naming the step if the loss is not finite; Interrupted between steps on a signal. In
+/// both cases the state file of the last whole epoch stays.
+TrainingReport train(Network& network, const ImageData& data, const TrainingRecipe& recipe,
+                     const TrainingOptions& options = {});
+
+/// How many threads libtorch uses within an operation.
+void set_threads(std::size_t threads);
+
+}  // namespace amalgam::learning

@@ -1,0 +1,104 @@
+#include "amalgam/learning/training_state.hpp"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/json.hpp"
+#include "amalgam/core/error.hpp"
+
+namespace amalgam::learning {
+namespace {
+
+constexpr const char* kProgressKey = "amalgam.training";
+const std::string kWeights = "weights/";
+const std::string kOptimizer = "optimizer/";
+const std::string kAverage = "average/";
+
+void append(NamedTensors& all, const std::string& prefix, const NamedTensors& tensors) {
+  for (const auto& [name, tensor] : tensors) all.emplace_back(prefix + name, tensor);
+}
+
+NamedTensors with_prefix(const TensorSource& source, const std::string& prefix) {
+  NamedTensors found;
+  for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+    const std::string& name = source.tensors()[i].name;
+    if (name.starts_with(prefix)) {
+      found.emplace_back(name.substr(prefix.size()), read_tensor(source, i));
+    }
+  }
+  return found;
+}
+
+nlohmann::json read_progress(const TensorSource& source, const TrainingRecipe& recipe) {
+  const auto found = source.metadata().find(kProgressKey);
+  if (found == source.metadata().end()) {
+    throw InputError("{}: not the state of a training run (no '{}' in its metadata)",
+                     source.label(), kProgressKey);
+  }
+  nlohmann::json json = parse_json(found->second, source.label());
+  if (json.value("recipe", nlohmann::json()) != recipe.document) {
+    throw InputError(
+        "{}: the state of a run with another recipe; delete it, or use the recipe it was"
+        " made with",
+        source.label());
+  }
+  return json;
+}
+
+}  // namespace
+
+void save_training_state(const std::filesystem::path& path, const Network& network,
+                         const Optimizer& optimizer, const WeightAverage& average,
+                         const TrainingProgress& progress, const TrainingRecipe& recipe) {
+  NamedTensors all;
+  append(all, kWeights, state_of(network));
+  append(all, kOptimizer, optimizer.memory());
+  append(all, kAverage, average.memory());
+  nlohmann::json json;
+  json["recipe"] = recipe.document;
+  json["averaged"] = average.count();
+  json["epochs"] = nlohmann::json::array();
+  for (const EpochRecord& epoch : progress.epochs) {
+    json["epochs"].push_back({epoch.loss, epoch.learning_rate});
+  }
+  save_tensors(path, all, {{kProgressKey, json.dump()}}, true);
+}
+
+TrainingProgress load_training_state(const std::filesystem::path& path, Network& network,
+                                     Optimizer& optimizer, WeightAverage& average,
+                                     const TrainingRecipe& recipe) {
+  const auto source = open_checkpoint_file(path);
+  const nlohmann::json json = read_progress(*source, recipe);
+  const std::string& where = source->label();
+  {
+    const torch::NoGradGuard no_grad;
+    for (const auto& [name, tensor] : state_of(network)) {
+      const auto index = source->find(kWeights + name);
+      const torch::Tensor stored = index ? read_tensor(*source, *index) : torch::Tensor();
+      if (!stored.defined() || stored.sizes() != tensor.sizes()) {
+        throw InputError("{}: weight '{}' is missing or of another shape", where, name);
+      }
+      torch::Tensor target = tensor;
+      target.copy_(stored);
+    }
+  }
+  optimizer.restore(with_prefix(*source, kOptimizer), where);
+  TrainingProgress progress;
+  try {
+    average.restore(with_prefix(*source, kAverage), json.at("averaged").get<std::uint64_t>(),
+                    where);
+    for (const auto& epoch : json.at("epochs")) {
+      progress.epochs.push_back({epoch.at(0).get<double>(), epoch.at(1).get<double>()});
+    }
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError("{}: its '{}' is damaged: {}", where, kProgressKey, error.what());
+  }
+  if (progress.epochs.size() > recipe.epochs) {
+    throw InputError("{}: {} epochs are done, but the recipe has {}", where, progress.epochs.size(),
+                     recipe.epochs);
+  }
+  return progress;
+}
+
+}  // namespace amalgam::learning

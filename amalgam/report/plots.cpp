@@ -1,0 +1,248 @@
+#include "amalgam/report/plots.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/report/svg.hpp"
+
+namespace amalgam::report {
+namespace {
+
+constexpr double kWidth = 900;
+constexpr double kMargin = 16;
+
+/// Maps values to pixels.
+struct Scale {
+  double low = 0;
+  double high = 1;
+  double from = 0;
+  double to = 1;
+  double operator()(double value) const {
+    return from + (value - low) / (high - low) * (to - from);
+  }
+};
+
+struct Range {
+  double low = std::numeric_limits<double>::infinity();
+  double high = -std::numeric_limits<double>::infinity();
+  void include(double value) {
+    if (!std::isfinite(value)) return;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  void include(const Estimate& estimate) {
+    include(estimate.value);
+    include(estimate.interval.low);
+    include(estimate.interval.high);
+  }
+  /// A little wider on both sides, and never empty.
+  Range padded() const {
+    const double reach = high > low ? 0.06 * (high - low) : std::max(1e-9, 0.01 * std::abs(low));
+    return {low - reach, high + reach};
+  }
+};
+
+std::string with_tone(const char* what, Tone tone) {
+  return what + std::to_string(static_cast<int>(tone));
+}
+
+/// Enough decimals to tell ticks `step` apart.
+std::string tick_text(double value, double step) {
+  const int decimals = std::max(0, static_cast<int>(std::ceil(-std::log10(step) - 1e-9)));
+  return fmt::format("{:.{}f}", value, std::min(decimals, 9));
+}
+
+std::string point(double x, double y) { return fmt::format("{:.1f},{:.1f} ", x, y); }
+
+double step_of(const std::vector<double>& ticks) {
+  return ticks.size() > 1 ? ticks[1] - ticks[0] : 1.0;
+}
+
+class DotPlotDrawing {
+ public:
+  explicit DotPlotDrawing(const DotPlot& plot) : plot_(plot) {
+    for (const DotPlot::Group& group : plot.groups) rows_ += group.rows.size();
+    if (rows_ == 0 || plot.panels.empty())
+      throw InputError("plot '{}': nothing to draw", plot.title);
+    for (const DotPlot::Group& group : plot.groups) {
+      for (const DotPlot::Row& row : group.rows) {
+        if (row.values.size() != plot.panels.size()) {
+          throw InputError("plot '{}': '{}' has {} values for {} panels", plot.title, row.label,
+                           row.values.size(), plot.panels.size());
+        }
+      }
+    }
+    height_ = kTop + static_cast<double>(rows_) * kRow +
+              static_cast<double>(plot.groups.size()) * kGroup + kBottom;
+  }
+
+  std::string draw() {
+    Svg svg(kWidth, height_, plot_.title);
+    svg.text(kMargin, 28, plot_.title, "title");
+    draw_labels(svg);
+    const double space = kWidth - kLabels - kMargin;
+    const auto panels = static_cast<double>(plot_.panels.size());
+    const double panel_width = (space - (panels - 1) * kGap) / panels;
+    for (std::size_t p = 0; p < plot_.panels.size(); ++p) {
+      const double left = kLabels + static_cast<double>(p) * (panel_width + kGap);
+      draw_panel(svg, p, left, left + panel_width - kValues);
+    }
+    if (!plot_.reference_note.empty()) {
+      svg.line(kMargin, height_ - 14, kMargin + 28, height_ - 14, "reference");
+      svg.text(kMargin + 36, height_ - 10, plot_.reference_note, "small");
+    }
+    return svg.finish();
+  }
+
+ private:
+  static constexpr double kTop = 64;
+  static constexpr double kRow = 22;
+  static constexpr double kGroup = 26;
+  static constexpr double kBottom = 54;
+  static constexpr double kLabels = 224;
+  static constexpr double kValues = 46;
+  static constexpr double kGap = 22;
+
+  template <class F>
+  void for_each_row(F visit) const {  // visit(row, y of its middle)
+    double y = kTop;
+    for (const DotPlot::Group& group : plot_.groups) {
+      y += kGroup;
+      for (const DotPlot::Row& row : group.rows) {
+        visit(row, y + kRow / 2);
+        y += kRow;
+      }
+    }
+  }
+
+  void draw_labels(Svg& svg) const {
+    double y = kTop;
+    for (const DotPlot::Group& group : plot_.groups) {
+      svg.text(kMargin, y + kGroup - 8, group.title, "panel");
+      y += kGroup;
+      for (std::size_t i = 0; i < group.rows.size(); ++i) {
+        if (i % 2 == 0) svg.rectangle(kMargin, y, kWidth - 2 * kMargin, kRow, "stripe");
+        const bool strong = group.rows[i].tone == Tone::strong;
+        svg.text(kMargin + 12, y + kRow / 2 + 4, group.rows[i].label, strong ? "strong" : "label");
+        y += kRow;
+      }
+    }
+  }
+
+  void draw_panel(Svg& svg, std::size_t panel, double left, double right) const {
+    Range range;
+    for_each_row([&](const DotPlot::Row& row, double) { range.include(row.values[panel]); });
+    const auto& reference = plot_.panels[panel].reference;
+    if (reference) range.include(*reference);
+    range = range.padded();
+    const Scale x{range.low, range.high, left, right};
+
+    const double bottom = height_ - kBottom;
+    svg.text(left, kTop - 6, plot_.panels[panel].title, "panel");
+    const std::vector<double> ticks = round_ticks(range.low, range.high, 5);
+    for (const double tick : ticks) {
+      svg.line(x(tick), kTop + 4, x(tick), bottom, "grid");
+      svg.text(x(tick), bottom + 16, tick_text(tick, step_of(ticks)), "small", Svg::Anchor::middle);
+    }
+    svg.line(left, bottom, right, bottom, "axis");
+    if (reference) svg.line(x(*reference), kTop + 4, x(*reference), bottom, "reference");
+    for_each_row([&](const DotPlot::Row& row, double y) {
+      const Estimate& estimate = row.values[panel];
+      if (!std::isfinite(estimate.value)) return;
+      svg.line(x(estimate.interval.low), y, x(estimate.interval.high), y,
+               with_tone("bar", row.tone));
+      svg.circle(x(estimate.value), y, 4.5, with_tone("dot", row.tone),
+                 fmt::format("{}: {:.2f} ({:.2f} to {:.2f})", row.label, estimate.value,
+                             estimate.interval.low, estimate.interval.high));
+      svg.text(right + kValues - 2, y + 4, fmt::format("{:.{}f}", estimate.value, plot_.decimals),
+               "value", Svg::Anchor::end);
+    });
+  }
+
+  const DotPlot& plot_;
+  std::size_t rows_ = 0;
+  double height_ = 0;
+};
+
+}  // namespace
+
+std::vector<double> round_ticks(double low, double high, int wanted) {
+  std::vector<double> ticks;
+  if (!(high > low) || !std::isfinite(high - low)) return ticks;
+  const double rough = (high - low) / wanted;
+  const double power = std::pow(10.0, std::floor(std::log10(rough)));
+  double step = 10 * power;
+  for (const double factor : {5.0, 2.0, 1.0}) {
+    if (factor * power >= rough) step = factor * power;
+  }
+  const auto first = static_cast<long long>(std::ceil(low / step - 1e-9));
+  const auto last = static_cast<long long>(std::floor(high / step + 1e-9));
+  for (long long k = first; k <= last; ++k) ticks.push_back(static_cast<double>(k) * step);
+  return ticks;
+}
+
+std::string draw(const DotPlot& plot) { return DotPlotDrawing(plot).draw(); }
+
+std::string draw(const LinePlot& plot) {
+  constexpr double kHeight = 360;
+  constexpr double kLeft = 64;
+  constexpr double kRight = kWidth - 190;
+  constexpr double kTop = 52;
+  constexpr double kBottom = kHeight - 52;
+  Range xs;
+  Range ys;
+  for (const LinePlot::Series& series : plot.series) {
+    if (series.x.size() != series.y.size()) {
+      throw InputError("plot '{}': curve '{}' has {} places and {} values", plot.title,
+                       series.label, series.x.size(), series.y.size());
+    }
+    for (const double x : series.x) xs.include(x);
+    for (const Estimate& y : series.y) ys.include(y);
+  }
+  if (!(xs.high > xs.low)) throw InputError("plot '{}': nothing to draw", plot.title);
+  ys = ys.padded();
+  const Scale x{xs.low, xs.high, kLeft, kRight};
+  const Scale y{ys.low, ys.high, kBottom, kTop};
+
+  Svg svg(kWidth, kHeight, plot.title);
+  svg.text(kMargin, 28, plot.title, "title");
+  const std::vector<double> x_ticks = round_ticks(xs.low, xs.high, 6);
+  for (const double tick : x_ticks) {
+    svg.text(x(tick), kBottom + 18, tick_text(tick, step_of(x_ticks)), "small",
+             Svg::Anchor::middle);
+  }
+  const std::vector<double> y_ticks = round_ticks(ys.low, ys.high, 6);
+  for (const double tick : y_ticks) {
+    svg.line(kLeft, y(tick), kRight, y(tick), "grid");
+    svg.text(kLeft - 8, y(tick) + 4, tick_text(tick, step_of(y_ticks)), "small", Svg::Anchor::end);
+  }
+  svg.line(kLeft, kBottom, kRight, kBottom, "axis");
+  svg.text((kLeft + kRight) / 2, kHeight - 14, plot.x_title, "small", Svg::Anchor::middle);
+  svg.text(kMargin, kTop - 8, plot.y_title, "small");
+
+  for (const LinePlot::Series& series : plot.series) {
+    std::string upper;
+    std::string lower;
+    std::string centre;
+    for (std::size_t i = 0; i < series.x.size(); ++i) {
+      upper += point(x(series.x[i]), y(series.y[i].interval.high));
+      centre += point(x(series.x[i]), y(series.y[i].value));
+      const std::size_t back = series.x.size() - 1 - i;
+      lower += point(x(series.x[back]), y(series.y[back].interval.low));
+    }
+    svg.polygon(upper + lower, with_tone("band", series.tone));
+    svg.polyline(centre, with_tone("line", series.tone));
+    for (std::size_t i = 0; i < series.x.size(); ++i) {
+      svg.circle(x(series.x[i]), y(series.y[i].value), 3.5, with_tone("dot", series.tone),
+                 fmt::format("{} at {:.2f}: {:.2f}", series.label, series.x[i], series.y[i].value));
+    }
+    svg.text(kRight + 12, y(series.y.back().value) + 4, series.label, "label");
+  }
+  return svg.finish();
+}
+
+}  // namespace amalgam::report

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+/// The sub-commands of the learning library, put together as those of the program
+/// (cli/command.hpp).
+namespace amalgam::cli {
+
+void register_train(CLI::App& root);
+void register_evaluate(CLI::App& root);
+void register_fisher(CLI::App& root);
+/// `amalgam report`, for the demo.
+void register_report(CLI::App& root);
+/// `amalgam merge` by methods that look at data.
+void register_learned_merge(CLI::App& root);
+
+}  // namespace amalgam::cli

@@ -1,0 +1,59 @@
+#include "cli/learning/data_options.hpp"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "amalgam/core/error.hpp"
+
+namespace amalgam::cli {
+
+learning::ImageData DataOptions::load(std::uint64_t seed) const {
+  const Split part = parse_split(split);
+  learning::ImageData data = learning::to_tensors(load_images(set, part));
+  const auto available = static_cast<std::uint64_t>(data.count());
+  const std::uint64_t left = available - std::min(first, available);
+  if (first > 0 || examples > 0) {
+    const bool all = examples == 0 || (at_most && examples > left);
+    data = data.range(first, all ? left : examples);
+  }
+  if (!corruption.empty()) data = learning::corrupted(data, parse_corruption(corruption), seed);
+  return data;
+}
+
+std::string DataOptions::describe() const {
+  return set + " " + split + (corruption.empty() ? "" : ", " + corruption);
+}
+
+void add_data_options(CLI::App& command, DataOptions& options, const std::string& split) {
+  options.split = split;
+  command
+      .add_option("--data", options.set,
+                  "'fashion-mnist', or a folder with files named as MNIST's (default"
+                  " fashion-mnist)")
+      ->type_name("SET");
+  command.add_option("--split", options.split, "train, validation or test (default " + split + ")")
+      ->type_name("SPLIT");
+  command.add_option("--first", options.first, "First example of the split (default 0)")
+      ->type_name("N");
+  command.add_option("--examples", options.examples, "How many of them (default all)")
+      ->type_name("N");
+  command
+      .add_option("--corrupt", options.corruption,
+                  "Change every image first, for example shift=1,noise=0.25")
+      ->type_name("WHAT");
+}
+
+void add_learning_options(CLI::App& command, CommonOptions& options) {
+  add_common_options(command, options,
+                     {Common::json, Common::quiet, Common::threads, Common::seed});
+  command.get_option("--threads")
+      ->description("Threads to use (default: all processors); the last bits may depend on it");
+}
+
+void check_safetensors_output(const std::string& path) {
+  if (std::filesystem::path(path).extension() != ".safetensors") {
+    throw InputError("-o {}: the name of the file to write should end in .safetensors", path);
+  }
+}
+
+}  // namespace amalgam::cli

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "amalgam/learning/image_data.hpp"
+#include "cli/common_options.hpp"
+
+namespace amalgam::cli {
+
+/// Which examples a command looks at; the same words everywhere.
+struct DataOptions {
+  std::string set = "fashion-mnist";
+  std::string split;
+  std::uint64_t first = 0;
+  std::uint64_t examples = 0;  ///< 0: all from `first` on
+  bool at_most = false;        ///< fewer are enough, if the split has not so many
+  std::string corruption;
+
+  /// Loads them. InputError for unknown or missing data, or too few examples.
+  learning::ImageData load(std::uint64_t seed) const;
+  /// "fashion-mnist test", "fashion-mnist test, shift=1,noise=0.25".
+  std::string describe() const;
+};
+
+/// Adds --data, --split, --first, --examples and --corrupt.
+void add_data_options(CLI::App& command, DataOptions& options, const std::string& split);
+
+/// --json, --quiet, --threads and --seed, as for other commands, except that threads may matter.
+void add_learning_options(CLI::App& command, CommonOptions& options);
+
+/// `text` as the name of a .safetensors file to write. InputError otherwise.
+void check_safetensors_output(const std::string& path);
+
+}  // namespace amalgam::cli

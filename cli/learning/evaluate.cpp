@@ -1,0 +1,240 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/progress.hpp"
+#include "amalgam/learning/evaluation.hpp"
+#include "amalgam/learning/network_file.hpp"
+#include "amalgam/learning/trainer.hpp"
+#include "cli/learning/commands.hpp"
+#include "cli/learning/data_options.hpp"
+#include "cli/output.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+using namespace amalgam::learning;  // NOLINT(google-build-using-namespace): the command's subject
+
+struct EvaluateOptions {
+  std::vector<std::string> checkpoints;
+  bool ensemble = false;
+  bool probability_ensemble = false;
+  bool best = false;
+  std::string network;
+  std::string reference;
+  DataOptions data;
+  CommonOptions common;
+};
+
+// What was judged: a checkpoint or an ensemble of them.
+struct Judged {
+  std::string name;
+  std::size_t networks = 1;
+  double seconds = 0;  // of the predictions
+  Evaluation evaluation;
+  std::optional<MeanInterval> difference;  // of accuracy, against the reference
+};
+
+Judged judge(std::string name, const torch::Tensor& log_probs, const ImageData& data,
+             const EvaluateOptions& options) {
+  Judged judged;
+  judged.name = std::move(name);
+  judged.evaluation =
+      evaluate(log_probs, data.labels, data.class_names,
+               {.resamples = options.common.json ? 1000U : 0U, .seed = options.common.seed});
+  return judged;
+}
+
+std::optional<NetworkDescription> stated_network(const EvaluateOptions& options) {
+  if (options.network.empty()) return std::nullopt;
+  const auto description = description_of(*open_checkpoint(options.network));
+  if (!description) {
+    throw InputError("--network {}: the file does not say what network it holds", options.network);
+  }
+  return description;
+}
+
+void compare_with_reference(std::vector<Judged>& all, const std::string& reference) {
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const Judged& one) { return one.name == reference; });
+  if (found == all.end()) {
+    throw InputError("--reference {}: not one of the checkpoints that are evaluated", reference);
+  }
+  const std::vector<double> expected = found->evaluation.correct;
+  if (expected.size() < 2) throw InputError("--reference needs at least two examples");
+  for (Judged& one : all) {
+    std::vector<double> differences = one.evaluation.correct;
+    for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= expected[i];
+    one.difference = mean_interval(differences);
+  }
+}
+
+std::vector<Judged> judge_all(const EvaluateOptions& options) {
+  const ImageData data = options.data.load(options.common.seed);
+  const auto description = stated_network(options);
+  std::vector<Judged> all;
+  torch::Tensor logit_sum;
+  torch::Tensor probability_sum;
+  Progress progress("evaluating", options.checkpoints.size(), Progress::Unit::items,
+                    options.common.progress_mode());
+  double seconds = 0;
+  for (const std::string& path : options.checkpoints) {
+    check_interrupt();
+    progress.describe(path);
+    const auto network = load_network(*open_checkpoint(path), description);
+    const auto start = std::chrono::steady_clock::now();
+    const torch::Tensor logits = predict_logits(*network, data).to(torch::kDouble);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    all.push_back(judge(path, log_probabilities(logits), data, options));
+    all.back().seconds = taken.count();
+    seconds += taken.count();
+    logit_sum = logit_sum.defined() ? logit_sum + logits : logits;
+    const torch::Tensor probabilities = torch::softmax(logits, 1);
+    probability_sum = probability_sum.defined() ? probability_sum + probabilities : probabilities;
+    progress.advance(1);
+  }
+  progress.finish();
+
+  const auto members = static_cast<double>(options.checkpoints.size());
+  const auto add_ensemble = [&](const char* name, const torch::Tensor& log_probs) {
+    all.push_back(judge(name, log_probs, data, options));
+    all.back().networks = options.checkpoints.size();
+    all.back().seconds = seconds;
+  };
+  if (options.ensemble) add_ensemble("logit ensemble", log_probabilities(logit_sum / members));
+  if (options.probability_ensemble) {
+    add_ensemble("probability ensemble", (probability_sum / members).log());
+  }
+  if (!options.reference.empty()) compare_with_reference(all, options.reference);
+  return all;
+}
+
+Json pair(const Interval& interval) { return Json::array({interval.low, interval.high}); }
+
+Json to_json(const Judged& judged) {
+  const Evaluation& evaluation = judged.evaluation;
+  Json json;
+  json["name"] = judged.name;
+  json["networks"] = judged.networks;
+  json["examples"] = evaluation.examples;
+  json["accuracy"] = evaluation.accuracy;
+  json["accuracy_interval"] = pair(evaluation.accuracy_interval);
+  json["nll"] = evaluation.nll;
+  json["nll_interval"] = pair(evaluation.nll_interval);
+  json["ece"] = evaluation.ece;
+  json["ece_interval"] = pair(evaluation.ece_interval);
+  if (judged.difference) {
+    json["accuracy_difference"] = judged.difference->mean;
+    json["accuracy_difference_interval"] = pair(judged.difference->interval);
+  }
+  json["seconds"] = judged.seconds;
+  json["per_class"] = Json::array();
+  for (const ClassAccuracy& one : evaluation.per_class) {
+    Json entry{{"name", one.name}, {"examples", one.examples}, {"accuracy", nullptr}};
+    if (one.accuracy) entry["accuracy"] = *one.accuracy;
+    json["per_class"].push_back(entry);
+  }
+  return json;
+}
+
+std::string percent(double share) { return fmt::format("{:.2f}", 100 * share); }
+
+void print_table(const std::vector<Judged>& all) {
+  using Align = Table::Align;
+  std::vector<Table::Column> columns{{"network"},
+                                     {"accuracy %", Align::right},
+                                     {"95 % interval", Align::right},
+                                     {"nll", Align::right},
+                                     {"ece %", Align::right}};
+  const bool compared = all.front().difference.has_value();
+  if (compared) columns.push_back({"difference (95 % interval)", Align::right});
+  Table table(columns);
+  for (const Judged& one : all) {
+    const Evaluation& evaluation = one.evaluation;
+    std::vector<std::string> row{one.name, percent(evaluation.accuracy),
+                                 percent(evaluation.accuracy_interval.low) + " - " +
+                                     percent(evaluation.accuracy_interval.high),
+                                 fmt::format("{:.4f}", evaluation.nll), percent(evaluation.ece)};
+    if (compared) {
+      row.push_back(fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", 100 * one.difference->mean,
+                                100 * one.difference->interval.low,
+                                100 * one.difference->interval.high));
+    }
+    table.add_row(row);
+  }
+  print(table.text());
+}
+
+void print_classes(const Judged& judged) {
+  Table table({{"class"}, {"examples", Table::Align::right}, {"accuracy %", Table::Align::right}});
+  for (const ClassAccuracy& one : judged.evaluation.per_class) {
+    table.add_row(
+        {one.name, std::to_string(one.examples), one.accuracy ? percent(*one.accuracy) : "-"});
+  }
+  print("\n" + table.text());
+}
+
+void run(const EvaluateOptions& options) {
+  set_threads(options.common.threads);
+  const std::vector<Judged> all = judge_all(options);
+  if (options.best) {
+    const auto best = std::max_element(
+        all.begin(), all.begin() + static_cast<std::ptrdiff_t>(options.checkpoints.size()),
+        [](const Judged& a, const Judged& b) {
+          return a.evaluation.accuracy < b.evaluation.accuracy;
+        });
+    print(best->name + "\n");
+  } else if (options.common.json) {
+    Json json;
+    json["data"] = options.data.describe();
+    json["reference"] = options.reference.empty() ? Json() : Json(options.reference);
+    json["results"] = Json::array();
+    for (const Judged& one : all) json["results"].push_back(to_json(one));
+    print_json(json);
+  } else {
+    print_table(all);
+    if (all.size() == 1) print_classes(all.front());
+  }
+}
+
+}  // namespace
+
+void register_evaluate(CLI::App& root) {
+  CLI::App* command =
+      root.add_subcommand("evaluate", "Judge networks, or their ensemble, on labelled data.");
+  command->footer(
+      example("amalgam evaluate model.safetensors\n"
+              "amalgam evaluate a.safetensors b.safetensors --ensemble --split validation\n"
+              "amalgam evaluate merged.safetensors --corrupt shift=1,noise=0.25 --json"));
+  auto options = std::make_shared<EvaluateOptions>();
+  command->add_option("checkpoints", options->checkpoints, "Checkpoints that 'amalgam train' made")
+      ->required()
+      ->type_name("FILE");
+  command->add_flag("--ensemble", options->ensemble, "Also average the networks' logits");
+  command->add_flag("--probability-ensemble", options->probability_ensemble,
+                    "Also average the networks' probabilities");
+  command
+      ->add_option("--reference", options->reference,
+                   "One of the checkpoints: print the paired difference of accuracy to it")
+      ->type_name("FILE");
+  command->add_flag("--best", options->best,
+                    "Print only the name of the checkpoint with the highest accuracy");
+  command
+      ->add_option("--network", options->network,
+                   "A checkpoint whose network the others have, if they do not say themselves")
+      ->type_name("FILE");
+  add_data_options(*command, options->data, "test");
+  add_learning_options(*command, options->common);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace amalgam::cli
