@@ -1,0 +1,15 @@
+#!/bin/sh
+# Checks our files with the ecosystem's own readers: makes a virtual environment with the real
+# `safetensors`, `gguf` and `numpy` packages and compares values. Needs a Python package index.
+# Usage: interop.sh AMALGAM_BINARY
+set -eu
+amalgam=$(realpath "$1")
+here=$(dirname "$(realpath "$0")")
+work=build/interop
+if [ ! -x "$work/venv/bin/python" ]; then
+  mkdir -p "$work"
+  /usr/bin/python3 -m venv "$work/venv" ||
+    { echo "interop: python3-venv is missing; as root: apt-get install python3-venv" >&2; exit 1; }
+  "$work/venv/bin/pip" install --quiet numpy safetensors gguf
+fi
+"$work/venv/bin/python" "$here/interop_check.py" "$amalgam" "$work"
