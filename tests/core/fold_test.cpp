@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -70,15 +72,23 @@ class Owned {
   std::unique_ptr<std::uint64_t> value_;
 };
 
+// The fold of at least one leaf.
+template <class F>
+auto fold_some(const Parallel& parallel, std::size_t count, F make_leaf) {
+  auto result = fold(parallel, count, make_leaf);
+  if (!result) throw Error("a fold of {} leaves gave nothing", count);
+  return std::move(*result);
+}
+
 double leaf_value(std::size_t leaf) {
   RandomStream stream(leaf, "fold");
   return std::ldexp(stream.normal(), static_cast<int>(stream.below(60)) - 30);
 }
 
 std::uint64_t sum_bits(const Parallel& parallel, std::size_t count) {
-  const auto sum =
-      fold(parallel, count, [](std::size_t leaf, std::size_t) { return Sum{leaf_value(leaf)}; });
-  return std::bit_cast<std::uint64_t>(sum.value().value);
+  const Sum sum = fold_some(parallel, count,
+                            [](std::size_t leaf, std::size_t) { return Sum{leaf_value(leaf)}; });
+  return std::bit_cast<std::uint64_t>(sum.value);
 }
 
 TEST(Fold, NothingIsNothing) {
@@ -90,9 +100,8 @@ TEST(Fold, NothingIsNothing) {
 
 TEST(Fold, OneLeafIsItself) {
   for (const Parallel& parallel : runners()) {
-    const auto result = fold(parallel, 1, [](std::size_t, std::size_t) { return Text{"x"}; });
-    ASSERT_TRUE(result.has_value());
-    EXPECT_EQ(result->value, "x");
+    const Text result = fold_some(parallel, 1, [](std::size_t, std::size_t) { return Text{"x"}; });
+    EXPECT_EQ(result.value, "x");
   }
 }
 
@@ -112,10 +121,10 @@ TEST(Fold, CombineKeepsTheOrderOfTheLeaves) {
     std::string expected;
     for (std::size_t leaf = 0; leaf < count; ++leaf) expected += std::to_string(leaf) + ",";
     for (const Parallel& parallel : runners()) {
-      const auto text = fold(parallel, count, [](std::size_t leaf, std::size_t) {
+      const Text text = fold_some(parallel, count, [](std::size_t leaf, std::size_t) {
         return Text{std::to_string(leaf) + ","};
       });
-      ASSERT_EQ(text.value().value, expected) << count;
+      ASSERT_EQ(text.value, expected) << count;
     }
   }
 }
@@ -127,10 +136,10 @@ TEST(Fold, TheTreeIsTheOneOverTheBitsOfTheIndex) {
       {5, "(((ab)(cd))e)"}, {6, "(((ab)(cd))(ef))"}, {7, "(((ab)(cd))((ef)g))"}};
   for (const auto& [count, expected] : trees) {
     for (const Parallel& parallel : runners()) {
-      const auto tree = fold(parallel, count, [](std::size_t leaf, std::size_t) {
+      const Tree tree = fold_some(parallel, count, [](std::size_t leaf, std::size_t) {
         return Tree{std::string(1, static_cast<char>('a' + leaf))};
       });
-      EXPECT_EQ(tree.value().value, expected);
+      EXPECT_EQ(tree.value, expected);
     }
   }
 }
@@ -163,11 +172,11 @@ TEST(Fold, ExceptionsOfCombineComeThrough) {
 TEST(Fold, FewStatesAreAliveAtATime) {
   std::atomic<int> alive{0};
   int most = 0;
-  const auto sum = fold({1, Runner::sequential}, 4096, [&](std::size_t leaf, std::size_t) {
+  const Owned sum = fold_some({1, Runner::sequential}, 4096, [&](std::size_t leaf, std::size_t) {
     most = std::max(most, alive.load());
     return Owned(alive, leaf);
   });
-  EXPECT_EQ(sum.value().value(), 4096U * 4095U / 2);
+  EXPECT_EQ(sum.value(), 4096U * 4095U / 2);
   EXPECT_LE(most, 14);  // one per level of the tree, not one per leaf
 }
 

@@ -89,7 +89,7 @@ TEST(ParallelFor, OnlyOneOfManyExceptionsIsRethrown) {
 
 TEST(ParallelFor, MayBeNested) {
   for (const Parallel& parallel : runners()) {
-    std::vector<std::atomic<int>> calls(8 * 8);
+    std::vector<std::atomic<int>> calls(64);
     parallel_for(parallel, 8, [&](std::size_t outer, std::size_t) {
       parallel_for(parallel, 8,
                    [&](std::size_t inner, std::size_t) { ++calls[outer * 8 + inner]; });
