@@ -115,7 +115,7 @@ std::uint64_t read_alignment(const GgufMetadata& metadata, const std::string& fi
     throw InputError("{}: general.alignment has type {}, expected UINT32", file,
                      gguf_type_name(value->type()));
   }
-  const std::uint64_t alignment = *value->as_unsigned();
+  const std::uint64_t alignment = value->as_unsigned().value_or(0);
   if (!std::has_single_bit(alignment) || alignment < kSmallestAlignment ||
       alignment > kLargestAlignment) {
     throw InputError("{}: general.alignment is {}, expected a power of two from {} to {}", file,

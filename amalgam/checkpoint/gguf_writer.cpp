@@ -119,7 +119,7 @@ class GgufSink final : public TensorSink {
         for (auto size = info.shape.rbegin(); size != info.shape.rend(); ++size) {
           append_number(header, *size);
         }
-        append_number(header, *gguf_type_number(info.dtype));
+        append_number(header, gguf_type_number(info.dtype).value_or(0));
         append_number(header, reached);
         places_.push_back(reached);
         reached += aligned(info.bytes);

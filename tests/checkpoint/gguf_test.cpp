@@ -13,6 +13,7 @@
 #include "amalgam/core/error.hpp"
 #include "tests/checkpoint/gguf_bytes.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/checkpoint/tensor_access.hpp"
 
 namespace amalgam {
 namespace {
@@ -27,8 +28,8 @@ std::filesystem::path fixture(std::string_view name) {
 
 // first, first + step, ...
 std::vector<double> sequence(double first, double step, int count) {
-  std::vector<double> values;
-  for (int i = 0; i < count; ++i) values.push_back(first + step * i);
+  std::vector<double> values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + step * static_cast<double>(i);
   return values;
 }
 
@@ -48,7 +49,7 @@ TEST(Gguf, ReadsEveryTensorType) {
       {"f32", DType::f32}, {"f16", DType::f16}, {"bf16", DType::bf16}, {"f64", DType::f64},
       {"i8", DType::i8},   {"i16", DType::i16}, {"i32", DType::i32},   {"i64", DType::i64}};
   for (const auto& [name, dtype] : plain) {
-    const TensorInfo& info = source->tensors()[*source->find(name)];
+    const TensorInfo& info = source->tensors()[index_of(*source, name)];
     EXPECT_EQ(info.dtype, dtype) << name;
     EXPECT_EQ(info.shape, (Shape{2, 3})) << name;
     EXPECT_EQ(values_of(*source, name), zero_to_five) << name;
@@ -71,10 +72,10 @@ TEST(Gguf, ReadsEveryTensorType) {
 
 TEST(Gguf, PresentsShapesInRowMajorOrder) {
   const auto source = open_gguf(fixture("v3.gguf"));
-  EXPECT_EQ(source->tensors()[*source->find("scalar")].shape, Shape{});
+  EXPECT_EQ(source->tensors()[index_of(*source, "scalar")].shape, Shape{});
   EXPECT_EQ(values_of(*source, "scalar"), std::vector<double>{42});
-  EXPECT_EQ(source->tensors()[*source->find("four_axes")].shape, (Shape{1, 2, 3, 1}));
-  EXPECT_EQ(source->tensors()[*source->find("q8_0")].shape, (Shape{2, 32}));
+  EXPECT_EQ(source->tensors()[index_of(*source, "four_axes")].shape, (Shape{1, 2, 3, 1}));
+  EXPECT_EQ(source->tensors()[index_of(*source, "q8_0")].shape, (Shape{2, 32}));
 }
 
 TEST(Gguf, ReadsVersion2AndItsOwnAlignment) {
@@ -130,10 +131,10 @@ TEST(Gguf, ReadsBytesFromTheMiddle) {
   made.header(2, 0).tensor("a", {2}, 0).tensor("b", {1}, 32).data(36);
   const auto source = open_gguf(folder.write("m", made.bytes()));
   std::array<std::byte, 3> three{};
-  source->read_bytes(*source->find("b"), 1, three);
+  source->read_bytes(index_of(*source, "b"), 1, three);
   EXPECT_EQ(three[0], std::byte{34});
   source->will_need(0, 0, 8);
-  EXPECT_THROW(source->read_bytes(*source->find("b"), 2, three), Error);
+  EXPECT_THROW(source->read_bytes(index_of(*source, "b"), 2, three), Error);
 }
 
 TEST(Gguf, TruncationAfterOpeningIsAnInputError) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <numeric>
 #include <thread>
 
 #include "amalgam/checkpoint/gguf.hpp"
@@ -83,8 +84,8 @@ TEST(GgufWriter, WritesTheFormatByteForByte) {
 
 TEST(GgufWriter, EveryTypeSurvivesARoundTrip) {
   const TemporaryFolder folder;
-  std::vector<double> values;
-  for (int i = 0; i < 64; ++i) values.push_back(i - 20);
+  std::vector<double> values(64);
+  std::iota(values.begin(), values.end(), -20);
   std::vector<MemoryTensor> tensors;
   for (const DType dtype :
        {DType::f32, DType::f16, DType::bf16, DType::f64, DType::i8, DType::i16, DType::i32,

@@ -54,6 +54,7 @@ inline std::string call(const std::string& function, const std::vector<std::stri
 
 inline std::string integers(const std::vector<std::int64_t>& values) {
   std::vector<std::string> items;
+  items.reserve(values.size());
   for (const std::int64_t value : values) items.push_back(integer(value));
   return tuple(items);
 }

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <numeric>
 #include <thread>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
@@ -12,6 +13,7 @@
 #include "amalgam/core/error.hpp"
 #include "tests/checkpoint/pickle_bytes.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/checkpoint/tensor_access.hpp"
 #include "tests/checkpoint/zip_bytes.hpp"
 
 namespace amalgam {
@@ -33,8 +35,8 @@ std::vector<std::string> names_of(const TensorSource& source) {
 
 // start, start + 1, ...
 Values count_from(double start, int count) {
-  Values values;
-  for (int i = 0; i < count; ++i) values.push_back(start + i);
+  Values values(static_cast<std::size_t>(count));
+  std::iota(values.begin(), values.end(), start);
   return values;
 }
 
@@ -108,17 +110,17 @@ TEST(TorchArchive, ReadsEveryType) {
       {"bf16", DType::bf16}, {"i8", DType::i8},   {"i16", DType::i16},
       {"i32", DType::i32},   {"i64", DType::i64}, {"u8", DType::u8}};
   for (const auto& [name, dtype] : types) {
-    EXPECT_EQ(source->tensors()[*source->find(name)].dtype, dtype) << name;
+    EXPECT_EQ(source->tensors()[index_of(*source, name)].dtype, dtype) << name;
     EXPECT_EQ(values_of(*source, name), count_from(0, 6)) << name;
   }
-  EXPECT_EQ(source->tensors()[*source->find("bool")].dtype, DType::boolean);
+  EXPECT_EQ(source->tensors()[index_of(*source, "bool")].dtype, DType::boolean);
   EXPECT_EQ(values_of(*source, "bool"), (Values{1, 0, 1}));
 }
 
 TEST(TorchArchive, GathersViews) {
   const auto source = open_torch_archive(fixture("views.pt"));
   EXPECT_EQ(values_of(*source, "base"), count_from(0, 24));
-  EXPECT_EQ(source->tensors()[*source->find("transposed")].shape, (Shape{6, 4}));
+  EXPECT_EQ(source->tensors()[index_of(*source, "transposed")].shape, (Shape{6, 4}));
   Values transposed;
   for (int row = 0; row < 6; ++row) {
     for (int column = 0; column < 4; ++column) transposed.push_back(column * 6 + row);
@@ -148,7 +150,7 @@ TEST(TorchArchive, GathersViews) {
 TEST(TorchArchive, ReadsAnyByteRangeOfAView) {
   const auto source = open_torch_archive(fixture("views.pt"));
   for (const char* name : {"large_transposed", "block", "base", "expanded"}) {
-    const std::size_t tensor = *source->find(name);
+    const std::size_t tensor = index_of(*source, name);
     std::vector<std::byte> whole(source->tensors()[tensor].bytes);
     source->read_bytes(tensor, 0, whole);
     for (std::size_t offset = 0; offset <= whole.size(); offset += 7) {
