@@ -49,6 +49,12 @@ class PlanModels {
   };
   const Part& part(std::size_t model, std::size_t module);
 
+  /// The prefix of the layers of a part with one stack; empty if it has none or several.
+  std::string layer_prefix(std::size_t model, std::size_t module) {
+    const Layers& layers = part(model, module).layers;
+    return layers.stacks().size() == 1 ? layers.stacks().front().prefix : std::string();
+  }
+
  private:
   struct Model {
     std::string name;

@@ -1,0 +1,325 @@
+#include "amalgam/weights/plan_tensors.hpp"
+
+#include <algorithm>
+
+#include "amalgam/checkpoint/decorators.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/weights/plan_parameters.hpp"
+#include "amalgam/weights/plan_shapes.hpp"
+
+namespace amalgam {
+namespace {
+
+constexpr std::size_t kNamesShown = 10;
+constexpr std::uint64_t kComparedPerTensor = 1 << 20;
+constexpr std::uint64_t kComparedAtMost = 64 << 20;
+
+}  // namespace
+
+std::string shown_names(const std::vector<std::string>& names) {
+  const std::size_t count = std::min(names.size(), kNamesShown);
+  std::string text = join(std::span(names).first(count), ", ");
+  if (count < names.size()) text += fmt::format(", ... ({} more)", names.size() - count);
+  return text;
+}
+
+std::string PlanTensors::name_in(const PlanCast& cast, const PlanRole& role,
+                                 const PlanPlace& place) {
+  if (!place.in_slice) return place.output;
+  return fmt::format("{}{}{}", models_.layer_prefix(role.model, cast.section->module),
+                     role.first_layer + place.offset, place.rest);
+}
+
+// Nothing, and a note, if the model does not have the tensor.
+std::optional<PlanInput> PlanTensors::input_of(const PlanCast& cast, const PlanRole& role,
+                                               const PlanPlace& place) {
+  const std::string name = name_in(cast, role, place);
+  if (const auto found = models_.find(role.model, name)) return PlanInput{role.model, *found};
+  auto& [reference, names] = missing_[role.model];
+  reference = cast.reference().model;
+  names.push_back(name);
+  return std::nullopt;
+}
+
+void PlanTensors::add(const PlanCast& cast, const PlanPlace& place) {
+  std::vector<PlanInput> members;
+  bool complete = true;
+  for (const PlanRole& role : cast.members) {
+    const auto input = input_of(cast, role, place);
+    complete = complete && input.has_value();
+    if (input) members.push_back(*input);
+  }
+  std::optional<PlanInput> base;
+  if (cast.base) {
+    base = input_of(cast, *cast.base, place);
+    complete = complete && base.has_value();
+  }
+  if (!complete) return;  // report_missing raises the error, with all names
+  std::optional<PlanInput> first = base ? base : members.front();
+  if (cast.unused_base) {
+    const std::string name = name_in(cast, *cast.unused_base, place);
+    if (const auto found = models_.find(cast.unused_base->model, name)) {
+      first = PlanInput{cast.unused_base->model, *found};
+    }
+  }
+  check_kinds(members, *first);
+  const DType dtype = output_dtype(info(*first));
+  if (!dtype_is_floating(info(*first).dtype)) {
+    note_differing(place.output, *first, members);
+    add_copy(place, *first);
+  } else if (info(*first).elements == 0) {
+    add_copy(place, *first);
+  } else {
+    add_merge(cast, place, {members, base}, dtype);
+  }
+}
+
+void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs,
+                            DType dtype) {
+  ShapeResult fitted = fit_shapes({.rule = info_,
+                                   .output = place.output,
+                                   .in_layers = place.layer.has_value(),
+                                   .allow_mismatch = options_.allow_shape_mismatch,
+                                   .members = inputs.members,
+                                   .base = inputs.base},
+                                  plan_.sources);
+  PlanTensor planned;
+  planned.parameters = resolve_parameters(
+      info_, false,
+      {nullptr, &cast.slice->parameters, cast.section->parameters, &recipe_.parameters},
+      {recipe_.label, {}, place.output, place.position});
+  if (fitted.members.size() < inputs.members.size()) {
+    check_may_leave_out(planned.parameters, place.output);
+    if (fitted.members.size() < info_.min_members) {
+      const PlanInput kept = inputs.base.value_or(inputs.members.front());
+      log::warn("tensor '{}': too few members are left; it is copied from {}", place.output,
+                plan_.sources[kept.source]->label());
+      add_copy(place, kept);
+      return;
+    }
+  }
+  for (const std::size_t kept : fitted.kept) {
+    const PlanRole& role = cast.members[kept];
+    planned.member_parameters.push_back(resolve_parameters(
+        info_, true,
+        {&role.source->parameters, &cast.slice->parameters, cast.section->parameters,
+         &recipe_.parameters},
+        {recipe_.label, models_.name(role.model), name_in(cast, role, place), place.position}));
+    add_auxiliary(planned, role, name_in(cast, role, place), fitted.shape);
+  }
+  if (!planned.auxiliary.empty() && planned.auxiliary.size() != fitted.members.size()) {
+    throw InputError(
+        "{}: method '{}': some models have {} and others have none; expected it for "
+        "every model",
+        recipe_.label, info_.name, path_parameter_names());
+  }
+  planned.output = make_output(place.output, dtype, fitted.shape);
+  planned.members = std::move(fitted.members);
+  planned.base = fitted.base;
+  planned.layer = place.layer;
+  if (leaves_untouched(planned)) planned.action = PlanTensor::Action::copy;
+  push(std::move(planned));
+}
+
+TensorInfo PlanTensors::make_output(const std::string& name, DType dtype,
+                                    const Shape& shape) const {
+  if (dtype_is_quantised(dtype) && !options_.quantised_output) {
+    throw InputError(
+        "{}: tensor '{}' is {}, which the output's format does not hold; set 'dtype' (--dtype), "
+        "for example to float16",
+        recipe_.label, name, dtype_name(dtype));
+  }
+  return make_tensor_info(name, dtype, shape, recipe_.label);
+}
+
+std::string PlanTensors::path_parameter_names() const {
+  std::vector<std::string> names;
+  for (const ParameterInfo& parameter : info_.parameters) {
+    if (parameter.kind == ParameterInfo::Kind::path) names.push_back("'" + parameter.name + "'");
+  }
+  return join(names, " and ");
+}
+
+void PlanTensors::add_auxiliary(PlanTensor& planned, const PlanRole& role, const std::string& name,
+                                const Shape& shape) const {
+  for (const auto& [parameter, model] : role.paths) {
+    const auto found = models_.find(model, name);
+    if (!found) {
+      throw InputError(
+          "{}: no tensor '{}'; the {} checkpoint of '{}' needs one for every merged "
+          "tensor",
+          models_.source(model).label(), name, parameter, models_.name(role.model));
+    }
+    const PlanInput input{model, *found};
+    if (info(input).shape != shape || !dtype_is_floating(info(input).dtype)) {
+      throw InputError(
+          "{}: tensor '{}' is {} {}; expected floating-point numbers of shape {}, as "
+          "the tensor of '{}' that is merged",
+          models_.source(model).label(), name, dtype_name(info(input).dtype),
+          format_shape(info(input).shape), format_shape(shape), models_.name(role.model));
+    }
+    planned.auxiliary.push_back(input);
+  }
+}
+
+// passthrough without a scale, or with 1, in the same type.
+bool PlanTensors::leaves_untouched(const PlanTensor& planned) const {
+  if (info_.name != "passthrough" || planned.members.size() != 1 ||
+      info(planned.members.front()).dtype != planned.output.dtype) {
+    return false;
+  }
+  const auto keeps = [](const Parameters& parameters) {
+    return !parameters.has("scale") || parameters.number("scale") == 1.0;
+  };
+  return keeps(planned.parameters) && keeps(planned.member_parameters.front());
+}
+
+void PlanTensors::check_may_leave_out(const Parameters& parameters, std::string_view tensor) const {
+  const Scope scope = rule_.scope(parameters);
+  if (scope == Scope::layer || scope == Scope::model) {
+    throw InputError(
+        "{}: tensor '{}': method '{}' looks at all tensors of a {} together, so no member can be "
+        "left out of one; the models need equal shapes",
+        recipe_.label, tensor, info_.name, scope == Scope::layer ? "layer" : "model");
+  }
+}
+
+void PlanTensors::check_kinds(const std::vector<PlanInput>& members, const PlanInput& first) const {
+  for (const PlanInput& member : members) {
+    if (dtype_is_floating(info(member).dtype) == dtype_is_floating(info(first).dtype)) continue;
+    throw InputError(
+        "{}: tensor '{}' is {}, but {} has {}; expected floating-point numbers in both or in "
+        "none",
+        plan_.sources[member.source]->label(), info(member).name, dtype_name(info(member).dtype),
+        plan_.sources[first.source]->label(), dtype_name(info(first).dtype));
+  }
+}
+
+// Without a word in recipe and options: the type of the base's (or first model's) tensor.
+DType PlanTensors::output_dtype(const TensorInfo& reference) const {
+  if (!dtype_is_floating(reference.dtype)) return reference.dtype;
+  if (options_.dtype) return *options_.dtype;
+  const std::string& named = recipe_.out_dtype.empty() ? recipe_.dtype : recipe_.out_dtype;
+  return named.empty() ? reference.dtype : parse_dtype(named).value();
+}
+
+// Copies bytes; another type is a view that encodes.
+void PlanTensors::add_copy(const PlanPlace& place, const PlanInput& from) {
+  const DType dtype = output_dtype(info(from));
+  PlanTensor planned;
+  planned.action = PlanTensor::Action::copy;
+  planned.layer = place.layer;
+  planned.output = make_output(place.output, dtype, info(from).shape);
+  planned.members = {info(from).dtype == dtype ? from : cast_input(from, dtype)};
+  planned.member_parameters.emplace_back();
+  push(std::move(planned));
+}
+
+PlanInput PlanTensors::cast_input(const PlanInput& from, DType dtype) {
+  const auto [view, is_new] = cast_sources_.try_emplace({from.source, dtype}, 0);
+  if (is_new) {
+    view->second = plan_.sources.size();
+    plan_.sources.push_back(std::make_shared<CastSource>(plan_.sources[from.source], dtype));
+  }
+  return {view->second, from.tensor};
+}
+
+void PlanTensors::push(PlanTensor planned) {
+  std::vector<Storage> key;
+  for (const PlanInput& input : planned.members) key.push_back(storage_of(input));
+  if (planned.base) key.push_back(storage_of(*planned.base));
+  storages_.emplace(planned.output.name, std::move(key));
+  plan_.tensors.push_back(std::move(planned));
+}
+
+void PlanTensors::report_missing() const {
+  if (missing_.empty()) return;
+  const auto& [model, missing] = *missing_.begin();
+  throw InputError("{}: {} tensor{} that '{}' has {} missing: {}", models_.source(model).label(),
+                   missing.second.size(), missing.second.size() == 1 ? "" : "s",
+                   models_.name(missing.first), missing.second.size() == 1 ? "is" : "are",
+                   shown_names(missing.second));
+}
+
+void PlanTensors::note_extra(const PlanCast& cast) {
+  const PlanRole& reference = cast.reference();
+  for (const PlanRole& role : cast.members) {
+    if (role.model == reference.model) continue;
+    for (const std::size_t i : models_.part(role.model, cast.section->module).tensors) {
+      const std::string& name = models_.source(role.model).tensors()[i].name;
+      if (!models_.find(reference.model, name)) extra_[role.model].insert(name);
+    }
+  }
+}
+
+void PlanTensors::report_extra() const {
+  for (const auto& [model, names] : extra_) {
+    log::warn(
+        "{}: {} tensor{} not in the output, because the base (or first) model has none of "
+        "that name: {}",
+        models_.source(model).label(), names.size(), names.size() == 1 ? " is" : "s are",
+        shown_names({names.begin(), names.end()}));
+  }
+}
+
+void PlanTensors::note_differing(const std::string& name, const PlanInput& first,
+                                 const std::vector<PlanInput>& members) {
+  if (!options_.compare_copied) return;
+  const bool differs = std::any_of(members.begin(), members.end(), [&](const PlanInput& member) {
+    return member.source != first.source && contents_differ(first, member);
+  });
+  if (differs) differing_.push_back(name);
+}
+
+bool PlanTensors::contents_differ(const PlanInput& a, const PlanInput& b) {
+  if (info(a).dtype != info(b).dtype || info(a).shape != info(b).shape) return true;
+  const std::uint64_t bytes = std::min(
+      {info(a).bytes, kComparedPerTensor, kComparedAtMost - std::min(kComparedAtMost, compared_)});
+  compared_ += bytes;
+  std::vector<std::byte> left(bytes);
+  std::vector<std::byte> right(bytes);
+  plan_.sources[a.source]->read_bytes(a.tensor, 0, left);
+  plan_.sources[b.source]->read_bytes(b.tensor, 0, right);
+  return left != right;
+}
+
+void PlanTensors::report_differing() const {
+  if (differing_.empty()) return;
+  log::warn(
+      "the models differ in {} tensor{} of integers, which {} not merged but copied from the "
+      "base (or first) model: {}",
+      differing_.size(), differing_.size() == 1 ? "" : "s", differing_.size() == 1 ? "is" : "are",
+      shown_names(differing_));
+}
+
+void PlanTensors::finish() {
+  report_missing();
+  report_extra();
+  report_differing();
+  if (plan_.tensors.empty()) throw InputError("{}: there is nothing to merge", recipe_.label);
+  std::sort(plan_.tensors.begin(), plan_.tensors.end(),
+            [](const auto& a, const auto& b) { return a.output.name < b.output.name; });
+  for (std::size_t i = 1; i < plan_.tensors.size(); ++i) {
+    if (plan_.tensors[i].output.name == plan_.tensors[i - 1].output.name) {
+      throw InputError("{}: two tensors of the output would be called '{}'", recipe_.label,
+                       plan_.tensors[i].output.name);
+    }
+  }
+  mark_tied();
+}
+
+// The same storage counts once where tensors are looked at together.
+void PlanTensors::mark_tied() {
+  std::set<std::vector<Storage>> seen;
+  for (PlanTensor& tensor : plan_.tensors) {
+    if (tensor.action != PlanTensor::Action::merge ||
+        rule_.scope(tensor.parameters) != Scope::model) {
+      continue;
+    }
+    tensor.tied = !seen.insert(storages_.at(tensor.output.name)).second;
+  }
+}
+
+}  // namespace amalgam

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "amalgam/weights/plan_cast.hpp"
+#include "amalgam/weights/plan_models.hpp"
+#include "amalgam/weights/planner.hpp"
+
+namespace amalgam {
+
+/// One output tensor to be.
+struct PlanPlace {
+  std::string output;                ///< its name
+  std::optional<std::size_t> layer;  ///< see PlanTensor::layer
+  double position = 0;               ///< of the layer, in [0, 1]
+  /// In a slice with layer ranges every model has a name of its own for the tensor: the prefix of
+  /// its layers, its first layer plus `offset`, and `rest`.
+  bool in_slice = false;
+  std::size_t offset = 0;
+  std::string_view rest;
+};
+
+/// Fills a plan tensor by tensor: finds the inputs, decides type, shape and parameters, and what is
+/// copied. Collects what is better said once for all tensors.
+class PlanTensors {
+ public:
+  /// All outlive this; `plan` has its rule.
+  PlanTensors(const Recipe& recipe, const PlanOptions& options, PlanModels& models, MergePlan& plan)
+      : recipe_(recipe),
+        options_(options),
+        rule_(*plan.rule),
+        info_(plan.rule->info()),
+        models_(models),
+        plan_(plan) {}
+
+  /// Plans one tensor. A model that does not have it is noted for finish(). InputError for types,
+  /// shapes and parameters that do not fit.
+  void add(const PlanCast& cast, const PlanPlace& place);
+
+  /// Plans a tensor that is taken from one model as it is, but for its type.
+  void add_copy(const PlanPlace& place, const PlanInput& from);
+
+  /// Notes tensors of the cast's members that its reference does not have.
+  void note_extra(const PlanCast& cast);
+
+  /// Sorts the plan and marks tied tensors. InputError if tensors were missing or two have one
+  /// name; warnings about extra tensors and integers that differ.
+  void finish();
+
+ private:
+  using Storage = std::pair<std::size_t, std::size_t>;  // source, tensor
+  struct Inputs {
+    std::vector<PlanInput> members;
+    std::optional<PlanInput> base;
+  };
+
+  const TensorInfo& info(const PlanInput& input) const {
+    return plan_.sources[input.source]->tensors()[input.tensor];
+  }
+  std::string name_in(const PlanCast& cast, const PlanRole& role, const PlanPlace& place);
+  std::optional<PlanInput> input_of(const PlanCast& cast, const PlanRole& role,
+                                    const PlanPlace& place);
+  void check_kinds(const std::vector<PlanInput>& members, const PlanInput& first) const;
+  DType output_dtype(const TensorInfo& reference) const;
+  TensorInfo make_output(const std::string& name, DType dtype, const Shape& shape) const;
+  void add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs, DType dtype);
+  void add_auxiliary(PlanTensor& planned, const PlanRole& role, const std::string& name,
+                     const Shape& shape) const;
+  std::string path_parameter_names() const;
+  bool leaves_untouched(const PlanTensor& planned) const;
+  void check_may_leave_out(const Parameters& parameters, std::string_view tensor) const;
+  PlanInput cast_input(const PlanInput& from, DType dtype);
+  void push(PlanTensor planned);
+  Storage storage_of(const PlanInput& input) const {
+    return {input.source, models_.storage(input.source, input.tensor)};
+  }
+  void note_differing(const std::string& name, const PlanInput& first,
+                      const std::vector<PlanInput>& members);
+  bool contents_differ(const PlanInput& a, const PlanInput& b);
+  void report_missing() const;
+  void report_extra() const;
+  void report_differing() const;
+  void mark_tied();
+
+  const Recipe& recipe_;
+  const PlanOptions& options_;
+  const MergeRule& rule_;
+  const RuleInfo& info_;
+  PlanModels& models_;
+  MergePlan& plan_;
+  // By model: the one that has them, and the names.
+  std::map<std::size_t, std::pair<std::size_t, std::vector<std::string>>> missing_;
+  std::map<std::size_t, std::set<std::string>> extra_;
+  std::vector<std::string> differing_;
+  std::uint64_t compared_ = 0;  // bytes
+  std::map<std::pair<std::size_t, DType>, std::size_t> cast_sources_;
+  std::map<std::string, std::vector<Storage>> storages_;  // of the inputs, by output name
+};
+
+/// Up to ten names, and how many more there are.
+std::string shown_names(const std::vector<std::string>& names);
+
+}  // namespace amalgam
