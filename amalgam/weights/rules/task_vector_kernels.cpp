@@ -263,6 +263,56 @@ HWY_INLINE void add_absolute_words_tile(const T* HWY_RESTRICT x, const T* HWY_RE
   });
 }
 
+// Packed survivors have one byte for the lanes of a vector.
+using PackLanes = hn::CappedTag<double, 8>;
+
+std::size_t packed_bytes(std::size_t elements) {
+  const std::size_t lanes = hn::Lanes(PackLanes());
+  return (elements + lanes - 1) / lanes;
+}
+
+void pack_words(const std::uint32_t* HWY_RESTRICT words, std::size_t count, std::uint32_t last,
+                std::size_t first, std::uint8_t* HWY_RESTRICT bits) {
+  const Narrow<std::uint32_t, PackLanes> u32;
+  const std::size_t lanes = hn::Lanes(u32);
+  const auto largest = hn::Set(u32, last);
+  std::uint8_t* to = bits + first / lanes;
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    const auto over = hn::Gt(hn::LoadU(u32, words + i), largest);
+    alignas(8) std::uint8_t packed[8];  // StoreMaskBits may write whole 8 bytes
+    hn::StoreMaskBits(u32, hn::Not(over), packed);
+    *to++ = packed[0];
+  }
+  if (i == count) return;
+  unsigned rest = 0;
+  for (unsigned lane = 0; i < count; ++i, ++lane) rest |= (words[i] <= last ? 1U : 0U) << lane;
+  *to = static_cast<std::uint8_t>(rest);
+}
+
+void weigh_packed(const float* HWY_RESTRICT x, const float* HWY_RESTRICT base, std::size_t count,
+                  const std::uint8_t* HWY_RESTRICT bits, std::size_t first, double factor,
+                  double weight, double* HWY_RESTRICT y) {
+  const PackLanes d;
+  const Narrow<float, PackLanes> narrow;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto f = hn::Set(d, factor);
+  const auto w = hn::Set(d, weight);
+  const std::uint8_t* from = bits + first / lanes;
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    // LoadMaskBits may read 8 bytes.
+    alignas(8) std::uint8_t packed[8] = {*from++};
+    const auto survives = hn::LoadMaskBits(narrow, packed);
+    const auto kept = hn::IfThenElseZero(survives, difference<float>(d, x, base, i));
+    hn::StoreU(hn::Mul(w, hn::Mul(f, widen(d, kept))), d, y + i);
+  }
+  for (unsigned lane = 0; i < count; ++i, ++lane) {
+    const float change = ((*from >> lane) & 1U) != 0 ? x[i] - base[i] : 0.0F;
+    y[i] = weight * (factor * static_cast<double>(change));
+  }
+}
+
 void weigh_float(const float* x, const float* base, std::size_t count, double factor, double weight,
                  double* y) {
   weigh_tile(x, base, count, All(), factor, weight, y);
@@ -334,6 +384,9 @@ HWY_EXPORT(weigh_range_float);
 HWY_EXPORT(weigh_range_double);
 HWY_EXPORT(weigh_words_float);
 HWY_EXPORT(weigh_words_double);
+HWY_EXPORT(packed_bytes);
+HWY_EXPORT(pack_words);
+HWY_EXPORT(weigh_packed);
 HWY_EXPORT(merge_float);
 HWY_EXPORT(merge_double);
 HWY_EXPORT(merge_differences_float);
@@ -368,6 +421,17 @@ void weigh_words(std::span<const double> x, const double* base, const std::uint3
                  std::uint32_t last, double factor, double weight, double* y) {
   HWY_DYNAMIC_DISPATCH(weigh_words_double)
   (x.data(), base, x.size(), words, last, factor, weight, y);
+}
+std::size_t survivor_bytes(std::size_t elements) {
+  return HWY_DYNAMIC_DISPATCH(packed_bytes)(elements);
+}
+void pack_survivors(std::span<const std::uint32_t> words, std::uint32_t last, std::size_t first,
+                    std::uint8_t* bits) {
+  HWY_DYNAMIC_DISPATCH(pack_words)(words.data(), words.size(), last, first, bits);
+}
+void weigh_bits(std::span<const float> x, const float* base, const std::uint8_t* bits,
+                std::size_t first, double factor, double weight, double* y) {
+  HWY_DYNAMIC_DISPATCH(weigh_packed)(x.data(), base, x.size(), bits, first, factor, weight, y);
 }
 void merge_tile(const Consensus& consensus, std::span<const double* const> y,
                 std::span<const double> weights, const float* base, std::size_t count,

@@ -39,6 +39,17 @@ void weigh_words(std::span<const float> x, const float* base, const std::uint32_
 void weigh_words(std::span<const double> x, const double* base, const std::uint32_t* words,
                  std::uint32_t last, double factor, double weight, double* y);
 
+/// Which of a tensor's elements survive, packed for weigh_bits: how many bytes that takes. The
+/// layout is that of the SIMD target in use.
+std::size_t survivor_bytes(std::size_t elements);
+/// Packs words[i] <= last of elements first, first + 1, ... (`first` a multiple of 64) into `bits`,
+/// where element 0 is.
+void pack_survivors(std::span<const std::uint32_t> words, std::uint32_t last, std::size_t first,
+                    std::uint8_t* bits);
+/// As weigh_words, for elements packed before.
+void weigh_bits(std::span<const float> x, const float* base, const std::uint8_t* bits,
+                std::size_t first, double factor, double weight, double* y);
+
 /// How the weighted task vectors y_m of a tile become one.
 struct Consensus {
   enum class Elect { none, sum, count };  ///< none: no consensus, everything is summed

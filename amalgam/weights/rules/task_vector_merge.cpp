@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint32_t kSurvives = 0;
 constexpr std::uint32_t kDropped = ~std::uint32_t{0};
+constexpr std::size_t kNotKept = ~std::size_t{0};
 
 // The keys k > bound are those of the k-th largest and above it (`ties`), or only those above.
 std::int32_t float_bound(const Cut& cut, bool ties) {
@@ -137,6 +138,10 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms> {
       random_words(member.stream, block.first + offset, std::span(scratch.words).first(count));
       add_absolute_words(std::span(block.members[m] + offset, count), block.base + offset,
                          scratch.words.data(), member.last_word, all, kept);
+      if (std::uint8_t* packed = merge_.survivors(block.tensor, m); packed != nullptr) {
+        pack_survivors(std::span(scratch.words).first(count), member.last_word,
+                       static_cast<std::size_t>(block.first) + offset, packed);
+      }
     }
     return {all.total(), kept.total()};
   }
@@ -298,6 +303,7 @@ TaskVectorMerge::TaskVectorMerge(const RuleInfo& info, const TaskVectorMethod& m
   if (tensors_.empty()) return;
   check_uniform(unit);
   plan_selection(unit);
+  plan_survivors(unit);
 }
 
 // What is decided for a unit as a whole cannot differ between its tensors.
@@ -358,6 +364,29 @@ void TaskVectorMerge::plan_selection(const MergeUnit& unit) {
   selection_ =
       std::make_unique<Selection>(unit, unit.member_count, std::move(targets),
                                   selection_limits(unit.statistics_memory, unit.member_count));
+}
+
+void TaskVectorMerge::plan_survivors(const MergeUnit& unit) {
+  if (method_.sparsify != Sparsify::random) return;
+  std::size_t bytes = 0;
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    const bool drawn_for_norms = tensors_[t].settings.rescale == Rescale::l1 && storage_[t] == t;
+    survivors_of_.push_back(drawn_for_norms ? bytes : kNotKept);
+    if (!drawn_for_norms) continue;
+    const std::uint64_t limit = unit.statistics_memory / 2;
+    if (unit.tensors[t].elements > 8 * limit) return survivors_of_.clear();
+    bytes += survivor_bytes(static_cast<std::size_t>(unit.tensors[t].elements)) * unit.member_count;
+    if (bytes > limit) return survivors_of_.clear();
+  }
+  if (bytes > 0) survivors_ = std::make_unique_for_overwrite<std::uint8_t[]>(bytes);
+  for (std::size_t t = 0; t < tensors_.size(); ++t) {
+    tensors_[t].survivor_bytes = survivor_bytes(static_cast<std::size_t>(unit.tensors[t].elements));
+  }
+}
+
+std::uint8_t* TaskVectorMerge::survivors(std::size_t tensor, std::size_t member) const {
+  if (!survivors_ || survivors_of_[tensor] == kNotKept) return nullptr;
+  return survivors_.get() + survivors_of_[tensor] + member * tensors_[tensor].survivor_bytes;
 }
 
 TaskVectorMerge::Phase TaskVectorMerge::phase() const {
@@ -429,7 +458,11 @@ void TaskVectorMerge::prepare(const Block<T>& block, bool with_trim, Scratch& sc
         prepare_cut(block, m, filter);
         break;
       case Sparsify::random:
-        if (density < 1) filter.filter = Filter::stream;
+        if (density < 1) {
+          const bool drawn =
+              std::is_same_v<T, float> && !norms_pending_ && survivors(block.tensor, m) != nullptr;
+          filter.filter = drawn ? Filter::packed : Filter::stream;
+        }
         if (with_trim && bounds_[m].lower) prepare_trim(block, m, scratch);
         break;
       case Sparsify::magprune:
@@ -559,6 +592,12 @@ void TaskVectorMerge::weigh_member(const Block<T>& block, std::size_t m, std::si
       scratch.words.resize(std::max(scratch.words.size(), kTile));
       random_words(member.stream, block.first + offset, std::span(scratch.words).first(count));
       weigh_words(x, base, scratch.words.data(), member.last_word, factor, first_weight, to);
+      break;
+    case Filter::packed:
+      if constexpr (std::is_same_v<T, float>) {
+        weigh_bits(x, base, survivors(block.tensor, m),
+                   static_cast<std::size_t>(block.first) + offset, factor, first_weight, to);
+      }
       break;
     case Filter::flags:
       weigh_words(x, base, filter.flags.data() + offset, kSurvives, factor, first_weight, to);

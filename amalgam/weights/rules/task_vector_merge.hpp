@@ -50,6 +50,7 @@ class TaskVectorMerge final : public TypedMerge<TaskVectorMerge> {
     std::vector<Member> members;
     std::vector<double> weights;
     double divisor = 1;  // without an election
+    std::size_t survivor_bytes = 0;
   };
   // Which answers of the selection bound a member's survivors: those in `lower` but not in `upper`.
   struct Bounds {
@@ -58,7 +59,7 @@ class TaskVectorMerge final : public TypedMerge<TaskVectorMerge> {
   };
 
   // How the survivors of one member in one block are found, and the memory of one thread.
-  enum class Filter { all, nothing, range, stream, flags };
+  enum class Filter { all, nothing, range, stream, packed, flags };
   struct BlockMember {
     Filter filter = Filter::all;
     FloatKeyRange range;
@@ -81,6 +82,9 @@ class TaskVectorMerge final : public TypedMerge<TaskVectorMerge> {
   static Scratch& thread_scratch();
 
   void plan_selection(const MergeUnit& unit);
+  void plan_survivors(const MergeUnit& unit);
+  /// Where the packed survivors of a member in a tensor are; null if they are not kept.
+  std::uint8_t* survivors(std::size_t tensor, std::size_t member) const;
   void check_uniform(const MergeUnit& unit) const;
   Phase phase() const;
 
@@ -108,6 +112,10 @@ class TaskVectorMerge final : public TypedMerge<TaskVectorMerge> {
   std::vector<std::size_t> storage_;  // see storage_tensors
   std::vector<Bounds> bounds_;        // per member
   std::unique_ptr<Selection> selection_;
+  // The survivors of random drops that the pass for norms found, so that later passes need not draw
+  // them again: where there is memory for it, and each block writes its own part.
+  std::unique_ptr<std::uint8_t[]> survivors_;
+  std::vector<std::size_t> survivors_of_;  // offset of each tensor's first member; or none
   bool norms_pending_ = false;
   bool signs_pending_ = false;
   bool zero_is_plus_ = true;
