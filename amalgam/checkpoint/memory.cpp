@@ -29,9 +29,8 @@ std::vector<double> values_of(const TensorSource& source, std::string_view name)
 }
 
 MemorySource::MemorySource(std::string label, std::vector<MemoryTensor> tensors) {
-  std::sort(tensors.begin(), tensors.end(), [](const MemoryTensor& a, const MemoryTensor& b) {
-    return a.info.name < b.info.name;
-  });
+  std::sort(tensors.begin(), tensors.end(),
+            [](const MemoryTensor& a, const MemoryTensor& b) { return a.info.name < b.info.name; });
   std::vector<TensorInfo> infos;
   for (MemoryTensor& tensor : tensors) {
     infos.push_back(std::move(tensor.info));

@@ -26,7 +26,8 @@ std::vector<double> values_of(const TensorSource& source, std::string_view name)
 class MemorySource final : public TensorSource {
  public:
   MemorySource(std::string label, std::vector<MemoryTensor> tensors);
-  void read_bytes(std::size_t tensor, std::uint64_t offset, std::span<std::byte> out) const override;
+  void read_bytes(std::size_t tensor, std::uint64_t offset,
+                  std::span<std::byte> out) const override;
 
  private:
   std::vector<std::vector<std::byte>> contents_;  // in the order of tensors()

@@ -9,9 +9,9 @@
 
 namespace amalgam {
 
-/// A checkpoint to write: all tensors are declared at construction, the final place of every byte is
-/// fixed and space is reserved then; afterwards bytes may come in any order from any thread.
-/// An Error naming the file is thrown when the disk is full or fails.
+/// A checkpoint to write: all tensors are declared at construction, the final place of every byte
+/// is fixed and space is reserved then; afterwards bytes may come in any order from any thread. An
+/// Error naming the file is thrown when the disk is full or fails.
 class TensorSink {
  public:
   virtual ~TensorSink() = default;

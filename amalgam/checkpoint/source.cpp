@@ -24,8 +24,8 @@ TensorInfo make_tensor_info(std::string name, DType dtype, Shape shape, std::str
   info.elements = element_count(info.shape, fmt::format("{}: tensor '{}'", where, info.name));
   if (info.elements % dtype_block_elements(dtype) != 0 ||
       row_length(info.shape) % dtype_block_elements(dtype) != 0) {
-    throw InputError("{}: tensor '{}' has shape {}, but {} needs rows that are multiples of {}", where,
-                     info.name, format_shape(info.shape), dtype_name(dtype),
+    throw InputError("{}: tensor '{}' has shape {}, but {} needs rows that are multiples of {}",
+                     where, info.name, format_shape(info.shape), dtype_name(dtype),
                      dtype_block_elements(dtype));
   }
   if (info.elements > (std::uint64_t{1} << 60)) {

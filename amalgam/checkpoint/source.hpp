@@ -27,8 +27,9 @@ struct TensorInfo {
 TensorInfo make_tensor_info(std::string name, DType dtype, Shape shape, std::string_view where);
 
 /// A checkpoint to read: named tensors of known type and shape. Implementations are files, folders,
-/// memory and lazily computed views of other sources. All reads are thread-safe, and ranges outside a
-/// tensor are a programming error (Error); a file that has become shorter is an InputError naming it.
+/// memory and lazily computed views of other sources. All reads are thread-safe, and ranges outside
+/// a tensor are a programming error (Error); a file that has become shorter is an InputError naming
+/// it.
 class TensorSource {
  public:
   virtual ~TensorSource() = default;
@@ -42,8 +43,8 @@ class TensorSource {
   /// Free-form key/value metadata of the container (safetensors `__metadata__`; "format" and such).
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
-  /// Reads out.size() raw little-endian bytes of tensor `tensor`, from byte `offset` of its row-major
-  /// contents.
+  /// Reads out.size() raw little-endian bytes of tensor `tensor`, from byte `offset` of its
+  /// row-major contents.
   virtual void read_bytes(std::size_t tensor, std::uint64_t offset,
                           std::span<std::byte> out) const = 0;
 
@@ -63,7 +64,9 @@ class TensorSource {
  protected:
   /// Called by constructors of implementations: sorts, indexes, and refuses duplicate names.
   void set_tensors(std::string label, std::vector<TensorInfo> tensors);
-  void set_metadata(std::map<std::string, std::string> metadata) { metadata_ = std::move(metadata); }
+  void set_metadata(std::map<std::string, std::string> metadata) {
+    metadata_ = std::move(metadata);
+  }
 
  private:
   std::string label_;

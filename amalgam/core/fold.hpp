@@ -12,12 +12,13 @@
 
 namespace amalgam {
 
-/// A fold's state: `left.combine(right)` makes `left` the state of everything both absorbed, `right`
-/// being the later part. Nothing is assumed about what combine does (floating-point sums, integer
-/// sums, concatenation), only that it is associative up to the state's own notion of equality; the
-/// runners call it in one fixed tree, so equal leaves give equal bits.
+/// A fold's state: `left.combine(right)` makes `left` the state of everything both absorbed,
+/// `right` being the later part. Nothing is assumed about what combine does (floating-point sums,
+/// integer sums, concatenation), only that it is associative up to the state's own notion of
+/// equality; the runners call it in one fixed tree, so equal leaves give equal bits.
 template <class S>
-concept FoldState = std::movable<S> && requires(S left, S right) { left.combine(std::move(right)); };
+concept FoldState =
+    std::movable<S> && requires(S left, S right) { left.combine(std::move(right)); };
 
 /// `make_leaf(index, worker)` returns the state of leaf `index`.
 template <class F>

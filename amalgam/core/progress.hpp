@@ -11,7 +11,8 @@
 namespace amalgam {
 
 /// Reports how far a long job is. On a terminal: a bar on stderr with rate and time left, redrawn a
-/// few times a second by a thread of its own; elsewhere: nothing but what finish() logs. Thread-safe.
+/// few times a second by a thread of its own; elsewhere: nothing but what finish() logs.
+/// Thread-safe.
 class Progress {
  public:
   enum class Unit { bytes, items };

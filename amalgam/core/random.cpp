@@ -26,8 +26,8 @@ std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 2> key,
 
 std::uint32_t RandomStream::next() {
   if (used_ == words_.size()) {
-    words_ = philox4x32(key_, {static_cast<std::uint32_t>(block_),
-                               static_cast<std::uint32_t>(block_ >> 32), 0, 0});
+    words_ = philox4x32(
+        key_, {static_cast<std::uint32_t>(block_), static_cast<std::uint32_t>(block_ >> 32), 0, 0});
     ++block_;
     used_ = 0;
   }

@@ -20,7 +20,8 @@ std::string format_bytes(std::uint64_t bytes);
 std::string format_seconds(double seconds);
 
 /// The candidate nearest to `word` by edit distance, if it is near enough to be a typing error.
-std::optional<std::string> nearest_name(std::string_view word, std::span<const std::string> candidates);
+std::optional<std::string> nearest_name(std::string_view word,
+                                        std::span<const std::string> candidates);
 
 /// "; did you mean 'density'?" or "" when no candidate is near.
 std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);

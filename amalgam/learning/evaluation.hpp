@@ -15,7 +15,7 @@ namespace amalgam::learning {
 
 /// Logits [count, classes] of all examples, computed in batches in evaluation mode without
 /// gradients. InputError if the data do not fit the network.
-torch::Tensor predict_logits(Network& network, const ImageData& data, std::int64_t batch = 500);
+torch::Tensor predict_logits(Network& network, const ImageData& data, std::int64_t batch = 100);
 
 struct EvaluationOptions {
   std::size_t bins = 15;         ///< of the calibration error

@@ -1,11 +1,10 @@
 #include "amalgam/learning/recipe.hpp"
 
 #include <cmath>
-#include <fstream>
-#include <sstream>
 #include <utility>
 #include <variant>
 
+#include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/learning/options.hpp"
@@ -169,12 +168,8 @@ TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
 
 TrainingRecipe read_recipe(const std::filesystem::path& path,
                            const std::vector<std::string>& overrides) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file || !(text << file.rdbuf())) {
-    throw InputError("{}: cannot be read as a recipe; expected a YAML file", path.string());
-  }
-  nlohmann::json document = yaml_to_json(text.str(), path.string());
+  constexpr std::uint64_t kMostBytes = 1'000'000;
+  nlohmann::json document = yaml_to_json(read_text_file(path, kMostBytes), path.string());
   for (const std::string& one : overrides) apply_override(document, one, path.string());
   return parse_recipe(std::move(document), path.string());
 }

@@ -13,8 +13,8 @@ namespace amalgam {
 /// The value of a rule's parameter for one tensor, after filters and layer gradients are resolved.
 using ParameterValue = std::variant<bool, double, std::string>;
 
-/// Parameters by name. Values have been checked against ParameterInfo and defaults filled in, so the
-/// accessors below only fail on a programming error.
+/// Parameters by name. Values have been checked against ParameterInfo and defaults filled in, so
+/// the accessors below only fail on a programming error.
 class Parameters {
  public:
   void set(std::string name, ParameterValue value) { values_[std::move(name)] = std::move(value); }
@@ -28,22 +28,23 @@ class Parameters {
   std::map<std::string, ParameterValue, std::less<>> values_;
 };
 
-/// What a rule says of one of its parameters: enough to check a recipe, print help and fill defaults.
+/// What a rule says of one of its parameters: enough to check a recipe, print help and fill
+/// defaults.
 struct ParameterInfo {
   enum class Kind {
-    number,  ///< double in the stated range
-    integer, ///< whole number in the stated range (held as double)
-    flag,    ///< true or false
-    choice,  ///< one of `choices` (flags accepted as "true"/"false" where those are choices)
-    path,    ///< a checkpoint with a tensor for each merged one (e.g. a Fisher file)
+    number,   ///< double in the stated range
+    integer,  ///< whole number in the stated range (held as double)
+    flag,     ///< true or false
+    choice,   ///< one of `choices` (flags accepted as "true"/"false" where those are choices)
+    path,     ///< a checkpoint with a tensor for each merged one (e.g. a Fisher file)
   };
 
   std::string name;
   Kind kind = Kind::number;
   std::string doc;  ///< one sentence, with the unit and the source if it is not the rule's own
   std::optional<ParameterValue> default_value;  ///< none: required, unless `optional`
-  bool optional = false;    ///< may be absent (Parameters::has tells)
-  bool per_member = false;  ///< one value per member instead of one per merge
+  bool optional = false;                        ///< may be absent (Parameters::has tells)
+  bool per_member = false;                      ///< one value per member instead of one per merge
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool low_open = false;   ///< `low` itself is excluded

@@ -1,5 +1,7 @@
 #include "amalgam/weights/plan_cast.hpp"
 
+#include <algorithm>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/plan_parameters.hpp"
@@ -18,6 +20,22 @@ PlanSection make_section(const std::vector<RecipeSource>& models,
 
 std::size_t first_layer(const RecipeSource& source) {
   return source.layers ? source.layers->first : 0;
+}
+
+// Of rules that count the base among the members: see RuleInfo::base_comes_first.
+void move_first(PlanCast& cast, const PlanRole& base, const RuleInfo& rule,
+                const PlanModels& models, const std::string& place) {
+  const auto listed =
+      std::find_if(cast.members.begin(), cast.members.end(), [&](const PlanRole& member) {
+        return member.model == base.model && member.first_layer == base.first_layer;
+      });
+  if (listed == cast.members.end()) {
+    throw InputError(
+        "{}: method '{}' merges its base model like the others; expected '{}' among the models, "
+        "with parameters of its own",
+        place, rule.name, models.name(base.model));
+  }
+  std::rotate(cast.members.begin(), listed, listed + 1);
 }
 
 void check_member_count(const PlanCast& cast, const RuleInfo& rule, const PlanModels& models,
@@ -101,6 +119,7 @@ PlanCast make_cast(const Recipe& recipe, const RuleInfo& rule, const PlanSection
                       .source = nullptr,
                       .first_layer = first_layer(slice.sources.front()),
                       .paths = {}};
+    if (rule.base_comes_first) move_first(cast, unlisted, rule, models, place);
     (uses_base ? cast.base : cast.unused_base) = std::move(unlisted);
   }
   check_member_count(cast, rule, models, place);

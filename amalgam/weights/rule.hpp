@@ -58,12 +58,13 @@ struct MergeUnit {
   std::vector<TensorView> tensors;
   std::size_t member_count = 0;
   std::uint64_t seed = 0;
-  /// Bytes that the statistics of all leaves together should not exceed; results do not depend on it.
+  /// Bytes that the statistics of all leaves together should not exceed; results do not depend on
+  /// it.
   std::uint64_t statistics_memory = 64'000'000;
 };
 
-/// Elements [first, first + count) of one tensor, of all members at once. T is float, or double when
-/// an input is F64. The values are decoded, and finite unless the user allowed otherwise.
+/// Elements [first, first + count) of one tensor, of all members at once. T is float, or double
+/// when an input is F64. The values are decoded, and finite unless the user allowed otherwise.
 template <class T>
 struct Block {
   std::size_t tensor = 0;  ///< index into MergeUnit::tensors
@@ -110,8 +111,8 @@ class UnitMerge {
   /// The result of the pass over all blocks of all tensors of the unit; null if there were none.
   virtual void solve(std::unique_ptr<Statistic> total) { (void)total; }
 
-  /// Writes the merged values of a block. `out` has block.count elements, in double for every T; the
-  /// engine rounds once to the output type.
+  /// Writes the merged values of a block. `out` has block.count elements, in double for every T;
+  /// the engine rounds once to the output type.
   virtual void apply(const Block<float>& block, std::span<double> out) const = 0;
   virtual void apply(const Block<double>& block, std::span<double> out) const = 0;
 };
@@ -131,7 +132,8 @@ class MergeRule {
   /// The passes over the inputs for people, e.g. {"sample magnitudes", "count", "apply"}.
   virtual std::vector<std::string> passes(const Parameters& parameters) const = 0;
   /// Starts merging `unit`, which outlives the result. InputError when parameters contradict each
-  /// other or the members (too few for f, weights that sum to zero), naming the tensor or parameter.
+  /// other or the members (too few for f, weights that sum to zero), naming the tensor or
+  /// parameter.
   virtual std::unique_ptr<UnitMerge> begin(const MergeUnit& unit) const = 0;
 };
 

@@ -5,6 +5,7 @@
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
 #include "amalgam/core/random.hpp"
+#include "tests/checkpoint/tensor_access.hpp"
 #include "tests/cli/run_binary.hpp"
 
 namespace amalgam {
@@ -27,21 +28,17 @@ std::vector<MemoryTensor> small_model() {
 }
 
 const TensorInfo& info_of(const TensorSource& source, std::string_view name) {
-  return source.tensors().at(source.find(name).value());
+  return source.tensors().at(index_of(source, name));
 }
 
 void expect_same_tensors(const fs::path& path, const std::vector<MemoryTensor>& expected) {
   const auto source = open_checkpoint(path);
   EXPECT_EQ(source->tensors().size(), expected.size()) << path;
   for (const MemoryTensor& tensor : expected) {
-    const auto index = source->find(tensor.info.name);
-    ASSERT_TRUE(index) << path << " lacks " << tensor.info.name;
-    const TensorInfo& info = source->tensors()[*index];
+    const TensorInfo& info = info_of(*source, tensor.info.name);
     EXPECT_EQ(info.dtype, tensor.info.dtype) << info.name;
     EXPECT_EQ(info.shape, tensor.info.shape) << info.name;
-    std::vector<std::byte> bytes(info.bytes);
-    source->read_bytes(*index, 0, bytes);
-    EXPECT_EQ(bytes, tensor.bytes) << info.name;
+    EXPECT_EQ(bytes_of(*source, info.name), tensor.bytes) << info.name;
   }
 }
 

@@ -20,9 +20,10 @@ class LinearMerge final : public TypedMerge<LinearMerge> {
       }
       if (tensor.rule.flag("normalize")) {
         if (std::abs(total) < 1e-8) {
-          throw InputError("linear: the weights of tensor '{}' sum to {}, which cannot be normalised;"
-                           " expected a sum other than zero, or normalize: false",
-                           tensor.name, total);
+          throw InputError(
+              "linear: the weights of tensor '{}' sum to {}, which cannot be normalised;"
+              " expected a sum other than zero, or normalize: false",
+              tensor.name, total);
         }
         sum.divisor = total;
       }
@@ -58,18 +59,19 @@ class Linear final : public MergeRule {
         .summary = "Weighted average (or sum) of the members: a uniform model soup.",
         .source = "Wortsman et al. 2022, Model soups (arXiv 2203.05482)",
         .base = BaseUse::ignored,
-        .parameters =
-            {{.name = "weight", .doc = "Share of the member.", .per_member = true},
-             {.name = "normalize",
-              .kind = ParameterInfo::Kind::flag,
-              .doc = "Divide the sum by the sum of the weights.",
-              .default_value = true}},
+        .parameters = {{.name = "weight", .doc = "Share of the member.", .per_member = true},
+                       {.name = "normalize",
+                        .kind = ParameterInfo::Kind::flag,
+                        .doc = "Divide the sum by the sum of the weights.",
+                        .default_value = true}},
         .common_submatrix = true,
     };
     return kInfo;
   }
   Scope scope(const Parameters&) const override { return Scope::element; }
-  std::vector<std::string> passes(const Parameters&) const override { return {"apply: weighted sum"}; }
+  std::vector<std::string> passes(const Parameters&) const override {
+    return {"apply: weighted sum"};
+  }
   std::unique_ptr<UnitMerge> begin(const MergeUnit& unit) const override {
     return std::make_unique<LinearMerge>(unit);
   }
