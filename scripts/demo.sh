@@ -1,132 +1,129 @@
 #!/bin/sh
-# The demo: trains a small base network on Fashion-MNIST and six fine-tuned copies that differ in
-# rate, augmentation and regularisation, merges them in many ways, judges everything on the test set
-# and writes FOLDER/report.html. Whatever is chosen is chosen on the validation split.
-# Usage: demo.sh AMALGAM_BINARY FOLDER        DEMO_QUICK=1: a fraction of the training
+# Trains one small network and six fine-tuned copies of it on Fashion-MNIST, merges them by a dozen
+# methods, and compares members, merges and ensembles. Everything is done by the amalgam command.
+# Usage: demo.sh AMALGAM OUTPUT_FOLDER      (DEMO_QUICK=1: a minute, with less training)
 set -eu
-amalgam=$(realpath "$1")
-folder=$2
-mkdir -p "$folder"
-cd "$folder"
-rm -rf members merges curve fisher tried
-mkdir members merges curve fisher tried
-: > commands.txt
+amalgam=$1
+out=$2
+here=$(dirname "$0")/demo
 
+mkdir -p "$out"
+for part in members merges curve candidates fisher; do
+  rm -rf "${out:?}/$part"
+  mkdir "$out/$part"
+done
+rm -f "$out"/*.safetensors "$out"/*.json "$out"/*.html "$out"/*.svg "$out"/commands.txt
+
+fast_base=""
+fast_member=""
+fisher_examples=2048
 if [ "${DEMO_QUICK:-0}" = 1 ]; then
-  base_examples=4000 base_epochs=2 member_examples=6000 member_epochs=1 judged=2000
-else
-  base_examples=8000 base_epochs=4 member_examples=24000 member_epochs=5 judged=10000
+  fast_base="--set data.examples=6000 --set epochs=2"
+  fast_member="--set data.examples=4000 --set epochs=1"
+  fisher_examples=256
 fi
 
-say() { printf '\n%s\n' "$*"; }
-# Small networks train fastest on one thread each, several at a time.
-jobs=$(nproc)
-
-cat > base.yml <<YAML
-network: {architecture: cnn, channels: [16, 32], hidden: [64]}
-data: {set: fashion-mnist, examples: $base_examples}
-epochs: $base_epochs
-batch: 64
-optimizer: {name: sgd, learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0005}
-schedule: {name: cosine}
-seed: 1
-YAML
-cat > member.yml <<YAML
-init: base.safetensors
-data: {set: fashion-mnist, first: $base_examples, examples: $member_examples}
-epochs: $member_epochs
-batch: 64
-optimizer: {name: sgd, learning_rate: 0.02, momentum: 0.9, weight_decay: 0.0005}
-schedule: {name: cosine, warmup: 50}
-YAML
+say() { printf '\n== %s\n' "$*"; }
+# Keeps the commands for the report, without the folder of this machine.
+run() {
+  printf 'amalgam %s\n' "$*" | sed "s|$out/||g; s|$here/|scripts/demo/|g" >> "$out/commands.txt"
+  "$amalgam" "$@"
+}
+merge() { # NAME ARGUMENTS...: quietly, and says that it is done
+  name=$1
+  shift
+  run merge "$@" -o "$out/$name.safetensors" --quiet
+  echo "$out/$name.safetensors"
+}
+choose() { # NAME FILES...: the best of FILES on validation images becomes merges/NAME
+  name=$1
+  shift
+  chosen=$(run evaluate "$@" --split validation --best --quiet)
+  cp "$chosen" "$out/merges/$name.safetensors"
+  echo "$out/merges/$name.safetensors: $(basename "$chosen" .safetensors), best on validation images"
+}
 
 say "training the base network"
-"$amalgam" train base.yml -o base.safetensors --overwrite --threads "$jobs"
+# shellcheck disable=SC2086
+run train "$here/base.yml" -o "$out/base.safetensors" $fast_base
 
-say "fine-tuning six members"
-train() { # NAME OVERRIDES...
-  name=$1
-  shift
-  overrides=""
-  for override in "$@"; do overrides="$overrides --set $override"; done
-  echo "$amalgam train member.yml -o members/$name.safetensors --threads 1$overrides"
+say "fine-tuning six members, two at a time"
+train_member() {
+  # shellcheck disable=SC2086
+  run train "$here/members/$1.yml" --init "$out/base.safetensors" \
+    -o "$out/members/$1.safetensors" --threads 1 $fast_member
 }
-{
-  train low-rate seed=2 optimizer.learning_rate=0.005
-  train high-rate seed=3 optimizer.learning_rate=0.05
-  train flip-and-shift seed=4 augment.flip=true augment.shift=1
-  train noise seed=5 augment.noise=0.2
-  train mixup seed=6 mixup=0.4
-  train label-smoothing seed=7 label_smoothing=0.1
-} | xargs -P "$jobs" -I{} sh -c '{}'
+set -- "$here"/members/*.yml
+while [ $# -gt 0 ]; do
+  train_member "$(basename "$1" .yml)" &
+  first=$!
+  shift
+  if [ $# -gt 0 ]; then
+    train_member "$(basename "$1" .yml)"
+    shift
+  fi
+  wait "$first"
+done
+
+set -- "$out"/members/*.safetensors
+count=$#
+share=$(echo "$count" | awk '{ print 1 / $1 }')
+base=$out/base.safetensors
+best=$(run evaluate "$@" --split validation --best --quiet)
+others=""
+fishers=""
+for member in "$@"; do
+  [ "$member" = "$best" ] || others="$others $member"
+  fishers="$fishers,$out/fisher/$(basename "$member")"
+done
+# shellcheck disable=SC2086
+second=$(run evaluate $others --split validation --best --quiet)
 
 say "merging"
-all=$(echo members/*.safetensors)
-# Runs a merge and notes the command for the report.
-merge() { # NAME WORDS...
-  name=$1
-  shift
-  echo "amalgam merge $* -o merges/$name.safetensors" >> commands.txt
-  "$amalgam" merge -q "$@" -o "merges/$name.safetensors"
-}
-# Tries the weights on the validation split and keeps the best: NAME METHOD WORDS...
-merge_tuned() {
-  name=$1
-  method=$2
-  shift 2
-  for weight in 0.1 0.2 0.3 0.4 0.6 1; do
-    "$amalgam" merge -q --method "$method" --base base.safetensors $all -p weight=$weight "$@" \
-      -o "tried/$name-$weight.safetensors"
-  done
-  best=$("$amalgam" evaluate -q --best --split validation tried/"$name"-*.safetensors)
-  weight=$(basename "$best" .safetensors)
-  merge "$name" --method "$method" --base base.safetensors $all -p "weight=${weight#"$name"-}" "$@"
-}
-merge uniform-soup --method linear $all -p weight=1
-merge_tuned task-arithmetic task_arithmetic
-merge_tuned ties ties -p density=0.3 -p normalize=false
-merge_tuned dare-linear dare_linear -p density=0.5 -p rescale=inverse_density
-merge_tuned dare-ties dare_ties -p density=0.5
-merge geometric-median --method geometric_median $all
-merge median --method median $all
-merge model-stock --method model_stock --base base.safetensors $all
+merge merges/uniform-soup --method linear "$@" -p weight=1
+run merge --method greedy_soup "$@" --data fashion-mnist --json --quiet \
+  -o "$out/merges/greedy-soup.safetensors" > "$out/soup.json"
+echo "$out/merges/greedy-soup.safetensors"
 
-echo "amalgam merge --method greedy_soup $all -o merges/greedy-soup.safetensors" >> commands.txt
-"$amalgam" merge -q --method greedy_soup $all --json -o merges/greedy-soup.safetensors > soup.json
+for weight in "$share" 0.25 0.35; do
+  merge "candidates/task-arithmetic-$weight" --method task_arithmetic --base "$base" "$@" \
+    -p weight="$weight"
+done
+choose task-arithmetic "$out"/candidates/task-arithmetic-*.safetensors
 
-fishers=""
-for member in $all; do
-  name=$(basename "$member")
-  echo "$amalgam fisher -q --threads 1 --examples 1024 $member -o fisher/$name"
-  fishers="$fishers${fishers:+,}fisher/$name"
-done > fisher.txt
-xargs -P "$jobs" -I{} sh -c '{}' < fisher.txt
-rm fisher.txt
-merge fisher --method fisher $all -p "fisher=$fishers"
+for density in 0.2 0.5 0.8; do
+  merge "candidates/ties-$density" --method ties --base "$base" "$@" -p weight=1 \
+    -p density="$density"
+  merge "candidates/dare-$density" --method dare_linear --base "$base" "$@" -p weight="$share" \
+    -p density="$density" --seed 1
+done
+choose ties "$out"/candidates/ties-*.safetensors
+choose dare "$out"/candidates/dare-*.safetensors
 
-# SLERP and WiSE-FT take two networks: the base and the member that is best on the validation split.
-best=$("$amalgam" evaluate -q --best --split validation $all)
-merge slerp --method slerp --base base.safetensors "$best" -p t=0.7
-merge wise-ft --method wise_ft --base base.safetensors "$best" -p alpha=0.7
-"$amalgam" merge -q --method wise_ft --base base.safetensors "$best" \
-  -p 'alpha=[0,0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9,1]' -o curve/wise-ft.safetensors
+for member in "$@"; do
+  run fisher "$member" -o "$out/fisher/$(basename "$member")" --examples "$fisher_examples" --quiet
+done
+merge merges/fisher --method fisher "$@" -p fisher="${fishers#,}"
+merge merges/geometric-median --method geometric_median "$@"
+merge merges/slerp --method slerp --base "$best" "$second" -p t=0.5
+merge curve/wise-ft --method wise_ft --base "$base" "$best" -p "alpha=[0,0.2,0.4,0.6,0.8,1]"
+choose wise-ft "$out"/curve/*.safetensors
 
-say "judging on the test set"
-judge() { # OUTPUT WORDS...
-  output=$1
-  shift
-  "$amalgam" evaluate -q --json --examples "$judged" --reference base.safetensors "$@" \
-    base.safetensors $all merges/*.safetensors curve/*.safetensors > "$output.judged"
-  mv "$output.judged" "$output"
-}
-judge test.json
-judge shifted.json --corrupt shift=2,noise=0.2
-"$amalgam" evaluate -q --examples "$judged" --ensemble $all > ensemble.txt
+say "evaluating on the test images, once"
+for data in test shifted; do
+  corrupt=""
+  [ $data = test ] || corrupt="--corrupt shift=1,noise=0.25"
+  # shellcheck disable=SC2086
+  run evaluate "$@" --ensemble --probability-ensemble \
+    --also "$base" "$out"/merges/*.safetensors "$out"/curve/*.safetensors \
+    --reference "$best" $corrupt --json > "$out/$data.json"
+done
 
-"$amalgam" report --test test.json --shifted shifted.json --soup soup.json \
-  --commands commands.txt -o report.html --svg comparison.svg
-rm -rf tried
-"$amalgam" evaluate -q --examples "$judged" base.safetensors $all merges/*.safetensors
-say "the logit ensemble of the six members"
-tail -n 1 ensemble.txt
-say "report: $folder/report.html    merged networks: $folder/merges/"
+merged=$(run evaluate "$out"/merges/*.safetensors --split validation --best --quiet)
+cp "$merged" "$out/merged.safetensors"
+
+run report --test "$out/test.json" --shifted "$out/shifted.json" --soup "$out/soup.json" \
+  --commands "$out/commands.txt" -o "$out/report.html" --svg "$out/demo.svg"
+say "report: $out/report.html"
+echo "merged network (the best on validation images, $(basename "$merged" .safetensors)):" \
+  "$out/merged.safetensors"

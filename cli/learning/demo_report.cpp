@@ -8,6 +8,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/report/page.hpp"
+#include "cli/output.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -130,27 +131,28 @@ std::string headline(const JudgedSet& test, const JudgedSet& shifted) {
   return text;
 }
 
-void add_table(report::Page& page, const JudgedSet& test, const JudgedSet& shifted) {
+// Rows of text, and which of them are merges.
+std::pair<std::vector<std::vector<std::string>>, std::vector<std::size_t>> table_rows(
+    const JudgedSet& test, const JudgedSet& shifted) {
   std::vector<std::vector<std::string>> rows;
-  std::vector<std::size_t> strong;
+  std::vector<std::size_t> merges;
   for (const Section& section : sections(test)) {
     for (const JudgedNetwork* network : section.networks) {
-      if (section.tone == Tone::strong) strong.push_back(rows.size());
-      rows.push_back(
-          {network->name, with_interval(percent(network->accuracy), 2),
-           network->difference
-               ? fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", 100 * network->difference->value,
-                             100 * network->difference->interval.low,
-                             100 * network->difference->interval.high)
-               : "",
-           with_interval(percent(same_network(shifted, *network).accuracy), 2),
-           fmt::format("{:.4f}", network->nll.value),
-           fmt::format("{:.2f}", 100 * network->ece.value), std::to_string(network->networks)});
+      if (section.tone == Tone::strong) merges.push_back(rows.size());
+      const std::string difference =
+          network->difference
+              ? fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", 100 * network->difference->value,
+                            100 * network->difference->interval.low,
+                            100 * network->difference->interval.high)
+              : "";
+      rows.push_back({network->name, with_interval(percent(network->accuracy), 2), difference,
+                      with_interval(percent(same_network(shifted, *network).accuracy), 2),
+                      fmt::format("{:.4f}", network->nll.value),
+                      fmt::format("{:.2f}", 100 * network->ece.value),
+                      std::to_string(network->networks)});
     }
   }
-  page.table({"network", "test accuracy %", "difference to '" + test.reference + "'",
-              "shifted and noisy %", "NLL", "ECE %", "networks per prediction"},
-             rows, strong);
+  return {rows, merges};
 }
 
 void add_soup(report::Page& page, const std::vector<SoupStep>& soup) {
@@ -191,6 +193,19 @@ DotPlot comparison_plot(const JudgedSet& test, const JudgedSet& shifted) {
   return plot;
 }
 
+std::string comparison_table(const JudgedSet& test, const JudgedSet& shifted) {
+  using Align = Table::Align;
+  Table table({{"network"},
+               {"test accuracy %", Align::right},
+               {"difference to '" + test.reference + "'", Align::right},
+               {"shifted and noisy %", Align::right},
+               {"NLL", Align::right},
+               {"ECE %", Align::right},
+               {"networks", Align::right}});
+  for (const auto& row : table_rows(test, shifted).first) table.add_row(row);
+  return table.text();
+}
+
 std::string demo_page(const JudgedSet& test, const JudgedSet& shifted,
                       const std::vector<SoupStep>& soup, const std::string& commands) {
   report::Page page("Many networks into one, on Fashion-MNIST");
@@ -207,7 +222,10 @@ std::string demo_page(const JudgedSet& test, const JudgedSet& shifted,
               " same images: the table has the paired differences. Merges are sorted by test"
               " accuracy for reading only.");
   page.heading("All figures");
-  add_table(page, test, shifted);
+  const auto [rows, merges] = table_rows(test, shifted);
+  page.table({"network", "test accuracy %", "difference to '" + test.reference + "'",
+              "shifted and noisy %", "NLL", "ECE %", "networks per prediction"},
+             rows, merges);
   page.paragraph(
       "NLL: mean negative log-likelihood of the right class in nats. ECE: expected calibration"
       " error, 15 bins. Lower is better for both. Differences are in percentage points, paired over"

@@ -44,6 +44,9 @@ std::vector<SoupStep> read_soup(const std::string& path);
 /// The comparison of members and merges, in percent, as the README shows it.
 report::DotPlot comparison_plot(const JudgedSet& test, const JudgedSet& shifted);
 
+/// The figures as columns of text, for the terminal.
+std::string comparison_table(const JudgedSet& test, const JudgedSet& shifted);
+
 /// The whole page. `commands` is shown at its end.
 std::string demo_page(const JudgedSet& test, const JudgedSet& shifted,
                       const std::vector<SoupStep>& soup, const std::string& commands);

@@ -26,6 +26,7 @@ using namespace amalgam::learning;  // NOLINT(google-build-using-namespace): the
 
 struct EvaluateOptions {
   std::vector<std::string> checkpoints;
+  std::vector<std::string> also;
   bool ensemble = false;
   bool probability_ensemble = false;
   bool best = false;
@@ -84,10 +85,12 @@ std::vector<Judged> judge_all(const EvaluateOptions& options) {
   std::vector<Judged> all;
   torch::Tensor logit_sum;
   torch::Tensor probability_sum;
-  Progress progress("evaluating", options.checkpoints.size(), Progress::Unit::items,
+  std::vector<std::string> paths = options.checkpoints;
+  paths.insert(paths.end(), options.also.begin(), options.also.end());
+  Progress progress("evaluating", paths.size(), Progress::Unit::items,
                     options.common.progress_mode());
   double seconds = 0;
-  for (const std::string& path : options.checkpoints) {
+  for (const std::string& path : paths) {
     check_interrupt();
     progress.describe(path);
     const auto network = load_network(*open_checkpoint(path), description);
@@ -96,11 +99,12 @@ std::vector<Judged> judge_all(const EvaluateOptions& options) {
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     all.push_back(judge(path, log_probabilities(logits), data, options));
     all.back().seconds = taken.count();
+    progress.advance(1);
+    if (all.size() > options.checkpoints.size()) continue;
     seconds += taken.count();
     logit_sum = logit_sum.defined() ? logit_sum + logits : logits;
     const torch::Tensor probabilities = torch::softmax(logits, 1);
     probability_sum = probability_sum.defined() ? probability_sum + probabilities : probabilities;
-    progress.advance(1);
   }
   progress.finish();
 
@@ -188,7 +192,8 @@ void run(const EvaluateOptions& options) {
   const std::vector<Judged> all = judge_all(options);
   if (options.best) {
     const auto best = std::max_element(
-        all.begin(), all.begin() + static_cast<std::ptrdiff_t>(options.checkpoints.size()),
+        all.begin(),
+        all.begin() + static_cast<std::ptrdiff_t>(options.checkpoints.size() + options.also.size()),
         [](const Judged& a, const Judged& b) {
           return a.evaluation.accuracy < b.evaluation.accuracy;
         });
@@ -218,6 +223,8 @@ void register_evaluate(CLI::App& root) {
   auto options = std::make_shared<EvaluateOptions>();
   command->add_option("checkpoints", options->checkpoints, "Checkpoints that 'amalgam train' made")
       ->required()
+      ->type_name("FILE");
+  command->add_option("--also", options->also, "More checkpoints to judge, outside the ensembles")
       ->type_name("FILE");
   command->add_flag("--ensemble", options->ensemble, "Also average the networks' logits");
   command->add_flag("--probability-ensemble", options->probability_ensemble,
