@@ -255,12 +255,37 @@ HWY_INLINE void add_absolute_words_tile(const T* HWY_RESTRICT x, const T* HWY_RE
                                         std::size_t count, double* HWY_RESTRICT all,
                                         double* HWY_RESTRICT kept) {
   const ByWords filter{words, last};
-  sum_lanes(count, all, [x, base](auto d, std::size_t i) HWY_ATTR {
-    return hn::Abs(widen(d, difference<T>(d, x, base, i)));
-  });
-  sum_lanes(count, kept, [&](auto d, std::size_t i) HWY_ATTR {
-    return hn::Abs(widen(d, filter(Narrow<T, decltype(d)>(), difference<T>(d, x, base, i), i)));
-  });
+  const auto add = [&](auto d, std::size_t i, auto& all_sum, auto& kept_sum) HWY_ATTR {
+    const auto change = difference<T>(d, x, base, i);
+    all_sum = hn::Add(all_sum, hn::Abs(widen(d, change)));
+    const auto survivor = filter(Narrow<T, decltype(d)>(), change, i);
+    kept_sum = hn::Add(kept_sum, hn::Abs(widen(d, survivor)));
+  };
+  const hn::CappedTag<double, 8> d;
+  const std::size_t step = hn::Lanes(d);
+  const std::size_t groups = count / 16;
+  for (std::size_t lane = 0; lane < 16; lane += 2 * step) {
+    auto all_low = hn::LoadU(d, all + lane);
+    auto all_high = hn::LoadU(d, all + lane + step);
+    auto kept_low = hn::LoadU(d, kept + lane);
+    auto kept_high = hn::LoadU(d, kept + lane + step);
+    for (std::size_t g = 0; g < groups; ++g) {
+      add(d, 16 * g + lane, all_low, kept_low);
+      add(d, 16 * g + lane + step, all_high, kept_high);
+    }
+    hn::StoreU(all_low, d, all + lane);
+    hn::StoreU(all_high, d, all + lane + step);
+    hn::StoreU(kept_low, d, kept + lane);
+    hn::StoreU(kept_high, d, kept + lane + step);
+  }
+  const hn::CappedTag<double, 1> one;
+  for (std::size_t i = 16 * groups; i < count; ++i) {
+    auto all_sum = hn::Set(one, all[i % 16]);
+    auto kept_sum = hn::Set(one, kept[i % 16]);
+    add(one, i, all_sum, kept_sum);
+    all[i % 16] = hn::GetLane(all_sum);
+    kept[i % 16] = hn::GetLane(kept_sum);
+  }
 }
 
 // Packed survivors have one byte for the lanes of a vector.

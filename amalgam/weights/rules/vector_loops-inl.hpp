@@ -42,12 +42,19 @@ HWY_INLINE hn::Vec<D> widen(D d, hn::Vec<Narrow<float, D>> value) {
 /// 16, whatever the width of vectors.
 template <class Term>
 HWY_INLINE void sum_lanes(std::size_t count, double* HWY_RESTRICT lanes, const Term& term) {
-  const hn::CappedTag<double, 16> d;
+  const hn::CappedTag<double, 8> d;
+  const std::size_t step = hn::Lanes(d);
   const std::size_t groups = count / 16;
-  for (std::size_t lane = 0; lane < 16; lane += hn::Lanes(d)) {
-    auto sum = hn::LoadU(d, lanes + lane);
-    for (std::size_t g = 0; g < groups; ++g) sum = hn::Add(sum, term(d, 16 * g + lane));
-    hn::StoreU(sum, d, lanes + lane);
+  for (std::size_t lane = 0; lane < 16; lane += 2 * step) {
+    // Two sums at a time, so that one addition need not wait for the other.
+    auto low = hn::LoadU(d, lanes + lane);
+    auto high = hn::LoadU(d, lanes + lane + step);
+    for (std::size_t g = 0; g < groups; ++g) {
+      low = hn::Add(low, term(d, 16 * g + lane));
+      high = hn::Add(high, term(d, 16 * g + lane + step));
+    }
+    hn::StoreU(low, d, lanes + lane);
+    hn::StoreU(high, d, lanes + lane + step);
   }
   const hn::CappedTag<double, 1> one;
   for (std::size_t i = 16 * groups; i < count; ++i) {
