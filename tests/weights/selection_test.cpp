@@ -186,8 +186,11 @@ TEST(Selection, EqualsAStableSortForAnyKeysRanksAndLimits) {
       }
       total += count;
     }
-    std::vector<RankTarget> targets;
-    for (int t = 0; t < 3; ++t) targets.push_back({random.below(2), 1 + random.below(total)});
+    std::vector<RankTarget> targets(3);
+    for (RankTarget& target : targets) {
+      target.source = random.below(2);
+      target.rank = 1 + random.below(total);
+    }
     SelectionLimits limits;
     limits.candidates = std::array<std::size_t, 3>{3, 100, 100000}[random.below(3)];
     limits.least_candidates = 1 + random.below(20);

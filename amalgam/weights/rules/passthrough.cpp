@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "amalgam/tensor/kernels.hpp"
 #include "amalgam/weights/rules/registry.hpp"
@@ -19,8 +20,8 @@ class PassthroughMerge final : public TypedMerge<PassthroughMerge> {
   template <class T>
   void apply_block(const Block<T>& block, std::span<double> out) const {
     const std::span<const T> x(block.members[0], block.count);
-    if (scales_[block.tensor]) {
-      kernels::scale(*scales_[block.tensor], x, out);
+    if (const std::optional<double>& scale = scales_[block.tensor]; scale.has_value()) {
+      kernels::scale(*scale, x, out);
     } else {
       std::copy(x.begin(), x.end(), out.begin());
     }

@@ -59,7 +59,7 @@ HWY_INLINE std::size_t philox_range(D d, const std::uint64_t* HWY_RESTRICT round
     Blocks<D> left(d, counter + done, member);
     Blocks<D> right(d, counter + done + lanes, member);
     HWY_UNROLL(10)
-    for (int round = 0; round < 10; ++round) {
+    for (std::size_t round = 0; round < 10; ++round) {
       const auto key0 = hn::Set(d, round_keys[2 * round]);
       const auto key1 = hn::Set(d, round_keys[2 * round + 1]);
       left.round(key0, key1);
@@ -97,9 +97,12 @@ MaskStream mask_stream(std::string_view tensor, std::uint64_t seed, std::size_t 
 
 void random_words(const MaskStream& stream, std::uint64_t first, std::span<std::uint32_t> out) {
   std::array<std::uint64_t, 20> round_keys{};
-  for (std::uint32_t round = 0; round < 10; ++round) {
-    round_keys[2 * round] = stream.key[0] + round * 0x9E3779B9U;
-    round_keys[2 * round + 1] = stream.key[1] + round * 0xBB67AE85U;
+  auto [key0, key1] = stream.key;
+  for (std::size_t round = 0; round < 10; ++round) {
+    round_keys[2 * round] = key0;
+    round_keys[2 * round + 1] = key1;
+    key0 += 0x9E3779B9U;
+    key1 += 0xBB67AE85U;
   }
   std::uint64_t counter = first / 4;
   std::size_t done = 0;
