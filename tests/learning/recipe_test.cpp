@@ -96,7 +96,7 @@ TEST(TrainingRecipe, SaysWhatIsWrongAndWhereAndTheNearestName) {
               HasSubstr("unknown key 'epoch'; did you mean 'epochs'"));
   EXPECT_THAT(error_of(start + "optimizer: {learning_rat: 1}"),
               HasSubstr("'optimizer.learning_rat'; did you mean 'learning_rate'"));
-  EXPECT_THAT(error_of(start + "optimizer: {name: adamv}"), HasSubstr("did you mean 'adamw'"));
+  EXPECT_THAT(error_of(start + "optimizer: {name: adamww}"), HasSubstr("did you mean 'adamw'"));
   EXPECT_THAT(error_of(start + "optimizer: {name: adam, momentum: 0.9}"),
               HasSubstr("unknown key 'optimizer.momentum'"));
   EXPECT_THAT(error_of(start + "optimizer: {learning_rate: fast}"),
