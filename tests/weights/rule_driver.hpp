@@ -132,8 +132,10 @@ inline std::vector<std::vector<Place>> leaves_of(const std::vector<DriverTensor>
 template <class T, class Use>
 void with_block(const TensorData<T>& data, const Place& place, const Use& use) {
   std::vector<const T*> members;
+  members.reserve(data.members.size());
   for (const auto& member : data.members) members.push_back(member.data() + place.first);
   std::vector<const T*> auxiliary;
+  auxiliary.reserve(data.auxiliary.size());
   for (const auto& values : data.auxiliary) auxiliary.push_back(values.data() + place.first);
   Block<T> block;
   block.tensor = place.tensor;
@@ -147,7 +149,7 @@ void with_block(const TensorData<T>& data, const Place& place, const Use& use) {
 
 struct LeafState {
   std::unique_ptr<Statistic> statistic;
-  void combine(LeafState&& right) { statistic->combine(*right.statistic); }
+  void combine(LeafState&& right) const { statistic->combine(*right.statistic); }
 };
 
 inline std::vector<std::vector<double>> run_unit(const MergeRule& rule,
@@ -219,6 +221,7 @@ inline std::vector<std::vector<double>> run_unit(const MergeRule& rule,
   if (options.passes != nullptr) *options.passes = passes;
 
   std::vector<std::vector<double>> outputs;
+  outputs.reserve(elements.size());
   for (const std::uint64_t count : elements) outputs.emplace_back(count);
   parallel_for(parallel, leaves.size(), [&](std::size_t leaf, std::size_t) {
     for (const Place& place : leaves[leaf]) {

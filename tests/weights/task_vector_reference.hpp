@@ -148,7 +148,7 @@ inline std::vector<std::vector<double>> merge(const std::vector<Tensor>& tensors
         for (std::size_t first = 0; first < d[m][t].size(); first += row) {
           std::vector<std::size_t> order(row);
           std::iota(order.begin(), order.end(), std::size_t{0});
-          const auto original = before[t];
+          const auto& original = before[t];
           std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
             return std::abs(original[first + a]) < std::abs(original[first + b]);
           });
