@@ -66,12 +66,11 @@ bool wants_learning_library(int argc, const char* const* argv) {
     if (noun == command.name) return true;
   }
   if (noun != "merge") return false;
-  constexpr std::string_view kOption = "--method";
   for (int i = 2; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word == kOption) return i + 1 < argc && is_data_method(argv[i + 1]);
-    if (word.starts_with(kOption) && word.substr(kOption.size()).starts_with('=')) {
-      return is_data_method(word.substr(kOption.size() + 1));
+    if (word == "--method" || word == "-m") return i + 1 < argc && is_data_method(argv[i + 1]);
+    for (const std::string_view start : {"--method=", "-m"}) {
+      if (word.starts_with(start)) return is_data_method(word.substr(start.size()));
     }
   }
   return false;

@@ -24,8 +24,10 @@ if [ "${DEMO_QUICK:-0}" = 1 ]; then
 fi
 
 say() { printf '\n== %s\n' "$*"; }
-# Keeps the commands for the report, without the folder of this machine.
+# Keeps the commands for the report, without the folder of this machine. Networks as small as these
+# run fastest on one thread each, two of them at a time.
 run() {
+  case $1 in train | evaluate | fisher) set -- "$@" --threads 1 ;; esac
   printf 'amalgam %s\n' "$*" | sed "s|$out/||g; s|$here/|scripts/demo/|g" >> "$out/commands.txt"
   "$amalgam" "$@"
 }
@@ -51,7 +53,7 @@ say "fine-tuning six members, two at a time"
 train_member() {
   # shellcheck disable=SC2086
   run train "$here/members/$1.yml" --init "$out/base.safetensors" \
-    -o "$out/members/$1.safetensors" --threads 1 $fast_member
+    -o "$out/members/$1.safetensors" $fast_member
 }
 set -- "$here"/members/*.yml
 while [ $# -gt 0 ]; do
@@ -81,7 +83,7 @@ second=$(run evaluate $others --split validation --best --quiet)
 
 say "merging"
 merge merges/uniform-soup --method linear "$@" -p weight=1
-run merge --method greedy_soup "$@" --data fashion-mnist --json --quiet \
+run merge --method greedy_soup "$@" --data fashion-mnist --threads 1 --json --quiet \
   -o "$out/merges/greedy-soup.safetensors" > "$out/soup.json"
 echo "$out/merges/greedy-soup.safetensors"
 
@@ -110,14 +112,17 @@ merge curve/wise-ft --method wise_ft --base "$base" "$best" -p "alpha=[0,0.2,0.4
 choose wise-ft "$out"/curve/*.safetensors
 
 say "evaluating on the test images, once"
-for data in test shifted; do
-  corrupt=""
-  [ $data = test ] || corrupt="--corrupt shift=1,noise=0.25"
-  # shellcheck disable=SC2086
-  run evaluate "$@" --ensemble --probability-ensemble \
+judge() { # NAME ARGUMENTS...: everything, on the test images
+  name=$1
+  shift
+  run evaluate "$out"/members/*.safetensors --ensemble --probability-ensemble \
     --also "$base" "$out"/merges/*.safetensors "$out"/curve/*.safetensors \
-    --reference "$best" $corrupt --json > "$out/$data.json"
-done
+    --reference "$best" --json --quiet "$@" > "$out/$name.json"
+}
+judge test &
+test_run=$!
+judge shifted --corrupt shift=1,noise=0.25
+wait "$test_run"
 
 merged=$(run evaluate "$out"/merges/*.safetensors --split validation --best --quiet)
 cp "$merged" "$out/merged.safetensors"

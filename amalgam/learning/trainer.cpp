@@ -1,6 +1,7 @@
 #include "amalgam/learning/trainer.hpp"
 
 #include <ATen/Parallel.h>
+#include <cblas-openblas.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -149,6 +150,10 @@ TrainingReport train(Network& network, const ImageData& data, const TrainingReci
   return Trainer(network, data, recipe, options).run(static_cast<std::uint64_t>(data.count()));
 }
 
-void set_threads(std::size_t threads) { at::set_num_threads(static_cast<int>(threads)); }
+void set_threads(std::size_t threads) {
+  at::set_num_threads(static_cast<int>(threads));
+  // Debian's libtorch multiplies matrices with OpenBLAS, which has threads of its own.
+  openblas_set_num_threads(static_cast<int>(threads));
+}
 
 }  // namespace amalgam::learning

@@ -19,7 +19,7 @@ figure svg{display:block;max-width:100%;height:auto;border:1px solid #d8dee4;bor
 figcaption{color:#57606a;font-size:14px;margin-top:6px;max-width:84ch}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums;margin:12px 0}
-th,td{padding:5px 12px;text-align:right;border-bottom:1px solid #d8dee4;white-space:nowrap}
+th,td{padding:5px 9px;text-align:right;border-bottom:1px solid #d8dee4;white-space:nowrap}
 th{border-bottom:2px solid #8c959f;font-weight:600}
 th:first-child,td:first-child{text-align:left;padding-left:4px}
 tr.strong td{font-weight:600;background:#eef4fb}

@@ -188,9 +188,11 @@ std::vector<double> round_ticks(double low, double high, int wanted) {
 std::string draw(const DotPlot& plot) { return DotPlotDrawing(plot).draw(); }
 
 std::string draw(const LinePlot& plot) {
-  constexpr double kHeight = 360;
+  constexpr double kHeight = 300;
   constexpr double kLeft = 64;
-  constexpr double kRight = kWidth - 190;
+  const bool labelled = std::any_of(plot.series.begin(), plot.series.end(),
+                                    [](const auto& series) { return !series.label.empty(); });
+  const double right_edge = kWidth - (labelled ? 190 : 24);
   constexpr double kTop = 52;
   constexpr double kBottom = kHeight - 52;
   Range xs;
@@ -205,7 +207,7 @@ std::string draw(const LinePlot& plot) {
   }
   if (!(xs.high > xs.low)) throw InputError("plot '{}': nothing to draw", plot.title);
   ys = ys.padded();
-  const Scale x{xs.low, xs.high, kLeft, kRight};
+  const Scale x{xs.low, xs.high, kLeft, right_edge};
   const Scale y{ys.low, ys.high, kBottom, kTop};
 
   Svg svg(kWidth, kHeight, plot.title);
@@ -217,11 +219,11 @@ std::string draw(const LinePlot& plot) {
   }
   const std::vector<double> y_ticks = round_ticks(ys.low, ys.high, 6);
   for (const double tick : y_ticks) {
-    svg.line(kLeft, y(tick), kRight, y(tick), "grid");
+    svg.line(kLeft, y(tick), right_edge, y(tick), "grid");
     svg.text(kLeft - 8, y(tick) + 4, tick_text(tick, step_of(y_ticks)), "small", Svg::Anchor::end);
   }
-  svg.line(kLeft, kBottom, kRight, kBottom, "axis");
-  svg.text((kLeft + kRight) / 2, kHeight - 14, plot.x_title, "small", Svg::Anchor::middle);
+  svg.line(kLeft, kBottom, right_edge, kBottom, "axis");
+  svg.text((kLeft + right_edge) / 2, kHeight - 14, plot.x_title, "small", Svg::Anchor::middle);
   svg.text(kMargin, kTop - 8, plot.y_title, "small");
 
   for (const LinePlot::Series& series : plot.series) {
@@ -240,7 +242,7 @@ std::string draw(const LinePlot& plot) {
       svg.circle(x(series.x[i]), y(series.y[i].value), 3.5, with_tone("dot", series.tone),
                  fmt::format("{} at {:.2f}: {:.2f}", series.label, series.x[i], series.y[i].value));
     }
-    svg.text(kRight + 12, y(series.y.back().value) + 4, series.label, "label");
+    svg.text(right_edge + 12, y(series.y.back().value) + 4, series.label, "label");
   }
   return svg.finish();
 }

@@ -137,8 +137,9 @@ std::optional<LayerPlace> Layers::locate(std::string_view name) const {
     const std::string& prefix = stacks_[stack].prefix;
     if (!name.starts_with(prefix)) continue;
     const auto number = leading_number(name.substr(prefix.size()));
-    if (number && stacks_[stack].position(number->value)) {
-      return LayerPlace{stack, number->value, name.substr(prefix.size() + number->digits)};
+    if (!number) continue;
+    if (const auto rank = stacks_[stack].position(number->value)) {
+      return LayerPlace{stack, number->value, *rank, name.substr(prefix.size() + number->digits)};
     }
   }
   return std::nullopt;

@@ -26,6 +26,7 @@ struct LayerStack {
 struct LayerPlace {
   std::size_t stack = 0;
   std::size_t number = 0;  ///< as in the name
+  std::size_t rank = 0;    ///< among the layers of the stack
   std::string_view rest;   ///< of the name, from the separator after the number
 };
 

@@ -18,10 +18,6 @@ PlanSection make_section(const std::vector<RecipeSource>& models,
   return section;
 }
 
-std::size_t first_layer(const RecipeSource& source) {
-  return source.layers ? source.layers->first : 0;
-}
-
 // Of rules that count the base among the members: see RuleInfo::base_comes_first.
 void move_first(PlanCast& cast, const PlanRole& base, const RuleInfo& rule,
                 const PlanModels& models, const std::string& place) {
@@ -45,6 +41,7 @@ void check_member_count(const PlanCast& cast, const RuleInfo& rule, const PlanMo
   const bool exactly = rule.min_members == rule.max_members;
   const std::size_t bound = count > rule.max_members ? rule.max_members : rule.min_members;
   std::vector<std::string> names;
+  names.reserve(count);
   for (const PlanRole& role : cast.members) names.push_back(models.name(role.model));
   const std::string_view how = exactly ? "exactly" : (count > bound ? "at most" : "at least");
   throw InputError("{}: method '{}' merges {} {} model{}{}; found {}{}", place, rule.name, how,
@@ -104,7 +101,7 @@ PlanCast make_cast(const Recipe& recipe, const RuleInfo& rule, const PlanSection
   for (const RecipeSource& source : slice.sources) {
     PlanRole role{.model = models.number(source.model),
                   .source = &source,
-                  .first_layer = first_layer(source),
+                  .first_layer = source.range().first,
                   .paths = {}};
     if (uses_base && source.model == *base &&
         (!cast.base || cast.base->first_layer == role.first_layer)) {
@@ -117,7 +114,7 @@ PlanCast make_cast(const Recipe& recipe, const RuleInfo& rule, const PlanSection
   if (base && !cast.base) {
     PlanRole unlisted{.model = models.number(*base),
                       .source = nullptr,
-                      .first_layer = first_layer(slice.sources.front()),
+                      .first_layer = slice.sources.front().range().first,
                       .paths = {}};
     if (rule.base_comes_first) move_first(cast, unlisted, rule, models, place);
     (uses_base ? cast.base : cast.unused_base) = std::move(unlisted);

@@ -43,9 +43,7 @@ struct PlanCast {
   /// Whose tensors the output has.
   const PlanRole& reference() const { return base ? *base : members.front(); }
   /// The number of layers; of slices with layer ranges.
-  std::size_t length() const {
-    return slice->sources.front().layers->last - slice->sources.front().layers->first;
-  }
+  std::size_t length() const { return slice->sources.front().range().count(); }
 };
 
 /// Decides which model of a slice is the base and which are members, and opens them. A base that

@@ -97,6 +97,7 @@ class PlannedOutput final : public TensorSource {
 
 std::shared_ptr<const TensorSource> planned_output(const MergePlan& plan, std::string label) {
   std::vector<TensorInfo> tensors;
+  tensors.reserve(plan.tensors.size());
   for (const PlanTensor& tensor : plan.tensors) tensors.push_back(tensor.output);
   return std::make_shared<PlannedOutput>(std::move(label), std::move(tensors));
 }

@@ -33,8 +33,8 @@ class Fitter {
         const std::string differs = fmt::format(
             "{}: tensor '{}' has shape {}, but {} has {}", label(member), info(member).name,
             format_shape(info(member).shape), label(reference), format_shape(wanted));
-        if (pads) {
-          member = padded(member);
+        if (pads && request_.base) {
+          member = padded(member, *request_.base);
           log::warn("{}; it is merged where both have rows and columns", differs);
         } else if (request_.allow_mismatch) {
           log::warn("{}; it is left out of this tensor", differs);
@@ -87,17 +87,17 @@ class Fitter {
         info(input).name);
   }
 
-  PlanInput padded(const PlanInput& input) {
-    return view(
-        std::make_shared<PaddedSource>(sources_[input.source], input.tensor,
-                                       sources_[request_.base->source], request_.base->tensor),
-        info(input).name);
+  PlanInput padded(const PlanInput& input, const PlanInput& base) {
+    return view(std::make_shared<PaddedSource>(sources_[input.source], input.tensor,
+                                               sources_[base.source], base.tensor),
+                info(input).name);
   }
 
   PlanInput view(std::shared_ptr<const TensorSource> source, const std::string& name) {
-    const std::size_t tensor = source->find(name).value();
+    const auto tensor = source->find(name);
+    if (!tensor) throw Error("{}: a view without its tensor '{}'", source->label(), name);
     sources_.push_back(std::move(source));
-    return {sources_.size() - 1, tensor};
+    return {sources_.size() - 1, *tensor};
   }
 
   const ShapeRequest& request_;

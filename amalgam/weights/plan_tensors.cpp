@@ -202,7 +202,10 @@ DType PlanTensors::output_dtype(const TensorInfo& reference) const {
   if (!dtype_is_floating(reference.dtype)) return reference.dtype;
   if (options_.dtype) return *options_.dtype;
   const std::string& named = recipe_.out_dtype.empty() ? recipe_.dtype : recipe_.out_dtype;
-  return named.empty() ? reference.dtype : parse_dtype(named).value();
+  if (named.empty()) return reference.dtype;
+  const auto dtype = parse_dtype(named);
+  if (!dtype) throw InputError("{}: '{}' is no element type", recipe_.label, named);
+  return *dtype;
 }
 
 // Copies bytes; another type is a view that encodes.
@@ -228,6 +231,7 @@ PlanInput PlanTensors::cast_input(const PlanInput& from, DType dtype) {
 
 void PlanTensors::push(PlanTensor planned) {
   std::vector<Storage> key;
+  key.reserve(planned.members.size() + 1);
   for (const PlanInput& input : planned.members) key.push_back(storage_of(input));
   if (planned.base) key.push_back(storage_of(*planned.base));
   storages_.emplace(planned.output.name, std::move(key));

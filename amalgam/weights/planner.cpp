@@ -41,6 +41,7 @@ class Planner {
 
   void plan_section(const PlanSection& section) {
     std::vector<PlanCast> casts;
+    casts.reserve(section.slices.size());
     for (const RecipeSlice& slice : section.slices) {
       casts.push_back(make_cast(recipe_, plan_.rule->info(), section, slice, models_));
     }
@@ -68,9 +69,8 @@ class Planner {
       PlanPlace place{.output = models_.source(model).tensors()[i].name, .layer = {}, .rest = {}};
       if (const auto found = part.layers.locate(place.output)) {
         const LayerStack& stack = part.layers.stacks()[found->stack];
-        const std::size_t rank = *stack.position(found->number);
-        place.layer = first_layer[found->stack] + rank;
-        place.position = layer_position(rank, stack.count());
+        place.layer = first_layer[found->stack] + found->rank;
+        place.position = layer_position(found->rank, stack.count());
       }
       tensors_.add(cast, place);
     }
@@ -89,17 +89,18 @@ class Planner {
       const std::size_t count = cast.length();
       for (std::size_t k = 0; k < count; ++k, ++layer_count_) {
         const std::size_t number = layer_count_ - first_output;
-        layers.origins.push_back(cast.slice->sources.front().layers->first + k);
+        layers.origins.push_back(cast.slice->sources.front().range().first + k);
         const auto tensors = part.by_layer.find(reference.first_layer + k);
         for (const std::size_t i : tensors->second) {
           const std::string& name = models_.source(reference.model).tensors()[i].name;
-          const LayerPlace found = *part.layers.locate(name);
-          tensors_.add(cast, {.output = fmt::format("{}{}{}", prefix, number, found.rest),
+          const auto found = part.layers.locate(name);
+          if (!found) continue;
+          tensors_.add(cast, {.output = fmt::format("{}{}{}", prefix, number, found->rest),
                               .layer = layer_count_,
                               .position = layer_position(k, count),
                               .in_slice = true,
                               .offset = k,
-                              .rest = found.rest});
+                              .rest = found->rest});
         }
       }
     }

@@ -70,12 +70,16 @@ struct RecipeSource {
     std::size_t first = 0;
     std::size_t last = 0;
     bool operator==(const Layers&) const = default;
+    std::size_t count() const { return last - first; }
   };
   ModelReference model;
   std::optional<Layers> layers;  ///< of slices; whole models have none
   ParameterSettings parameters;
   RecipeLine line;
   bool operator==(const RecipeSource&) const = default;
+
+  /// `layers`, or [0, 0) for a whole model.
+  Layers range() const { return layers.value_or(Layers{}); }
 };
 
 /// A run of output layers, made from equally many layers of every source.

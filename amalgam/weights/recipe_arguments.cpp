@@ -27,22 +27,22 @@ std::string_view trimmed(std::string_view text) {
 
 // A path may look like a number.
 ParameterValue parse_value(std::string_view text, const ParameterInfo& info,
-                           std::string_view argument) {
+                           std::string_view given) {
   text = trimmed(text);
-  if (text.empty()) throw InputError("-p {}: a value is empty", argument);
+  if (text.empty()) throw InputError("-p {}: a value is empty", given);
   return info.kind == ParameterInfo::Kind::path ? ParameterValue(std::string(text))
                                                 : yaml_value(text);
 }
 
 // The parts between commas outside of brackets.
-std::vector<std::string_view> split_values(std::string_view text, std::string_view argument) {
+std::vector<std::string_view> split_values(std::string_view text, std::string_view given) {
   std::vector<std::string_view> parts;
   bool inside = false;
   std::size_t begin = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '[' || text[i] == ']') {
       if (inside == (text[i] == '[')) {
-        throw InputError("-p {}: '{}' without its counterpart", argument, text[i]);
+        throw InputError("-p {}: '{}' without its counterpart", given, text[i]);
       }
       inside = text[i] == '[';
     } else if (text[i] == ',' && !inside) {
@@ -50,21 +50,21 @@ std::vector<std::string_view> split_values(std::string_view text, std::string_vi
       begin = i + 1;
     }
   }
-  if (inside) throw InputError("-p {}: '[' without its counterpart", argument);
+  if (inside) throw InputError("-p {}: '[' without its counterpart", given);
   parts.push_back(text.substr(begin));
   return parts;
 }
 
 std::vector<ParameterValue> parse_values(std::string_view text, const ParameterInfo& info,
-                                         std::string_view argument) {
+                                         std::string_view given) {
   text = trimmed(text);
-  if (!text.starts_with('[')) return {parse_value(text, info, argument)};
+  if (!text.starts_with('[')) return {parse_value(text, info, given)};
   if (!text.ends_with(']')) {
-    throw InputError("-p {}: '{}' goes on after the gradient", argument, text);
+    throw InputError("-p {}: '{}' goes on after the gradient", given, text);
   }
   std::vector<ParameterValue> values;
   for (const std::string& part : split(text.substr(1, text.size() - 2), ',')) {
-    values.push_back(parse_value(part, info, argument));
+    values.push_back(parse_value(part, info, given));
   }
   return values;
 }
@@ -79,23 +79,23 @@ const ParameterInfo& find_parameter(const RuleInfo& rule, const std::string& nam
                    did_you_mean(name, names), names.empty() ? "none" : join(names, ", "));
 }
 
-Argument parse_argument(std::string_view text, const RuleInfo& rule) {
-  const std::size_t equals = text.find('=');
+Argument parse_argument(std::string_view given, const RuleInfo& rule) {
+  const std::size_t equals = given.find('=');
   if (equals == std::string_view::npos || equals == 0) {
-    throw InputError("-p {}: expected name=value", text);
+    throw InputError("-p {}: expected name=value", given);
   }
   Argument argument;
-  const std::string_view target = text.substr(0, equals);
+  const std::string_view target = given.substr(0, equals);
   const std::size_t colon = target.find(':');
   argument.name = target.substr(0, colon);
   if (colon != std::string_view::npos) {
     argument.filter = target.substr(colon + 1);
-    if (argument.filter.empty()) throw InputError("-p {}: the filter after ':' is empty", text);
+    if (argument.filter.empty()) throw InputError("-p {}: the filter after ':' is empty", given);
     if (argument.filter == "*") argument.filter.clear();
   }
   argument.info = &find_parameter(rule, argument.name);
-  for (const std::string_view part : split_values(text.substr(equals + 1), text)) {
-    argument.values.push_back(parse_values(part, *argument.info, text));
+  for (const std::string_view part : split_values(given.substr(equals + 1), given)) {
+    argument.values.push_back(parse_values(part, *argument.info, given));
   }
   return argument;
 }

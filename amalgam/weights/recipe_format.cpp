@@ -17,6 +17,7 @@ std::string format_value(const ParameterValue& value) {
 std::string format_values(const std::vector<ParameterValue>& values) {
   if (values.size() == 1) return format_value(values.front());
   std::vector<std::string> parts;
+  parts.reserve(values.size());
   for (const ParameterValue& value : values) parts.push_back(format_value(value));
   return "[" + join(parts, ", ") + "]";
 }

@@ -205,17 +205,14 @@ class RecipeReader {
       slice.sources = sources(*from, "sources", true);
       slice.base_model = base_model(*item);
       slice.parameters = parameters(*item);
-      const RecipeSource::Layers first = *slice.sources.front().layers;
+      const std::size_t count = slice.sources.front().range().count();
       for (const RecipeSource& source : slice.sources) {
-        if (source.layers->last - source.layers->first != first.last - first.first) {
-          throw InputError(
-              "{}:{}: '{}' gives {} layers to a slice, but '{}' gives {}; expected equally many "
-              "from "
-              "every source of a slice",
-              label_, source.line.number, source.model.text(),
-              source.layers->last - source.layers->first, slice.sources.front().model.text(),
-              first.last - first.first);
-        }
+        if (source.range().count() == count) continue;
+        throw InputError(
+            "{}:{}: '{}' gives {} layers to a slice, but '{}' gives {}; expected equally many from "
+            "every source of a slice",
+            label_, source.line.number, source.model.text(), source.range().count(),
+            slice.sources.front().model.text(), count);
       }
       read.push_back(std::move(slice));
     }

@@ -59,31 +59,26 @@ std::vector<Section> sections(const JudgedSet& set) {
   std::stable_sort(
       all[1].networks.begin(), all[1].networks.end(),
       [](const auto* a, const auto* b) { return a->accuracy.value > b->accuracy.value; });
+  // The start comes first.
+  std::stable_partition(all[0].networks.begin(), all[0].networks.end(),
+                        [](const auto* network) { return network->group != kMembers; });
   std::erase_if(all, [](const Section& section) { return section.networks.empty(); });
   return all;
 }
 
-LinePlot curve_plot(const JudgedSet& test, const JudgedSet& shifted) {
-  LinePlot plot;
-  plot.title = "WiSE-FT: from the start (alpha 0) to one fine-tuned network (alpha 1)";
-  plot.x_title = "alpha";
-  plot.y_title = "accuracy %";
-  for (const auto& [set, label, tone] :
-       {std::tuple{&test, "test", Tone::strong}, {&shifted, "shifted and noisy", Tone::contrast}}) {
-    LinePlot::Series series{.label = label, .tone = tone, .x = {}, .y = {}};
-    std::map<double, Estimate> points;
-    for (const JudgedNetwork& network : set->networks) {
-      if (network.group == kCurve && network.alpha) {
-        points[*network.alpha] = percent(network.accuracy);
-      }
+LinePlot curve_plot(const JudgedSet& set, const char* title, Tone tone) {
+  std::map<double, Estimate> points;
+  for (const JudgedNetwork& network : set.networks) {
+    if (network.group == kCurve && network.alpha) {
+      points[*network.alpha] = percent(network.accuracy);
     }
-    for (const auto& [alpha, accuracy] : points) {
-      series.x.push_back(alpha);
-      series.y.push_back(accuracy);
-    }
-    plot.series.push_back(std::move(series));
   }
-  return plot;
+  LinePlot::Series series{.label = "", .tone = tone, .x = {}, .y = {}};
+  for (const auto& [alpha, accuracy] : points) {
+    series.x.push_back(alpha);
+    series.y.push_back(accuracy);
+  }
+  return {.title = title, .x_title = "alpha", .y_title = "accuracy %", .series = {series}};
 }
 
 const JudgedNetwork* best_of(const JudgedSet& set, const std::string& group) {
@@ -210,11 +205,11 @@ std::string demo_page(const JudgedSet& test, const JudgedSet& shifted,
                       const std::vector<SoupStep>& soup, const std::string& commands) {
   report::Page page("Many networks into one, on Fashion-MNIST");
   page.paragraph(
-      "One small network was trained, and copies of it were fine-tuned with different learning"
-      " rates, regularisation and augmentation. Then all of them were merged by several methods;"
-      " each merge is again a single network of the same size and cost. Everything that had to be"
-      " chosen was chosen on held-out validation images; the test images were used once, for the"
-      " figures below.");
+      "One small network was trained on few images, and copies of it were fine-tuned, each on"
+      " images of its own and with another learning rate, regularisation or augmentation. Then all"
+      " of them were merged by several methods; each merge is again a single network of the same"
+      " size and cost. Everything that had to be chosen was chosen on held-out validation images;"
+      " the test images were used once, for the figures below.");
   if (const std::string text = headline(test, shifted); !text.empty()) page.paragraph(text);
   page.figure(report::draw(comparison_plot(test, shifted)),
               "Dots are accuracies, bars 95 % intervals of a proportion (Wilson). The intervals of"
@@ -224,11 +219,12 @@ std::string demo_page(const JudgedSet& test, const JudgedSet& shifted,
   page.heading("All figures");
   const auto [rows, merges] = table_rows(test, shifted);
   page.table({"network", "test accuracy %", "difference to '" + test.reference + "'",
-              "shifted and noisy %", "NLL", "ECE %", "networks per prediction"},
+              "shifted and noisy %", "NLL", "ECE %", "networks"},
              rows, merges);
   page.paragraph(
       "NLL: mean negative log-likelihood of the right class in nats. ECE: expected calibration"
-      " error, 15 bins. Lower is better for both. Differences are in percentage points, paired over"
+      " error, 15 bins. Lower is better for both. 'networks' is how many have to run for one"
+      " prediction. Differences are in percentage points, paired over"
       " images, with 95 % intervals.");
   if (!soup.empty()) {
     page.heading("How the greedy soup chose");
@@ -238,12 +234,16 @@ std::string demo_page(const JudgedSet& test, const JudgedSet& shifted,
         " if the average with it is no worse.");
     add_soup(page, soup);
   }
-  const LinePlot curve = curve_plot(test, shifted);
+  const LinePlot curve = curve_plot(test, "On the test images", Tone::strong);
   if (curve.series.front().x.size() > 1) {
-    page.heading("Between the start and one fine-tuned network");
-    page.figure(report::draw(curve),
-                "Accuracy along the straight line between two networks' weights; bands are 95 %"
-                " intervals.");
+    page.heading("WiSE-FT: between the start and one fine-tuned network");
+    page.paragraph(
+        "Accuracy along the straight line from the weights of 'base' (alpha 0) to those of '" +
+        test.reference +
+        "' (alpha 1); bands are 95 % intervals. The two drawings have scales of their own.");
+    page.figure(report::draw(curve), "");
+    page.figure(report::draw(curve_plot(shifted, "The same, shifted and noisy", Tone::contrast)),
+                "");
   }
   if (!commands.empty()) {
     page.heading("How it was made");

@@ -156,7 +156,7 @@ void register_learned_merge(CLI::App& root) {
   command->add_option("-o,--output", options->output, "File or folder to write")
       ->required()
       ->type_name("OUT");
-  command->add_option("--method", options->method, "greedy_soup")
+  command->add_option("-m,--method", options->method, "greedy_soup")
       ->required()
       ->check(CLI::IsMember({"greedy_soup"}))
       ->type_name("NAME");

@@ -14,9 +14,10 @@ namespace {
 // memory back to the system at once and gets it zeroed again, which costs up to a third of the
 // time.
 void keep_freed_memory() {
-  constexpr int kLargest = 1 << 30;
-  mallopt(M_MMAP_THRESHOLD, kLargest);
-  mallopt(M_TRIM_THRESHOLD, kLargest);
+  constexpr int kMmapLimit = 32 << 20;  // the highest that glibc takes
+  constexpr int kKept = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, kMmapLimit);
+  mallopt(M_TRIM_THRESHOLD, kKept);
 }
 
 }  // namespace

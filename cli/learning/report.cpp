@@ -2,7 +2,6 @@
 #include <fstream>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/error.hpp"
@@ -17,8 +16,6 @@ namespace {
 struct ReportOptions {
   std::string test;
   std::string shifted;
-  std::string ensemble;
-  std::string shifted_ensemble;
   std::string soup;
   std::string commands;
   std::string output;
@@ -37,22 +34,9 @@ void write_file(const std::string& path, const std::string& text) {
   std::filesystem::rename(partial, path);
 }
 
-// The networks of one evaluation and the ensemble of another on the same data.
-JudgedSet read_with_ensemble(const std::string& path, const std::string& ensemble) {
-  JudgedSet set = read_judged(path);
-  if (ensemble.empty()) return set;
-  for (JudgedNetwork& network : read_judged(ensemble).networks) {
-    if (network.networks > 1) set.networks.push_back(std::move(network));
-  }
-  return set;
-}
-
 void run(const ReportOptions& options) {
-  if (options.ensemble.empty() != options.shifted_ensemble.empty()) {
-    throw InputError("report: --ensemble and --shifted-ensemble go together");
-  }
-  const JudgedSet test = read_with_ensemble(options.test, options.ensemble);
-  const JudgedSet shifted = read_with_ensemble(options.shifted, options.shifted_ensemble);
+  const JudgedSet test = read_judged(options.test);
+  const JudgedSet shifted = read_judged(options.shifted);
   const std::vector<SoupStep> soup =
       options.soup.empty() ? std::vector<SoupStep>{} : read_soup(options.soup);
   constexpr std::uint64_t kMostBytes = 1'000'000;
@@ -79,13 +63,6 @@ void register_report(CLI::App& root) {
       ->type_name("FILE");
   command->add_option("--shifted", options->shifted, "The same on corrupted images")
       ->required()
-      ->type_name("FILE");
-  command
-      ->add_option("--ensemble", options->ensemble,
-                   "What 'amalgam evaluate --ensemble --json' printed: its ensembles are added")
-      ->type_name("FILE");
-  command
-      ->add_option("--shifted-ensemble", options->shifted_ensemble, "The same on corrupted images")
       ->type_name("FILE");
   command
       ->add_option("--soup", options->soup,
