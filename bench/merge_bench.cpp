@@ -137,7 +137,7 @@ double seconds_of_merge(const Case& item, const Options& options) {
   std::filesystem::remove(merge.output);
   const auto start = std::chrono::steady_clock::now();
   merge_checkpoints(
-      {recipe_from_arguments(find_merge_rule(item.method),
+      {recipe_from_arguments(find_merge_rule(item.method).info(),
                              {.base = base, .members = members, .parameters = item.parameters})},
       merge);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -8,9 +8,8 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/conversion.hpp"
-#include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/output.hpp"
-#include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -54,52 +53,9 @@ std::optional<DType> wanted_dtype(const ConvertOptions& options) {
   return dtype;
 }
 
-// Typed metadata of a GGUF input as the text that safetensors can hold (arrays, such as a
-// tokenizer's, cannot); a safetensors input's own.
-std::map<std::string, std::string> safetensors_metadata(const TensorSource& source,
-                                                        CheckpointFormat format) {
-  std::map<std::string, std::string> metadata;
-  if (const GgufMetadata* typed = find_gguf_metadata(source)) {
-    for (const auto& [key, value] : typed->entries()) {
-      if (value.type() != GgufType::array) metadata[key] = value.describe();
-    }
-    metadata.erase("general.file_type");  // says how the GGUF file was quantised
-    metadata.erase("general.quantization_version");
-  } else if (format == CheckpointFormat::safetensors_file ||
-             format == CheckpointFormat::safetensors_folder) {
-    metadata = source.metadata();
-  }
-  return metadata;
-}
-
-GgufMetadata gguf_metadata(const TensorSource& source, const ConvertOptions& options) {
-  if (const GgufMetadata* typed = find_gguf_metadata(source)) return *typed;
-  const fs::path input = fs::absolute(options.input).lexically_normal();
-  const fs::path named = input.has_filename() ? input : input.parent_path();
-  const bool is_folder = fs::is_directory(input);
-  const std::string architecture =
-      (is_folder ? config_model_type(input) : std::nullopt).value_or("unknown");
-  log::warn(
-      "{}: the GGUF output carries weights and a name only; programs that run models need "
-      "more metadata and a tokenizer",
-      options.output);
-  return minimal_gguf_metadata(architecture,
-                               is_folder ? named.filename().string() : named.stem().string());
-}
-
-std::unique_ptr<TensorSink> create_sink(const TensorSource& source, CheckpointFormat format,
-                                        const fs::path& place, std::vector<TensorInfo> tensors,
-                                        const ConvertOptions& options) {
-  const fs::path output = options.output;
-  if (output.extension() == ".gguf") {
-    return create_gguf_file(place, std::move(tensors), gguf_metadata(source, options));
-  }
-  const auto metadata = safetensors_metadata(source, format);
-  if (output_is_file(output)) return create_safetensors_file(place, std::move(tensors), metadata);
-  const std::uint64_t shard_bytes = options.shard_size.empty()
-                                        ? kDefaultShardBytes
-                                        : parse_bytes(options.shard_size, "--shard-size");
-  return create_safetensors_folder(place, std::move(tensors), metadata, shard_bytes);
+std::uint64_t shard_bytes(const ConvertOptions& options) {
+  return options.shard_size.empty() ? kDefaultShardBytes
+                                    : parse_bytes(options.shard_size, "--shard-size");
 }
 
 ConversionStatistics run(const TensorSource& source, TensorSink& sink,
@@ -133,7 +89,6 @@ void convert(const ConvertOptions& options) {
   if (fs::equivalent(options.input, output, ignored)) {
     throw InputError("{}: the output is the input; choose another place", options.output);
   }
-  const CheckpointFormat format = detect_format(options.input);
   const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
   std::vector<TensorInfo> tensors = converted_tensors(
       *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);
@@ -142,7 +97,8 @@ void convert(const ConvertOptions& options) {
   ConversionStatistics statistics;
   {
     const std::unique_ptr<TensorSink> sink =
-        create_sink(*source, format, transaction.work_path(), std::move(tensors), options);
+        create_checkpoint(transaction.work_path(), std::move(tensors), {*source, options.input},
+                          shard_bytes(options));
     statistics = run(*source, *sink, options);
   }
   if (!output_is_file(output) && fs::is_directory(options.input)) {

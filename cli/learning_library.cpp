@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/weights/data_methods.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -26,17 +27,9 @@ constexpr std::array kCommands{
     LearningCommand{"fisher", "Write a network's Fisher diagonal, for merging by it."},
     LearningCommand{"report", "Draw the report of evaluated networks.", false},
 };
-constexpr std::array<std::string_view, 1> kDataMethods{"greedy_soup"};
 
 constexpr const char* kLibrary = "libamalgam_learning.so";
 constexpr const char* kEntry = "amalgam_learning_main";
-
-bool is_data_method(std::string_view name) {
-  for (const std::string_view method : kDataMethods) {
-    if (name == method) return true;
-  }
-  return false;
-}
 
 std::vector<std::string> library_places() {
   std::vector<std::string> places;
@@ -66,11 +59,12 @@ bool wants_learning_library(int argc, const char* const* argv) {
     if (noun == command.name) return true;
   }
   if (noun != "merge") return false;
+  const auto is_method = [](std::string_view name) { return find_data_method(name) != nullptr; };
   for (int i = 2; i < argc; ++i) {
     const std::string_view word = argv[i];
-    if (word == "--method" || word == "-m") return i + 1 < argc && is_data_method(argv[i + 1]);
+    if (word == "--method" || word == "-m") return i + 1 < argc && is_method(argv[i + 1]);
     for (const std::string_view start : {"--method=", "-m"}) {
-      if (word.starts_with(start)) return is_data_method(word.substr(start.size()));
+      if (word.starts_with(start)) return is_method(word.substr(start.size()));
     }
   }
   return false;

@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <string>
 
@@ -10,12 +12,21 @@
 namespace amalgam::cli {
 namespace {
 
+// Every shard of every member is an open file, and many systems allow 1024 unless asked for more.
+void allow_many_files() {
+  struct rlimit files {};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int run(int argc, char** argv) {
   CLI::App root("Amalgam turns many models, updates, predictions, labels or scores into one.",
                 "amalgam");
   root.set_version_flag("--version", std::string("amalgam ") + AMALGAM_VERSION);
   root.footer(
       example("amalgam inspect model.safetensors --stats\n"
+              "amalgam merge --method ties --base BASE A B -p density=0.5 -p weight=1 -o merged\n"
               "amalgam convert model.gguf model.safetensors --dtype bf16"));
   root.require_subcommand(1);
   register_inspect(root);
@@ -24,6 +35,7 @@ int run(int argc, char** argv) {
   register_merge(root);
   register_learning(root);
 
+  allow_many_files();
   catch_interrupts();
   if (wants_learning_library(argc, argv)) {
     return with_exit_code([&] { return run_learning_library(argc, argv); });

@@ -42,7 +42,7 @@ struct MergeCommand {
 std::vector<Recipe> recipe_of(const MergeCommand& command) {
   if (!command.method.empty()) {
     return {recipe_from_arguments(
-        find_merge_rule(command.method),
+        find_merge_rule(command.method).info(),
         {.base = command.base, .members = command.inputs, .parameters = command.parameters})};
   }
   if (command.inputs.size() != 1) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/weights/data_methods.hpp"
 #include "amalgam/weights/rule.hpp"
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
@@ -49,10 +50,10 @@ std::string default_text(const ParameterInfo& parameter) {
   return parameter.optional ? "none" : "required";
 }
 
-std::string_view base_text(BaseUse base) {
-  switch (base) {
+std::string_view base_text(const RuleInfo& info) {
+  switch (info.base) {
     case BaseUse::ignored:
-      return "ignored";
+      return info.base_comes_first ? "optional" : "ignored";
     case BaseUse::optional:
       return "optional";
     case BaseUse::required:
@@ -86,6 +87,21 @@ Json json_value(const ParameterValue& value) {
   return std::visit([](const auto& held) { return Json(held); }, value);
 }
 
+// Rules and the methods that look at data.
+std::vector<const RuleInfo*> all_methods() {
+  std::vector<const RuleInfo*> all;
+  for (const MergeRule* rule : merge_rules()) all.push_back(&rule->info());
+  for (const RuleInfo& method : data_methods()) all.push_back(&method);
+  return all;
+}
+
+bool needs_data(const RuleInfo& info) { return find_data_method(info.name) != nullptr; }
+
+const RuleInfo& find_any(const std::string& name) {
+  const RuleInfo* method = find_data_method(name);
+  return method != nullptr ? *method : find_merge_rule(name).info();
+}
+
 Json json_of(const RuleInfo& info) {
   Json parameters = Json::array();
   for (const ParameterInfo& parameter : info.parameters) {
@@ -102,16 +118,18 @@ Json json_of(const RuleInfo& info) {
   return {{"name", info.name},
           {"summary", info.summary},
           {"source", info.source},
-          {"base", base_text(info.base)},
+          {"base", base_text(info)},
+          {"needs_data", needs_data(info)},
           {"min_members", info.min_members},
           {"parameters", std::move(parameters)}};
 }
 
-void show_one(const MergeRule& rule) {
-  const RuleInfo& info = rule.info();
-  print(fmt::format("{}: {}\n\nmembers  {}{}\nbase     {}\nsource   {}\n", info.name, info.summary,
-                    members_text(info), info.base_is_member ? " and the base" : "",
-                    base_text(info.base), info.source));
+void show_one(const RuleInfo& info) {
+  print(fmt::format("{}: {}\n\nmembers  {}{}\nbase     {}{}\ndata     {}\nsource   {}\n", info.name,
+                    info.summary, members_text(info), info.base_is_member ? " and the base" : "",
+                    base_text(info),
+                    info.base_comes_first ? " (comes first among the members)" : "",
+                    needs_data(info) ? "required (--data)" : "not used", info.source));
   if (info.parameters.empty()) return;
   Table table({{"parameter"}, {"default"}, {"range"}, {"of"}, {"meaning"}});
   for (const ParameterInfo& parameter : info.parameters) {
@@ -122,35 +140,41 @@ void show_one(const MergeRule& rule) {
 }
 
 void show_all() {
-  Table table(
-      {{"method"}, {"members"}, {"base"}, {"parameters (default)"}, {"what it does"}, {"source"}});
-  for (const MergeRule* rule : merge_rules()) {
-    const RuleInfo& info = rule->info();
+  Table table({{"method"},
+               {"members"},
+               {"base"},
+               {"data"},
+               {"parameters (default)"},
+               {"what it does"},
+               {"source"}});
+  for (const RuleInfo* method : all_methods()) {
+    const RuleInfo& info = *method;
     std::vector<std::string> parameters;
     for (const ParameterInfo& parameter : info.parameters) {
       parameters.push_back(parameter.default_value
                                ? fmt::format("{} ({})", parameter.name, default_text(parameter))
                                : parameter.name);
     }
-    table.add_row({info.name, members_text(info), std::string(base_text(info.base)),
-                   fmt::format("{}", fmt::join(parameters, ", ")), info.summary, info.source});
+    table.add_row({info.name, members_text(info), std::string(base_text(info)),
+                   needs_data(info) ? "yes" : "no", fmt::format("{}", fmt::join(parameters, ", ")),
+                   info.summary, info.source});
   }
   print(table.text());
 }
 
 void methods(const MethodsOptions& options) {
   if (!options.name.empty()) {
-    const MergeRule& rule = find_merge_rule(options.name);
+    const RuleInfo& info = find_any(options.name);
     if (options.common.json) {
-      print_json(json_of(rule.info()));
+      print_json(json_of(info));
     } else {
-      show_one(rule);
+      show_one(info);
     }
     return;
   }
   if (!options.common.json) return show_all();
   Json all = Json::array();
-  for (const MergeRule* rule : merge_rules()) all.push_back(json_of(rule->info()));
+  for (const RuleInfo* info : all_methods()) all.push_back(json_of(*info));
   print_json({{"methods", std::move(all)}});
 }
 

@@ -11,8 +11,10 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
 
 namespace amalgam {
@@ -228,6 +230,25 @@ std::string read_text_file(const fs::path& path, std::uint64_t limit) {
   std::string contents(file.size(), '\0');
   file.read_exactly(0, std::as_writable_bytes(std::span(contents)));
   return contents;
+}
+
+void copy_file(const fs::path& from, const fs::path& to, std::uint64_t limit) {
+  constexpr std::uint64_t kPart = 1 << 20;
+  const File source = File::open(from);
+  if (source.size() > limit) {
+    log::warn("{}: not copied: {} is too large for such a file", from.string(),
+              format_bytes(source.size()));
+    return;
+  }
+  File target = File::create(to);
+  std::vector<std::byte> buffer(std::min(kPart, source.size()));
+  for (std::uint64_t at = 0; at < source.size(); at += buffer.size()) {
+    const auto part =
+        std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), source.size() - at));
+    source.read_exactly(at, part);
+    target.write_exactly(at, part);
+  }
+  target.sync();
 }
 
 void write_text_file(const fs::path& path, std::string_view contents) {

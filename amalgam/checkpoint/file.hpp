@@ -90,6 +90,11 @@ std::uint64_t free_bytes(const std::filesystem::path& path);
 /// The whole contents of a file; InputError if it has more than `limit` bytes.
 std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit);
 
+/// Copies a regular file, or what a link to one leads to, and flushes the copy; `to` must not
+/// exist. A file of more than `limit` bytes is left out with a warning.
+void copy_file(const std::filesystem::path& from, const std::filesystem::path& to,
+               std::uint64_t limit);
+
 /// Writes a small file whole and flushes it; an existing one is replaced. Not atomic: for files
 /// inside a folder that is renamed into place as a whole.
 void write_text_file(const std::filesystem::path& path, std::string_view contents);

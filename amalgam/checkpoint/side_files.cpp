@@ -30,25 +30,6 @@ bool is_side_file(const fs::directory_entry& entry) {
                       [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
-std::string_view torch_name(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return "float64";
-    case DType::f32:
-      return "float32";
-    case DType::f16:
-      return "float16";
-    case DType::bf16:
-      return "bfloat16";
-    case DType::f8_e4m3:
-      return "float8_e4m3fn";
-    case DType::f8_e5m2:
-      return "float8_e5m2";
-    default:
-      return {};
-  }
-}
-
 // Parsed twice: strictly, within limits, and then so that the order of the keys is kept.
 std::optional<nlohmann::ordered_json> read_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
@@ -78,17 +59,27 @@ std::vector<std::string> side_files(const fs::path& folder) {
 
 void copy_side_files(const fs::path& from, const fs::path& to) {
   for (const std::string& name : side_files(from)) {
-    std::error_code error;
-    fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing, error);
-    if (error) {
-      throw Error("{}: cannot copy to {}: {}", (from / name).string(), to.string(),
-                  error.message());
-    }
+    copy_file(from / name, to / name, kLargestSideFile);
+  }
+}
+
+std::string_view torch_dtype_name(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return "float64";
+    case DType::f32:
+      return "float32";
+    case DType::f16:
+      return "float16";
+    case DType::bf16:
+      return "bfloat16";
+    default:
+      return {};
   }
 }
 
 void set_config_dtype(const fs::path& folder, DType dtype) {
-  const std::string_view name = torch_name(dtype);
+  const std::string_view name = torch_dtype_name(dtype);
   std::optional<nlohmann::ordered_json> config = read_config(folder);
   if (!config || name.empty()) return;
   bool is_changed = false;

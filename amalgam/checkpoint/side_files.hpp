@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "amalgam/tensor/dtype.hpp"
@@ -14,12 +16,20 @@ namespace amalgam {
 /// among them. Sorted names of regular files (or links to such).
 std::vector<std::string> side_files(const std::filesystem::path& folder);
 
-/// Copies the side files of one folder into another. Error naming the file if that fails.
+/// The largest side file that is copied, in bytes: the largest tokenizers in use have some tens of
+/// megabytes.
+inline constexpr std::uint64_t kLargestSideFile = 256'000'000;
+
+/// Copies the side files of one folder into another that has none of them, each as copy_file does.
 void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// Sets `torch_dtype` or `dtype`, where config.json of `folder` has them, to the name that PyTorch
-/// gives `dtype` ("bfloat16"); nothing happens without a config or for quantised types. InputError
-/// if the config is not a JSON object.
+/// The name that PyTorch gives a type in which whole models are loaded ("bfloat16"); empty for
+/// other types.
+std::string_view torch_dtype_name(DType dtype);
+
+/// Sets `torch_dtype` or `dtype`, where config.json of `folder` has them, to
+/// torch_dtype_name(dtype); nothing happens without a config or a name. InputError if the config is
+/// not a JSON object.
 void set_config_dtype(const std::filesystem::path& folder, DType dtype);
 
 /// `model_type` of a folder's config.json, if there is one.

@@ -13,6 +13,6 @@ bool interrupt_requested();
 void check_interrupt();
 
 /// Sets or clears the flag (for tests and for embedding programs).
-void set_interrupt(bool requested);
+void set_interrupt(bool on);
 
 }  // namespace amalgam

@@ -7,9 +7,8 @@
 #include <optional>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
-#include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/output.hpp"
-#include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/output_files.hpp"
@@ -20,35 +19,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The output of a document as a model for later ones. Plans are made before any document is carried
-// out, when there is nothing to read yet; it is connected to what was written afterwards.
-class StageOutput final : public TensorSource {
- public:
-  StageOutput(std::string label, const MergePlan& plan) {
-    std::vector<TensorInfo> tensors;
-    for (const PlanTensor& tensor : plan.tensors) tensors.push_back(tensor.output);
-    set_tensors(std::move(label), std::move(tensors));
-  }
-  void connect(std::shared_ptr<const TensorSource> made) { made_ = std::move(made); }
-  void read_bytes(std::size_t tensor, std::uint64_t offset,
-                  std::span<std::byte> out) const override {
-    if (!made_) throw Error("{}: read before it is made", label());
-    made_->read_bytes(tensor, offset, out);  // both are sorted by name
-  }
-  void will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const override {
-    if (made_) made_->will_need(tensor, offset, bytes);
-  }
-
- private:
-  std::shared_ptr<const TensorSource> made_;
-};
-
 // A recipe's documents, each with its plan and its output as later ones see it.
 struct Stage {
   const Recipe* document = nullptr;
   MergePlan plan;
-  std::shared_ptr<StageOutput> output;
-  std::shared_ptr<const TensorSource> reference;  // whose metadata the output carries on
+  std::shared_ptr<PlannedOutput> output;
+  // The model whose metadata and files go with the output. A stage has none of its own: what it was
+  // made from does.
+  std::shared_ptr<const TensorSource> reference;
+  fs::path reference_path;
   bool tied_embeddings = false;
 };
 
@@ -104,19 +83,19 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
                              .quantised_output = last && options.output.extension() == ".gguf",
                              // The integer tensors of a stage cannot be compared before it is made.
                              .compare_copied = documents.size() == 1});
-    stage.output = std::make_shared<StageOutput>(document.name, stage.plan);
+    stage.output = std::make_shared<PlannedOutput>(document.name, stage.plan);
     const OpenedModel reference = open(document.reference());
     stage.reference = reference.tensors;
+    stage.reference_path = document.reference().path;
     stage.tied_embeddings = reference.config.tied_embeddings;
+    for (const Stage& earlier : stages) {
+      if (earlier.output != reference.tensors) continue;
+      stage.reference = earlier.reference;
+      stage.reference_path = earlier.reference_path;
+    }
     stages.push_back(std::move(stage));
   }
   return stages;
-}
-
-std::vector<TensorInfo> outputs_of(const MergePlan& plan) {
-  std::vector<TensorInfo> outputs;
-  for (const PlanTensor& tensor : plan.tensors) outputs.push_back(tensor.output);
-  return outputs;
 }
 
 std::uint64_t output_bytes(const std::vector<Stage>& stages) {
@@ -137,24 +116,6 @@ WorkEstimate estimate_stages(const std::vector<Stage>& stages, const EngineOptio
   return work;
 }
 
-std::unique_ptr<TensorSink> create_sink(const fs::path& path, const Stage& stage,
-                                        const MergeOptions& options) {
-  std::vector<TensorInfo> outputs = outputs_of(stage.plan);
-  const TensorSource& reference = *stage.reference;
-  if (path.extension() == ".gguf") {
-    const GgufMetadata* metadata = find_gguf_metadata(reference);
-    return create_gguf_file(path, std::move(outputs),
-                            metadata != nullptr
-                                ? *metadata
-                                : minimal_gguf_metadata("unknown", options.output.stem().string()));
-  }
-  if (path.extension() == ".safetensors") {
-    return create_safetensors_file(path, std::move(outputs), reference.metadata());
-  }
-  return create_safetensors_folder(path, std::move(outputs), reference.metadata(),
-                                   options.shard_bytes);
-}
-
 void add(MergeStatistics& sum, const MergeStatistics& part) {
   sum.bytes_read += part.bytes_read;
   sum.bytes_written += part.bytes_written;
@@ -162,22 +123,10 @@ void add(MergeStatistics& sum, const MergeStatistics& part) {
   sum.tensors_copied += part.tensors_copied;
 }
 
-// Carries out all documents into one output place.
-// The model whose files lie beside the output. An intermediate stage has none of its own: what it
-// was made from does.
-fs::path reference_path(const std::vector<Recipe>& documents, const Recipe& document) {
-  const ModelReference& reference = document.reference();
-  for (const Recipe& earlier : documents) {
-    if (&earlier == &document) break;
-    if (earlier.name == reference.path) return reference_path(documents, earlier);
-  }
-  return reference.path;
-}
-
 OutputDescription describe_output(const std::vector<Recipe>& documents,
                                   const std::vector<Stage>& stages, const MergeOptions& options) {
   OutputDescription output{.documents = documents, .plan = &stages.back().plan};
-  output.reference = reference_path(documents, documents.back());
+  output.reference = stages.back().reference_path;
   for (const ModelReference& model : documents.back().all_models()) {
     if (fs::exists(model.path)) output.models.emplace_back(model.path);
   }
@@ -185,6 +134,7 @@ OutputDescription describe_output(const std::vector<Recipe>& documents,
   return output;
 }
 
+// Carries out all documents into one output place.
 MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
                                  const MergeOptions& options) {
   const std::vector<Stage> stages = plan_stages(documents, options);
@@ -204,7 +154,9 @@ MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
     const fs::path place = last ? transaction.work_path() : stage_folder / std::to_string(i);
     if (!last) fs::create_directories(place);
     {
-      const auto sink = create_sink(place, stage, options);
+      const auto sink =
+          create_checkpoint(place, outputs_of(stage.plan), {*stage.reference, stage.reference_path},
+                            options.shard_bytes);
       add(statistics, run_merge(stage.plan, *sink, engine));
     }
     if (!last) stage.output->connect(open_checkpoint(place));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/layers.hpp"
 #include "amalgam/weights/model_config.hpp"
@@ -118,21 +119,6 @@ void update_vocabulary(json& config, std::uint64_t rows) {
   }
 }
 
-std::string torch_name(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return "float64";
-    case DType::f32:
-      return "float32";
-    case DType::f16:
-      return "float16";
-    case DType::bf16:
-      return "bfloat16";
-    default:
-      return {};  // no type that a whole model is loaded in
-  }
-}
-
 // The floating-point type of most bytes.
 std::optional<DType> main_dtype(const MergePlan& plan) {
   std::map<DType, std::uint64_t> bytes;
@@ -171,7 +157,7 @@ json updated_config(json config, const MergePlan& plan) {
   }
   if (const std::uint64_t rows = vocabulary_rows(plan); rows > 0) update_vocabulary(config, rows);
   if (const auto dtype = main_dtype(plan)) {
-    const std::string name = torch_name(*dtype);
+    const std::string name(torch_dtype_name(*dtype));
     if (!name.empty() && !update_dtype(config, name, 0)) config["torch_dtype"] = name;
   }
   return config;

@@ -8,6 +8,7 @@
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
+#include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/model_config.hpp"
@@ -18,11 +19,8 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-// The largest tokenizers in use have some tens of megabytes.
-constexpr std::uint64_t kLargestCopy = 256'000'000;
 constexpr std::uint64_t kLargestModule = 4'000'000;
 constexpr std::uint64_t kLargestTokenizerConfig = 64'000'000;
-constexpr std::uint64_t kCopyBytes = 1 << 20;
 constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr const char* kChatTemplate = "chat_template.jinja";
 
@@ -47,26 +45,6 @@ constexpr std::array kCopied = {
 bool is_file(const fs::path& path) {
   std::error_code ignored;
   return fs::is_regular_file(path, ignored);
-}
-
-// Folders of the hub's cache hold links to the files, so links are followed; what they lead to must
-// be a regular file of a sane size.
-void copy_file(const fs::path& from, const fs::path& to, std::uint64_t limit) {
-  const File source = File::open(from);
-  if (source.size() > limit) {
-    log::warn("{}: not copied: {} bytes is too large for such a file", from.string(),
-              source.size());
-    return;
-  }
-  File target = File::create(to);
-  std::vector<std::byte> buffer(std::min(kCopyBytes, source.size()));
-  for (std::uint64_t at = 0; at < source.size(); at += buffer.size()) {
-    const std::span<std::byte> part(buffer.data(),
-                                    std::min<std::uint64_t>(buffer.size(), source.size() - at));
-    source.read_exactly(at, part);
-    target.write_exactly(at, part);
-  }
-  target.sync();
 }
 
 json read_json(const fs::path& path, std::uint64_t limit) {
@@ -114,11 +92,11 @@ void write_chat_template(const fs::path& folder, const OutputDescription& output
   const std::string text = asked == "auto" ? most_common_template(output.models) : asked;
   if (text.empty()) {
     if (has_config) {
-      copy_file(output.reference / kTokenizerConfig, folder / kTokenizerConfig, kLargestCopy);
+      copy_file(output.reference / kTokenizerConfig, folder / kTokenizerConfig, kLargestSideFile);
     }
     for (const char* name : {kChatTemplate, "chat_template.json"}) {
       if (is_file(output.reference / name)) {
-        copy_file(output.reference / name, folder / name, kLargestCopy);
+        copy_file(output.reference / name, folder / name, kLargestSideFile);
       }
     }
     return;
@@ -223,7 +201,7 @@ void write_output_files(const fs::path& folder, const OutputDescription& output)
   }
   for (const char* name : kCopied) {
     if (is_file(output.reference / name)) {
-      copy_file(output.reference / name, folder / name, kLargestCopy);
+      copy_file(output.reference / name, folder / name, kLargestSideFile);
     }
   }
   write_chat_template(folder, output);

@@ -83,23 +83,30 @@ std::string shown_parameters(const PlanTensor& tensor) {
   return join(parts, " ");
 }
 
-class PlannedOutput final : public TensorSource {
- public:
-  PlannedOutput(std::string label, std::vector<TensorInfo> tensors) {
-    set_tensors(std::move(label), std::move(tensors));
-  }
-  void read_bytes(std::size_t tensor, std::uint64_t, std::span<std::byte>) const override {
-    throw Error("{}: tensor '{}' is planned, not written yet", label(), tensors().at(tensor).name);
-  }
-};
-
 }  // namespace
 
-std::shared_ptr<const TensorSource> planned_output(const MergePlan& plan, std::string label) {
-  std::vector<TensorInfo> tensors;
-  tensors.reserve(plan.tensors.size());
-  for (const PlanTensor& tensor : plan.tensors) tensors.push_back(tensor.output);
-  return std::make_shared<PlannedOutput>(std::move(label), std::move(tensors));
+PlannedOutput::PlannedOutput(std::string label, const MergePlan& plan) {
+  set_tensors(std::move(label), outputs_of(plan));
+}
+
+// Both are sorted by name.
+void PlannedOutput::read_bytes(std::size_t tensor, std::uint64_t offset,
+                               std::span<std::byte> out) const {
+  if (!made_) {
+    throw Error("{}: tensor '{}' is planned, not written yet", label(), tensors().at(tensor).name);
+  }
+  made_->read_bytes(tensor, offset, out);
+}
+
+void PlannedOutput::will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const {
+  if (made_) made_->will_need(tensor, offset, bytes);
+}
+
+std::vector<TensorInfo> outputs_of(const MergePlan& plan) {
+  std::vector<TensorInfo> outputs;
+  outputs.reserve(plan.tensors.size());
+  for (const PlanTensor& tensor : plan.tensors) outputs.push_back(tensor.output);
+  return outputs;
 }
 
 std::string describe_plan(const MergePlan& plan) {

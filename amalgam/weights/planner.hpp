@@ -55,9 +55,22 @@ struct PlanOptions {
 MergePlan plan_merge(const Recipe& recipe, const ModelOpener& open,
                      const PlanOptions& options = {});
 
-/// The output of a plan as a source that has tensors but no contents (reading is an Error): lets a
-/// later document be planned before the earlier ones are carried out.
-std::shared_ptr<const TensorSource> planned_output(const MergePlan& plan, std::string label);
+/// The tensors of the output, in the order of the plan.
+std::vector<TensorInfo> outputs_of(const MergePlan& plan);
+
+/// The output of a plan as a model for later plans, which are made before any is carried out, when
+/// there is nothing to read yet (reading is an Error); connected to what was written afterwards.
+class PlannedOutput final : public TensorSource {
+ public:
+  PlannedOutput(std::string label, const MergePlan& plan);
+  void connect(std::shared_ptr<const TensorSource> made) { made_ = std::move(made); }
+  void read_bytes(std::size_t tensor, std::uint64_t offset,
+                  std::span<std::byte> out) const override;
+  void will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const override;
+
+ private:
+  std::shared_ptr<const TensorSource> made_;
+};
 
 /// The plan for `--dry-run`: for people, and as JSON: {"method", "scope", "passes": [], "models":
 /// [], "layers": [{"prefix", "count"}], "merged", "copied", "bytes", "tensors": [{"name", "dtype",

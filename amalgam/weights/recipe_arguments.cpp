@@ -115,10 +115,10 @@ void add_entry(ParameterSettings& settings, const Argument& argument,
 
 }  // namespace
 
-Recipe recipe_from_arguments(const MergeRule& rule, const RecipeArguments& arguments) {
+Recipe recipe_from_arguments(const RuleInfo& rule, const RecipeArguments& arguments) {
   Recipe recipe;
   recipe.label = kLabel;
-  recipe.merge_method = rule.info().name;
+  recipe.merge_method = rule.name;
   if (!arguments.base.empty()) {
     recipe.base_model = parse_model_reference(arguments.base, "--base");
   }
@@ -128,13 +128,13 @@ Recipe recipe_from_arguments(const MergeRule& rule, const RecipeArguments& argum
     RecipeSource source;
     source.model = parse_model_reference(member, kLabel);
     if (!recipe.base_model || !(source.model == *recipe.base_model) ||
-        rule.info().base == BaseUse::ignored) {
+        rule.base == BaseUse::ignored) {
       counted.push_back(recipe.models.size());
     }
     recipe.models.push_back(std::move(source));
   }
   for (const std::string& text : arguments.parameters) {
-    const Argument argument = parse_argument(text, rule.info());
+    const Argument argument = parse_argument(text, rule);
     if (argument.values.size() == 1) {
       add_entry(recipe.parameters, argument, argument.values.front(), text);
       continue;

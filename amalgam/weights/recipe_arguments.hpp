@@ -24,6 +24,6 @@ struct RecipeArguments {
 /// Several for one name are tried in their order, those without a filter last. InputError for a
 /// malformed or unknown parameter, a list for what holds for the whole merge, and a wrong number of
 /// values; values themselves are checked when planning.
-Recipe recipe_from_arguments(const MergeRule& rule, const RecipeArguments& arguments);
+Recipe recipe_from_arguments(const RuleInfo& rule, const RecipeArguments& arguments);
 
 }  // namespace amalgam

@@ -15,8 +15,10 @@
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/trainer.hpp"
+#include "amalgam/weights/data_methods.hpp"
 #include "amalgam/weights/learned/greedy_soup.hpp"
 #include "amalgam/weights/merge.hpp"
+#include "amalgam/weights/recipe_arguments.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
 #include "cli/output.hpp"
@@ -31,7 +33,7 @@ struct LearnedMerge {
   std::vector<std::string> members;
   std::string output;
   std::string method;
-  bool strict = false;
+  std::vector<std::string> parameters;
   bool overwrite = false;
   DataOptions data;
   CommonOptions common;
@@ -111,6 +113,11 @@ void run(const LearnedMerge& command) {
         "choosing members on the test split makes its accuracy too good; use it for nothing"
         " else");
   }
+  const RuleInfo& method = *find_data_method(command.method);
+  const Parameters parameters = data_method_parameters(
+      method,
+      recipe_from_arguments(
+          method, {.base = {}, .members = command.members, .parameters = command.parameters}));
   learning::set_threads(command.common.threads);
   const HeldOutAccuracy accuracy(command);
   Progress progress("greedy soup", 2 * command.members.size() - 1, Progress::Unit::items,
@@ -121,7 +128,7 @@ void run(const LearnedMerge& command) {
                                                  progress.advance(1);
                                                  return score;
                                                },
-                                               {.strict = command.strict});
+                                               {.strict = parameters.flag("strict")});
   progress.finish();
 
   std::vector<std::string> chosen;
@@ -144,11 +151,10 @@ void run(const LearnedMerge& command) {
 void register_learned_merge(CLI::App& root) {
   CLI::App* command =
       root.add_subcommand("merge", "Merge checkpoints by a method that looks at data.");
-  command->footer(example(
-      "amalgam merge --method greedy_soup a.safetensors b.safetensors c.safetensors"
-      " --data fashion-mnist -o soup.safetensors\n\n"
-      "greedy_soup tries the members in the order of their own accuracy on held-out data and\n"
-      "keeps each one with which the average is no worse (Wortsman et al. 2022)."));
+  command->footer(
+      example("amalgam merge --method greedy_soup a.safetensors b.safetensors c.safetensors"
+              " --data fashion-mnist -o soup.safetensors\n"
+              "amalgam merge methods greedy_soup"));
   auto options = std::make_shared<LearnedMerge>();
   command->add_option("members", options->members, "Checkpoints that 'amalgam train' made")
       ->required()
@@ -160,8 +166,10 @@ void register_learned_merge(CLI::App& root) {
       ->required()
       ->check(CLI::IsMember({"greedy_soup"}))
       ->type_name("NAME");
-  command->add_flag("--strict", options->strict,
-                    "Keep a member only if it makes the soup better, not if it is as good");
+  command
+      ->add_option("-p,--parameter", options->parameters,
+                   "name=value; 'amalgam merge methods NAME' lists them")
+      ->allow_extra_args(false);
   command->add_flag("--overwrite", options->overwrite, "Replace an existing output");
   add_data_options(*command, options->data, "validation");
   add_learning_options(*command, options->common);

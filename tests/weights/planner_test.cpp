@@ -698,7 +698,7 @@ TEST_F(PlannerTest, APlansOutputCanBePlannedWithBeforeItExists) {
   model("a", transformer(2, 0));
   const FakeRule rule(averaging());
   const MergePlan first = plan(rule, "models: [{model: a}]\nparameters: {weight: 1}");
-  models_.insert_or_assign("stage", OpenedModel(planned_output(first, "stage")));
+  models_.insert_or_assign("stage", OpenedModel(std::make_shared<PlannedOutput>("stage", first)));
   const MergePlan second =
       plan(rule, "models: [{model: stage}, {model: a}]\nparameters: {weight: 1}");
   EXPECT_EQ(names(second), names(first));

@@ -36,7 +36,7 @@ class VectorsRule final : public MergeRule {
 
 Recipe recipe(std::vector<std::string> members, std::vector<std::string> parameters,
               std::string base = "base") {
-  return recipe_from_arguments(VectorsRule(),
+  return recipe_from_arguments(VectorsRule().info(),
                                {std::move(base), std::move(members), std::move(parameters)});
 }
 

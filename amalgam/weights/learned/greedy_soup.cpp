@@ -46,7 +46,7 @@ GreedySoup greedy_soup(std::size_t members, const SoupScore& score,
 }
 
 Recipe uniform_soup(const std::vector<std::string>& members) {
-  return recipe_from_arguments(find_merge_rule("linear"),
+  return recipe_from_arguments(find_merge_rule("linear").info(),
                                {.base = {}, .members = members, .parameters = {"weight=1"}});
 }
 
@@ -62,9 +62,7 @@ std::unique_ptr<MemorySource> average_in_memory(
       plan_merge(uniform_soup(names),
                  [&](const ModelReference& model) { return OpenedModel(by_name.at(model.path)); },
                  {.compare_copied = false});
-  std::vector<TensorInfo> outputs;
-  for (const PlanTensor& tensor : plan.tensors) outputs.push_back(tensor.output);
-  MemorySink sink(std::move(outputs));
+  MemorySink sink(outputs_of(plan));
   run_merge(plan, sink, options);
   return sink.take("average of " + std::to_string(sources.size()) + " members");
 }

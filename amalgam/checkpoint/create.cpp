@@ -1,0 +1,62 @@
+#include "amalgam/checkpoint/create.hpp"
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/side_files.hpp"
+#include "amalgam/core/log.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::map<std::string, std::string> safetensors_metadata(const OutputOrigin& origin) {
+  std::map<std::string, std::string> metadata;
+  if (const GgufMetadata* typed = find_gguf_metadata(origin.source)) {
+    for (const auto& [key, value] : typed->entries()) {
+      if (value.type() != GgufType::array) metadata[key] = value.describe();
+    }
+    metadata.erase("general.file_type");  // says how the GGUF file was quantised
+    metadata.erase("general.quantization_version");
+    return metadata;
+  }
+  const CheckpointFormat format = detect_format(origin.path);
+  const bool has_own = format == CheckpointFormat::safetensors_file ||
+                       format == CheckpointFormat::safetensors_folder;
+  return has_own ? origin.source.metadata() : metadata;
+}
+
+GgufMetadata gguf_metadata(const OutputOrigin& origin, const fs::path& place) {
+  if (const GgufMetadata* typed = find_gguf_metadata(origin.source)) return *typed;
+  log::warn(
+      "{}: the GGUF output carries weights and a name only; programs that run models need "
+      "more metadata and a tokenizer",
+      place.filename().string());
+  const fs::path path = fs::absolute(origin.path).lexically_normal();
+  if (!fs::is_directory(path)) return minimal_gguf_metadata("unknown", path.stem().string());
+  const fs::path folder = path.has_filename() ? path : path.parent_path();
+  return minimal_gguf_metadata(config_model_type(folder).value_or("unknown"),
+                               folder.filename().string());
+}
+
+}  // namespace
+
+std::unique_ptr<TensorSink> create_checkpoint(const fs::path& place,
+                                              std::vector<TensorInfo> tensors,
+                                              const OutputOrigin& origin,
+                                              std::uint64_t shard_bytes) {
+  if (place.extension() == ".gguf") {
+    return create_gguf_file(place, std::move(tensors), gguf_metadata(origin, place));
+  }
+  if (place.extension() == ".safetensors") {
+    return create_safetensors_file(place, std::move(tensors), safetensors_metadata(origin));
+  }
+  return create_safetensors_folder(place, std::move(tensors), safetensors_metadata(origin),
+                                   shard_bytes);
+}
+
+}  // namespace amalgam

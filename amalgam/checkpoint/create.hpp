@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "amalgam/checkpoint/safetensors_sink.hpp"
+#include "amalgam/checkpoint/source.hpp"
+
+namespace amalgam {
+
+/// The checkpoint that an output is made from.
+struct OutputOrigin {
+  const TensorSource& source;  ///< its metadata are carried over as far as the output can hold them
+  std::filesystem::path path;  ///< where it lies: a folder or file that can be opened
+};
+
+/// A new checkpoint at `place`, whose format its name says: `.gguf`, `.safetensors`, else a folder
+/// of safetensors in shards of `shard_bytes`. Metadata: a GGUF origin's keep their types in GGUF
+/// and become text in safetensors (arrays, such as a tokenizer's, and what says how the file was
+/// quantised are left out); a safetensors origin's are kept in safetensors; a GGUF output of
+/// another origin has a name and an architecture only, with a warning. Errors as those of the
+/// formats' own functions.
+std::unique_ptr<TensorSink> create_checkpoint(const std::filesystem::path& place,
+                                              std::vector<TensorInfo> tensors,
+                                              const OutputOrigin& origin,
+                                              std::uint64_t shard_bytes = kDefaultShardBytes);
+
+}  // namespace amalgam
