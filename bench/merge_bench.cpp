@@ -3,8 +3,6 @@
 //
 //   merge_bench [--folder DIR] [--bytes 1GB] [--members 4] [--dtype bf16] [--threads 2] [--runs 5]
 //               [--methods linear,ties,...] [--memory 512MB] [--json FILE]
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -155,8 +153,8 @@ void run(const Options& options) {
   }
   const double copy = seconds_of_memcpy(1 << 29, 4, options.threads);
   fmt::print("memcpy, {} threads: {:.1f} GB/s\n", options.threads, 4 * 0.536870912 / copy);
-  fmt::print("{:<20} {:>8} {:>9} {:>9} {:>7} {:>9}\n", "method", "inputs", "floor s", "merge s",
-             "ratio", "GB/s in");
+  fmt::print("{:<20} {:>8} {:>9} {:>9} {:>7} {:>13} {:>9}\n", "method", "inputs", "floor s",
+             "merge s", "ratio", "of the runs", "GB/s in");
   nlohmann::json results = nlohmann::json::array();
   for (const std::string& method : split(options.methods, ',')) {
     const Case item = case_of(method, options.members);
@@ -176,8 +174,12 @@ void run(const Options& options) {
     }
     const double floor = median(floors);
     const double merge = median(merges);
-    fmt::print("{:<20} {:>8} {:>9.3f} {:>9.3f} {:>7.2f} {:>9.2f}\n", method, inputs.size(), floor,
-               merge, merge / floor, static_cast<double>(read) / merge / 1e9);
+    std::vector<double> ratios;
+    for (std::size_t r = 0; r < options.runs; ++r) ratios.push_back(merges[r] / floors[r]);
+    const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+    fmt::print("{:<20} {:>8} {:>9.3f} {:>9.3f} {:>7.2f} {:>13} {:>9.2f}\n", method, inputs.size(),
+               floor, merge, merge / floor, fmt::format("{:.2f} to {:.2f}", *least, *most),
+               static_cast<double>(read) / merge / 1e9);
     std::fflush(stdout);
     results.push_back({{"method", method},
                        {"inputs", inputs.size()},
@@ -187,10 +189,6 @@ void run(const Options& options) {
                        {"merge_seconds", merges},
                        {"ratio", merge / floor}});
   }
-  struct rusage usage {};
-  getrusage(RUSAGE_SELF, &usage);
-  fmt::print("peak resident memory of this benchmark: {}\n",
-             format_bytes(static_cast<std::uint64_t>(usage.ru_maxrss) * 1024));
   if (!options.json.empty()) std::ofstream(options.json) << results.dump(2) << '\n';
 }
 

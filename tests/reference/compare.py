@@ -110,6 +110,7 @@ def shapes(rng):
 
 def checkpoints(rng, count, method):
     """A base and `count` members that differ from it a little, with exact zeros and ties."""
+    opposed = float(rng.choice([0, 1e-2, 1e-5, 1e-7])) if method == "multislerp" and count == 2 else 0
     layout = shapes(rng)
     dtype = DTYPES[int(rng.integers(4))]
     mixed = rng.random() < 0.25
@@ -122,14 +123,17 @@ def checkpoints(rng, count, method):
         centre = round_to(centre, kind)
         base[name] = Stored(kind, centre)
         common = rng.normal(size=shape)
-        for member in members:
+        for m, member in enumerate(members):
             change = rng.standard_t(3, size=shape)
             if method == "model_stock":  # positive cosines in every row
                 change = common * rng.uniform(0.5, 1.5, size=shape)
             elif rng.random() < 0.5:
                 change = np.where(rng.random(size=shape) < 0.3, 0.0, change)
             kind = mine()
-            member[name] = Stored(kind, round_to(np.asarray(centre + step * change), kind))
+            value = np.asarray(centre + step * change)
+            if opposed and m == 1:  # directions that nearly cancel
+                value = -members[0][name].values * (1 + opposed * change)
+            member[name] = Stored(kind, round_to(value, kind))
     return base, members
 
 
@@ -217,6 +221,8 @@ def random_case(rng, method):
     elif method == "multislerp":
         base = bool(rng.integers(2))
         p["weight"] = weights(rng, count)
+        if count == 2 or rng.random() < 0.3:
+            count, base, p["weight"] = 2, False, Setting(1.0)
         maybe(rng, p, "normalize_weights", bool(rng.integers(2)))
     elif method == "karcher":
         base = False
@@ -267,7 +273,7 @@ def robust_parameters(rng, method, p):
     if method in least:
         p["f"] = Setting(f)
     if method in merge_reference.VECTOR:
-        maybe(rng, p, "scope", str(rng.choice(["tensor", "model"])))
+        maybe(rng, p, "scope", str(rng.choice(["tensor", "layer", "model"])))
     if method == "multi_krum":
         maybe(rng, p, "m", int(rng.integers(1, count - f - 1)), 0.3)
     if method == "flag":
@@ -340,6 +346,13 @@ def run_case(binary, method, case, seed, folder):
     for m, member in enumerate(members):
         write_checkpoint(f"{folder}/m{m}.safetensors", member)
         command.append(f"{folder}/m{m}.safetensors")
+    if method == "fisher" and rng.random() < 0.5:  # a named base is the target, and comes first
+        target = int(rng.integers(count))
+        command += ["--base", f"{folder}/m{target}.safetensors"]
+        order = [target] + [m for m in range(count) if m != target]
+        members, fishers = [members[m] for m in order], [fishers[m] for m in order]
+        if "weight" in p:
+            p["weight"] = PerMember([p["weight"].value[m] for m in order])
     out = f"{folder}/out.safetensors"
     done = subprocess.run(command + ["-o", out], capture_output=True, text=True, check=False)
     try:

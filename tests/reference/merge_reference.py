@@ -123,9 +123,6 @@ def multislerp(view):
         if view.size and len(v) != 2:
             raise Refused(f"multislerp: the directions of '{view.name}' cancel")
         return base + in_order([wi * x for wi, x in zip(w, v)]), scale
-    # Directions that all but cancel have no mean: found from products of pairs, |mu| has a relative
-    # error of about 1e-16 / |mu|^2.
-    scale = scale * (1 + 1e-9 / length**2)
     mu = mu / length
     tangent = in_order([wi * (ui - np.sum(ui * mu) * mu) for wi, ui in zip(w, u)])
     r = np.sqrt(np.sum(tangent * tangent)) + eps

@@ -1,7 +1,10 @@
 """Byzantine-robust rules over contributions x_i - base (or x_i without a base)."""
 
+import re
+
 import numpy as np
 
+LAYER = re.compile(r"layers\.\d+\.")
 SMOOTHING = 1e-6
 
 
@@ -70,11 +73,15 @@ def select_krum(distance2, candidates, f):
 
 
 def vector_rule(method, views, scope):
-    units = [views] if scope == "model" else [[view] for view in views]
-    results = []
-    for unit in units:
-        results += vector_unit(method, unit)
-    return results
+    units = {}
+    for view in views:
+        layer = LAYER.search(view.name)
+        key = layer.group(0) if scope == "layer" and layer else view.name  # what is in no layer is alone
+        units.setdefault("" if scope == "model" else key, []).append(view)
+    results = {}
+    for unit in units.values():
+        results |= zip((view.name for view in unit), vector_unit(method, unit))
+    return [results[view.name] for view in views]
 
 
 def vector_unit(method, unit):

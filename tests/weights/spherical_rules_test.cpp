@@ -274,6 +274,14 @@ TEST(MultislerpRule, OpposedDirectionsAreAnErrorForMoreThanTwo) {
             std::string::npos);
 }
 
+// From products of pairs the length of the mean would come out as noise.
+TEST(MultislerpRule, DirectionsThatNearlyCancelKeepTheirMean) {
+  constexpr double kTiny = 0x1p-20;
+  const double mean = 0.5 * (std::sqrt(1 + kTiny * kTiny) + 1);
+  expect_near(run_rule(rules::multislerp(), weighted({{1, kTiny}, {-1, 0}}, {1, 1})), {0, mean},
+              1e-6);
+}
+
 TEST(MultislerpRule, WhereNoMemberMovedTheBaseStays) {
   DriverTensor tensor = weighted({{1, 2}, {1, 2}, {1, 2}}, {1, 1, 1});
   tensor.base = Values{1, 2};

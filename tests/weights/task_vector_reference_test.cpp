@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,9 @@ struct Method {
   bool rescale;
   bool normalize;
 };
+
+// As GoogleTest shows a parameter.
+void PrintTo(const Method& method, std::ostream* out) { *out << method.name; }
 
 const std::vector<Method> kMethods = {
     {"task_arithmetic", "none", false, false, false},

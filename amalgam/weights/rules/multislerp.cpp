@@ -1,4 +1,9 @@
+#include <algorithm>
 #include <cmath>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/weights/rules/combination.hpp"
@@ -14,34 +19,108 @@ struct MultislerpOptions {
   bool relative = false;
 };
 
+// |sum_i mean_i x_i|^2, summed from the elements.
+class MeanSquare final : public TypedStatistic<MeanSquare> {
+ public:
+  explicit MeanSquare(std::span<const double> mean) : mean_(mean) {}
+
+  template <class T>
+  void absorb_block(const Block<T>& block) {
+    for (std::size_t k = 0; k < block.count; ++k) {
+      double sum = 0;
+      for (std::size_t i = 0; i < mean_.size(); ++i) {
+        const T x = block.members[i][k];
+        sum += mean_[i] * static_cast<double>(block.base == nullptr ? x : x - block.base[k]);
+      }
+      total_ += sum * sum;
+    }
+  }
+  void combine_with(const MeanSquare& right) { total_ += right.total_; }
+  double total() const { return total_; }
+
+ private:
+  std::span<const double> mean_;
+  double total_ = 0;
+};
+
 // The unit vectors' weighted mean, back on the sphere, at the weighted mean norm. The projection
 // onto the tangent space at mu in the definition, v = sum_i w_i (u_i - <u_i, mu> mu), is zero
 // identically, because sum_i w_i u_i is a multiple of mu; so |v| + eps = eps, and what is left of
 // the exponential map is the factor cos(eps).
-Combination multislerp_combination(const SmallMatrix& products, const MultislerpOptions& options,
-                                   const std::string& tensor) {
-  const std::size_t n = products.size();
-  std::vector<double> mean(n);  // as a combination of the members
-  double scale = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    const double norm = std::sqrt(products(i, i));
-    mean[i] = options.weights[i] / (norm + options.eps);
-    scale += options.weights[i] * norm;
+class MultislerpMerge final : public TypedMerge<MultislerpMerge> {
+ public:
+  MultislerpMerge(const MergeUnit& unit, MultislerpOptions options)
+      : options_(std::move(options)), tensor_(unit.tensors.front().name) {}
+
+  bool needs_pass() const override { return stage_ != Stage::solved; }
+  std::unique_ptr<Statistic> make_statistic() const override {
+    if (stage_ == Stage::length) return std::make_unique<MeanSquare>(mean_);
+    return std::make_unique<PairStatistic>(
+        options_.weights.size(),
+        options_.relative ? PairSums::difference_products : PairSums::products);
   }
-  const double length = std::sqrt(std::max(0.0, quadratic_form(products, mean)));
-  bool all_zero = true;
-  for (std::size_t i = 0; i < n; ++i) all_zero = all_zero && products(i, i) == 0.0;
-  if (length < options.eps) {
-    // Where no member has anything to add, every mean of them is the same.
-    if (n == 2 || all_zero) return {.weights = options.weights, .relative = options.relative};
-    throw InputError(
-        "multislerp: the weighted directions of tensor '{}' cancel out (their mean has norm {:.3g},"
-        " expected at least eps = {:.3g}); change the weights or use method linear",
-        tensor, length, options.eps);
+  void solve(std::unique_ptr<Statistic> total) override {
+    if (total == nullptr) {
+      stage_ = Stage::solved;  // no elements: nothing to solve, and nothing to apply
+    } else if (stage_ == Stage::length) {
+      finish(std::sqrt(static_cast<MeanSquare&>(*total).total()));
+    } else {
+      solve_products(static_cast<PairStatistic&>(*total).matrix());
+    }
   }
-  for (double& weight : mean) weight = cosine(options.eps) * weight / length * scale;
-  return {.weights = mean, .relative = options.relative};
-}
+
+  template <class T>
+  void apply_block(const Block<T>& block, std::span<double> out) const {
+    combination_.apply(block, out);
+  }
+
+ private:
+  enum class Stage { products, length, solved };
+
+  void solve_products(const SmallMatrix& products) {
+    double shares = 0;
+    for (std::size_t i = 0; i < products.size(); ++i) {
+      const double norm = std::sqrt(products(i, i));
+      mean_.push_back(options_.weights[i] / (norm + options_.eps));
+      scale_ += options_.weights[i] * norm;
+      shares += std::abs(options_.weights[i]);
+      all_zero_ = all_zero_ && norm == 0.0;
+    }
+    const double length = std::sqrt(std::max(0.0, quadratic_form(products, mean_)));
+    // From products the squared length has an error of about 1e-16, which is too much where the
+    // directions nearly cancel.
+    constexpr double kPrecise = 1e-3;
+    if (length < kPrecise * shares && !all_zero_) {
+      stage_ = Stage::length;
+    } else {
+      finish(length);
+    }
+  }
+
+  void finish(double length) {
+    stage_ = Stage::solved;
+    combination_ = {.weights = options_.weights, .relative = options_.relative};
+    if (length < options_.eps) {
+      // Where no member has anything to add, every mean of them is the same.
+      if (mean_.size() == 2 || all_zero_) return;
+      throw InputError(
+          "multislerp: the weighted directions of tensor '{}' cancel out (their mean has norm"
+          " {:.3g}, expected at least eps = {:.3g}); change the weights or use method linear",
+          tensor_, length, options_.eps);
+    }
+    for (std::size_t i = 0; i < mean_.size(); ++i) {
+      combination_.weights[i] = cosine(options_.eps) * mean_[i] / length * scale_;
+    }
+  }
+
+  MultislerpOptions options_;
+  std::string tensor_;
+  Stage stage_ = Stage::products;
+  std::vector<double> mean_;  // of the directions, as a combination of the members
+  double scale_ = 0;          // the mean norm
+  bool all_zero_ = true;
+  Combination combination_;
+};
 
 class Multislerp final : public MergeRule {
  public:
@@ -70,7 +149,8 @@ class Multislerp final : public MergeRule {
   }
   Scope scope(const Parameters&) const override { return Scope::tensor; }
   std::vector<std::string> passes(const Parameters&) const override {
-    return {"reduce: products of all pairs", "apply: weighted sum"};
+    return {"reduce: products of all pairs, and the length of the mean if directions nearly cancel",
+            "apply: weighted sum"};
   }
   std::unique_ptr<UnitMerge> begin(const MergeUnit& unit) const override {
     const TensorView& tensor = unit.tensors.front();
@@ -88,11 +168,7 @@ class Multislerp final : public MergeRule {
       }
       for (double& weight : options.weights) weight /= sum;
     }
-    const PairSums kind = options.relative ? PairSums::difference_products : PairSums::products;
-    return std::make_unique<CombinationMerge>(
-        unit, kind, [options, name = tensor.name](const SmallMatrix& products) {
-          return multislerp_combination(products, options, name);
-        });
+    return std::make_unique<MultislerpMerge>(unit, std::move(options));
   }
 };
 
