@@ -11,7 +11,7 @@ export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 .PHONY: help build demo test bench interop format check-format lint install clean dependencies
 
 help:
-	@echo "make demo             train, merge and compare networks on Fashion-MNIST (about 5 minutes)"
+	@echo "make demo             train, merge and compare networks on Fashion-MNIST (about 3 minutes)"
 	@echo "make test             build and run all tests"
 	@echo "make build            only build; the command is $(BUILD)/bin/amalgam"
 	@echo "make bench            measure merging against the speed of disk and memory"

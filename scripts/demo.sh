@@ -28,7 +28,7 @@ say() { printf '\n== %s\n' "$*"; }
 # run fastest on one thread each, two of them at a time.
 run() {
   case $1 in train | evaluate | fisher) set -- "$@" --threads 1 ;; esac
-  printf 'amalgam %s\n' "$*" | sed "s|$out/||g; s|$here/|scripts/demo/|g" >> "$out/commands.txt"
+  printf 'amalgam %s\n' "$*" | sed "s|\([ ,]\)$here/|\1scripts/demo/|g; s|\([ ,]\)$out/|\1|g" >> "$out/commands.txt"
   "$amalgam" "$@"
 }
 merge() { # NAME ARGUMENTS...: quietly, and says that it is done
