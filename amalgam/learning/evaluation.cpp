@@ -56,6 +56,7 @@ double calibration_error(const Judged& judged, const Indices& indices, std::size
 std::vector<ClassAccuracy> accuracy_by_class(const Judged& judged, const torch::Tensor& labels,
                                              const std::vector<std::string>& class_names) {
   std::vector<ClassAccuracy> classes;
+  classes.reserve(class_names.size());
   for (const std::string& name : class_names) classes.push_back({name, 0, {}});
   std::vector<double> hits(class_names.size());
   const auto truth = labels.accessor<std::int64_t, 1>();

@@ -46,7 +46,7 @@ struct Evaluation {
 
 /// Judges log-probabilities [count, classes] (double, count >= 1) against labels [count]. Of equal
 /// largest probabilities the lowest class is the prediction.
-Evaluation evaluate(const torch::Tensor& log_probabilities, const torch::Tensor& labels,
+Evaluation evaluate(const torch::Tensor& log_probs, const torch::Tensor& labels,
                     const std::vector<std::string>& class_names,
                     const EvaluationOptions& options = {});
 
