@@ -1,33 +1,11 @@
 #include "amalgam/data/image_transforms.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <charconv>
+#include <cmath>
+#include <numbers>
 #include <vector>
 
-#include "amalgam/core/error.hpp"
-#include "amalgam/core/text.hpp"
-
 namespace amalgam {
-namespace {
-
-constexpr int kMostShift = 1000;
-constexpr double kMostNoise = 10;
-
-template <class T>
-T parse_in_range(const std::string& name, const std::string& text, T low, T high) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() ||
-      !(value >= low && value <= high)) {
-    throw InputError("corruption '{}={}': expected a number from {} to {}", name, text, low, high);
-  }
-  return value;
-}
-
-}  // namespace
-
 void flip_image(std::span<float> image, const ImageSize& size) {
   for (std::size_t row = 0; row < size.channels * size.rows; ++row) {
     const auto line = image.subspan(row * size.columns, size.columns);
@@ -55,6 +33,82 @@ void shift_image(std::span<float> image, const ImageSize& size, int rows, int co
   }
 }
 
+void rotate_image(std::span<float> image, const ImageSize& size, double degrees) {
+  const double quarters = degrees / 90;
+  const bool exact = size.rows == size.columns && quarters == std::floor(quarters);
+  const double angle = degrees * std::numbers::pi / 180;
+  // Exact multiples have sines and cosines that are not quite whole.
+  const double sine = exact ? std::round(std::sin(angle)) : std::sin(angle);
+  const double cosine = exact ? std::round(std::cos(angle)) : std::cos(angle);
+  const double middle_row = (static_cast<double>(size.rows) - 1) / 2;
+  const double middle_column = (static_cast<double>(size.columns) - 1) / 2;
+  std::vector<float> plane(size.rows * size.columns);
+  const auto at = [&](double row, double column) {
+    const bool inside = row >= 0 && row < static_cast<double>(size.rows) && column >= 0 &&
+                        column < static_cast<double>(size.columns);
+    return inside ? static_cast<double>(plane[static_cast<std::size_t>(row) * size.columns +
+                                              static_cast<std::size_t>(column)])
+                  : 0.0;
+  };
+  for (std::size_t channel = 0; channel < size.channels; ++channel) {
+    const auto target = image.subspan(channel * plane.size(), plane.size());
+    std::copy(target.begin(), target.end(), plane.begin());
+    for (std::size_t row = 0; row < size.rows; ++row) {
+      for (std::size_t column = 0; column < size.columns; ++column) {
+        const double down = static_cast<double>(row) - middle_row;
+        const double right = static_cast<double>(column) - middle_column;
+        const double from_row = middle_row + cosine * down + sine * right;
+        const double from_column = middle_column - sine * down + cosine * right;
+        const double r = std::floor(from_row);
+        const double c = std::floor(from_column);
+        const double v = from_row - r;
+        const double h = from_column - c;
+        target[row * size.columns + column] =
+            static_cast<float>((1 - v) * ((1 - h) * at(r, c) + h * at(r, c + 1)) +
+                               v * ((1 - h) * at(r + 1, c) + h * at(r + 1, c + 1)));
+      }
+    }
+  }
+}
+
+namespace {
+
+// Along one axis of a plane: `count` values that lie `stride` apart.
+void blur_line(std::span<float> plane, std::size_t first, std::size_t count, std::size_t stride,
+               std::span<const double> half_kernel) {
+  std::vector<double> line(count);
+  for (std::size_t i = 0; i < count; ++i) line[i] = plane[first + i * stride];
+  for (std::size_t i = 0; i < count; ++i) {
+    double sum = 0;
+    double weights = 0;
+    for (std::size_t j = i >= half_kernel.size() ? i - half_kernel.size() + 1 : 0;
+         j < std::min(count, i + half_kernel.size()); ++j) {
+      const double weight = half_kernel[j > i ? j - i : i - j];
+      sum += weight * line[j];
+      weights += weight;
+    }
+    plane[first + i * stride] = static_cast<float>(sum / weights);
+  }
+}
+
+}  // namespace
+
+void blur_image(std::span<float> image, const ImageSize& size, double deviation) {
+  std::vector<double> half_kernel;
+  for (double distance = 0; distance <= 3 * deviation; ++distance) {
+    half_kernel.push_back(std::exp(-distance * distance / (2 * deviation * deviation)));
+  }
+  for (std::size_t channel = 0; channel < size.channels; ++channel) {
+    const auto plane = image.subspan(channel * size.rows * size.columns, size.rows * size.columns);
+    for (std::size_t row = 0; row < size.rows; ++row) {
+      blur_line(plane, row * size.columns, size.columns, 1, half_kernel);
+    }
+    for (std::size_t column = 0; column < size.columns; ++column) {
+      blur_line(plane, column, size.rows, size.columns, half_kernel);
+    }
+  }
+}
+
 void add_noise(std::span<float> image, double deviation, RandomStream& random) {
   for (float& value : image) {
     value = std::clamp(static_cast<float>(value + deviation * random.normal()), 0.0F, 1.0F);
@@ -74,37 +128,6 @@ void augment_image(std::span<float> image, const ImageSize& size, const Augmenta
     shift_image(image, size, rows, columns);
   }
   if (augmentation.noise > 0) add_noise(image, augmentation.noise, random);
-}
-
-Corruption parse_corruption(std::string_view text) {
-  Corruption corruption;
-  for (const std::string& part : split(text, ',')) {
-    const std::size_t equals = part.find('=');
-    const std::string name = part.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "" : part.substr(equals + 1);
-    if (name == "shift") {
-      corruption.shift_rows = parse_in_range(name, value, -kMostShift, kMostShift);
-      corruption.shift_columns = corruption.shift_rows;
-    } else if (name == "noise") {
-      corruption.noise = parse_in_range(name, value, 0.0, kMostNoise);
-    } else {
-      const std::vector<std::string> names{"shift", "noise"};
-      throw InputError("no corruption '{}'{}; expected shift=PIXELS and noise=DEVIATION", name,
-                       did_you_mean(name, names));
-    }
-  }
-  return corruption;
-}
-
-void corrupt_image(std::span<float> image, const ImageSize& size, const Corruption& corruption,
-                   std::uint64_t seed, std::size_t index) {
-  if (corruption.shift_rows != 0 || corruption.shift_columns != 0) {
-    shift_image(image, size, corruption.shift_rows, corruption.shift_columns);
-  }
-  if (corruption.noise > 0) {
-    RandomStream random(seed, fmt::format("corrupt {}", index));
-    add_noise(image, corruption.noise, random);
-  }
 }
 
 }  // namespace amalgam

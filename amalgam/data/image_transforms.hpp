@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <span>
 #include <string>
-#include <string_view>
 
 #include "amalgam/core/random.hpp"
 
@@ -25,6 +24,13 @@ void shift_image(std::span<float> image, const ImageSize& size, int rows, int co
 /// Adds normal noise of standard deviation `deviation` to every value and clamps to [0, 1].
 void add_noise(std::span<float> image, double deviation, RandomStream& random);
 
+/// Turns the image about its centre by `degrees`, counter-clockwise, filling with 0: exactly for
+/// multiples of 90 degrees of square images, else with bilinear interpolation.
+void rotate_image(std::span<float> image, const ImageSize& size, double degrees);
+/// Blurs with a Gaussian of deviation `deviation` pixels, cut off at three deviations and
+/// normalised over what lies in the image.
+void blur_image(std::span<float> image, const ImageSize& size, double deviation);
+
 /// Random changes of training images.
 struct Augmentation {
   bool flip = false;   ///< mirrored with probability 1/2
@@ -36,20 +42,5 @@ struct Augmentation {
 /// Applies what `random` decides to one image.
 void augment_image(std::span<float> image, const ImageSize& size, const Augmentation& augmentation,
                    RandomStream& random);
-
-/// A fixed change of test images: how a model is asked whether it is robust.
-struct Corruption {
-  int shift_rows = 0;
-  int shift_columns = 0;
-  double noise = 0;
-  bool any() const { return shift_rows != 0 || shift_columns != 0 || noise > 0; }
-};
-
-/// Reads "shift=1,noise=0.25" (a shift moves down and right). InputError for anything else.
-Corruption parse_corruption(std::string_view text);
-
-/// Applies it to image number `index`; noise is a function of (seed, index).
-void corrupt_image(std::span<float> image, const ImageSize& size, const Corruption& corruption,
-                   std::uint64_t seed, std::size_t index);
 
 }  // namespace amalgam

@@ -42,14 +42,21 @@ ImageData to_tensors(const LabelledImages& images) {
 }
 
 ImageData corrupted(const ImageData& data, const Corruption& corruption, std::uint64_t seed) {
-  ImageData result = data;
-  result.images = data.images.contiguous().clone();
-  float* pixels = result.images.data_ptr<float>();
   const ImageSize size = data.size();
+  const ImageSize changed = corrupted_size(size, corruption);
+  ImageData result = data;
+  result.images = torch::empty(
+      {data.count(), static_cast<std::int64_t>(changed.channels),
+       static_cast<std::int64_t>(changed.rows), static_cast<std::int64_t>(changed.columns)},
+      torch::kFloat);
+  const torch::Tensor images = data.images.contiguous();
+  const float* from = images.data_ptr<float>();
+  float* to = result.images.data_ptr<float>();
   at::parallel_for(0, data.count(), 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const auto index = static_cast<std::size_t>(i);
-      corrupt_image({pixels + index * size.values(), size.values()}, size, corruption, seed, index);
+      corrupt_image({from + index * size.values(), size.values()}, size, corruption, seed, index,
+                    {to + index * changed.values(), changed.values()});
     }
   });
   return result;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "amalgam/data/image_transforms.hpp"
+#include "amalgam/data/corruption.hpp"
 #include "amalgam/data/images.hpp"
 #include "amalgam/learning/network.hpp"
 

@@ -146,6 +146,7 @@ TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
   recipe.data_set = data.text("set", recipe.data_set);
   recipe.first = data.count("first", 0, 0, kMany);
   if (data.has("examples")) recipe.examples = data.count("examples", 0, 1, kMany);
+  recipe.corruption = data.text("corrupt", "");
   data.finish();
 
   recipe.epochs = options.count("epochs", recipe.epochs, 1, 1'000'000);

@@ -38,8 +38,11 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
   command.add_option("--examples", options.examples, "How many of them (default all)")
       ->type_name("N");
   command
-      .add_option("--corrupt", options.corruption,
-                  "Change every image first, for example shift=1,noise=0.25")
+      .add_option(
+          "--corrupt", options.corruption,
+          "Change every image first, step by step: shift=N, noise=D, rotate=DEGREES, blur=D,"
+          " contrast=F, invert, transpose, swap, keep=left|right, pool=K; for example"
+          " shift=1,noise=0.25")
       ->type_name("WHAT");
 }
 

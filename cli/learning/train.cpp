@@ -75,6 +75,9 @@ void run(const TrainOptions& options) {
   ImageData data = to_tensors(load_images(recipe.data_set, Split::train));
   const auto all = static_cast<std::uint64_t>(data.count());
   data = data.range(recipe.first, recipe.examples.value_or(all - std::min(recipe.first, all)));
+  if (!recipe.corruption.empty()) {
+    data = corrupted(data, parse_corruption(recipe.corruption), recipe.seed);
+  }
   const auto network = initial_network(recipe, data);
 
   TrainingOptions training;
@@ -89,7 +92,10 @@ void run(const TrainOptions& options) {
   save_network(options.output, *network, options.overwrite);
   fs::remove(training.state_file);
 
-  const ImageData held_out = to_tensors(load_images(recipe.data_set, Split::validation));
+  ImageData held_out = to_tensors(load_images(recipe.data_set, Split::validation));
+  if (!recipe.corruption.empty()) {
+    held_out = corrupted(held_out, parse_corruption(recipe.corruption), recipe.seed);
+  }
   const Evaluation validation = evaluate(log_probabilities(predict_logits(*network, held_out)),
                                          held_out.labels, held_out.class_names, {.resamples = 0});
   if (options.common.json) {

@@ -1,0 +1,202 @@
+#include "amalgam/data/corruption.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+
+namespace amalgam {
+namespace {
+
+using Kind = CorruptionStep::Kind;
+
+struct KnownStep {
+  std::string_view name;
+  Kind kind;
+  bool takes_amount;
+  double low = 0;
+  double high = 0;
+  bool whole = false;
+};
+constexpr std::array kSteps{
+    KnownStep{"shift", Kind::shift, true, -1000, 1000, true},
+    KnownStep{"noise", Kind::noise, true, 0, 10},
+    KnownStep{"rotate", Kind::rotate, true, -360, 360},
+    KnownStep{"blur", Kind::blur, true, 0.01, 100},
+    KnownStep{"contrast", Kind::contrast, true, 0, 100},
+    KnownStep{"invert", Kind::invert, false},
+    KnownStep{"transpose", Kind::transpose, false},
+    KnownStep{"swap", Kind::swap, false},
+    KnownStep{"keep", Kind::keep, true},
+    KnownStep{"pool", Kind::pool, true, 1, 1000, true},
+};
+
+CorruptionStep parse_step(std::string_view part) {
+  const std::size_t equals = part.find('=');
+  const std::string_view name = part.substr(0, equals);
+  const auto known = std::ranges::find(kSteps, name, &KnownStep::name);
+  if (known == kSteps.end()) {
+    std::vector<std::string> names;
+    for (const KnownStep& step : kSteps) names.emplace_back(step.name);
+    throw InputError("no corruption '{}'{}; expected some of {}", name, did_you_mean(name, names),
+                     join(names, ", "));
+  }
+  if ((equals != std::string_view::npos) != known->takes_amount) {
+    throw InputError(
+        "corruption '{}': expected {}", part,
+        known->takes_amount ? fmt::format("{}=VALUE", name) : fmt::format("'{}' alone", name));
+  }
+  if (!known->takes_amount) return {known->kind, 0};
+  const std::string_view text = part.substr(equals + 1);
+  if (known->kind == Kind::keep) {
+    if (text == "left") return {known->kind, 0};
+    if (text == "right") return {known->kind, 1};
+    throw InputError("corruption '{}': expected left or right", part);
+  }
+  double amount = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), amount);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  const bool fits = is_number && amount >= known->low && amount <= known->high &&
+                    (!known->whole || amount == static_cast<double>(static_cast<int>(amount)));
+  if (!fits) {
+    throw InputError("corruption '{}': expected a {}number from {} to {}", part,
+                     known->whole ? "whole " : "", known->low, known->high);
+  }
+  return {known->kind, amount};
+}
+
+ImageSize size_after(ImageSize size, const CorruptionStep& step) {
+  if (step.kind == Kind::transpose && size.rows != size.columns) {
+    throw InputError("corruption 'transpose': images of {} x {} are not square", size.rows,
+                     size.columns);
+  }
+  if (step.kind != Kind::pool) return size;
+  const auto width = static_cast<std::size_t>(step.amount);
+  size.rows /= width;
+  size.columns /= width;
+  if (size.values() == 0) {
+    throw InputError("corruption 'pool={}': nothing is left of the images", width);
+  }
+  return size;
+}
+
+void adjust_contrast(std::span<float> image, double factor) {
+  double mean = 0;
+  for (const float value : image) mean += static_cast<double>(value);
+  mean /= static_cast<double>(image.size());
+  for (float& value : image) {
+    value = std::clamp(static_cast<float>(mean + factor * (value - mean)), 0.0F, 1.0F);
+  }
+}
+
+void transpose_image(std::span<float> image, const ImageSize& size) {
+  for (std::size_t channel = 0; channel < size.channels; ++channel) {
+    const auto plane = image.subspan(channel * size.rows * size.columns, size.rows * size.columns);
+    for (std::size_t row = 0; row < size.rows; ++row) {
+      for (std::size_t column = 0; column < row; ++column) {
+        std::swap(plane[row * size.columns + column], plane[column * size.columns + row]);
+      }
+    }
+  }
+}
+
+// Calls change(row, half) for every row, `half` being the columns of one half.
+template <class Change>
+void for_rows(std::span<float> image, const ImageSize& size, const Change& change) {
+  for (std::size_t row = 0; row < size.channels * size.rows; ++row) {
+    change(image.subspan(row * size.columns, size.columns), size.columns / 2);
+  }
+}
+
+std::vector<float> pooled(std::span<const float> image, const ImageSize& size, std::size_t width) {
+  const std::size_t rows = size.rows / width;
+  const std::size_t columns = size.columns / width;
+  std::vector<float> out(size.channels * rows * columns);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::size_t channel = i / (rows * columns);
+    const std::size_t row = i / columns % rows;
+    const std::size_t column = i % columns;
+    double sum = 0;
+    for (std::size_t r = 0; r < width; ++r) {
+      for (std::size_t c = 0; c < width; ++c) {
+        sum += static_cast<double>(
+            image[(channel * size.rows + row * width + r) * size.columns + column * width + c]);
+      }
+    }
+    out[i] = static_cast<float>(sum / static_cast<double>(width * width));
+  }
+  return out;
+}
+
+}  // namespace
+
+Corruption parse_corruption(std::string_view text) {
+  Corruption corruption;
+  for (const std::string& part : split(text, ',')) corruption.push_back(parse_step(part));
+  return corruption;
+}
+
+ImageSize corrupted_size(ImageSize size, const Corruption& corruption) {
+  for (const CorruptionStep& step : corruption) size = size_after(size, step);
+  return size;
+}
+
+void corrupt_image(std::span<const float> image, const ImageSize& size,
+                   const Corruption& corruption, std::uint64_t seed, std::size_t index,
+                   std::span<float> out) {
+  ImageSize now = size;
+  std::vector<float> work(image.begin(), image.end());
+  std::optional<RandomStream> random;
+  for (const CorruptionStep& step : corruption) {
+    switch (step.kind) {
+      case Kind::shift:
+        shift_image(work, now, static_cast<int>(step.amount), static_cast<int>(step.amount));
+        break;
+      case Kind::noise:
+        if (!random) random.emplace(seed, fmt::format("corrupt {}", index));
+        add_noise(work, step.amount, *random);
+        break;
+      case Kind::rotate:
+        rotate_image(work, now, step.amount);
+        break;
+      case Kind::blur:
+        blur_image(work, now, step.amount);
+        break;
+      case Kind::contrast:
+        adjust_contrast(work, step.amount);
+        break;
+      case Kind::invert:
+        for (float& value : work) value = 1.0F - value;
+        break;
+      case Kind::transpose:
+        transpose_image(work, now);
+        break;
+      case Kind::swap:
+        for_rows(work, now, [](std::span<float> row, std::size_t half) {
+          std::swap_ranges(row.begin(), row.begin() + static_cast<std::ptrdiff_t>(half),
+                           row.end() - static_cast<std::ptrdiff_t>(half));
+        });
+        break;
+      case Kind::keep:
+        for_rows(work, now, [&](std::span<float> row, std::size_t half) {
+          const std::size_t rest = row.size() - half;
+          std::ranges::fill(step.amount == 0 ? row.last(rest) : row.first(rest), 0.0F);
+        });
+        break;
+      case Kind::pool:
+        work = pooled(work, now, static_cast<std::size_t>(step.amount));
+        break;
+    }
+    now = size_after(now, step);
+  }
+  std::ranges::copy(work, out.begin());
+}
+
+}  // namespace amalgam
