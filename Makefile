@@ -30,7 +30,8 @@ build: dependencies $(BUILD)/build.ninja
 
 demo:
 	@scripts/install_dependencies.sh build demo
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	cmake --build --preset $(PRESET) -j $(JOBS) --target amalgam_cli amalgam_learning
 	scripts/demo.sh $(BUILD)/bin/amalgam demo
 
 test: build

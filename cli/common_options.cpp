@@ -1,5 +1,7 @@
 #include "cli/common_options.hpp"
 
+#include <charconv>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -31,6 +33,7 @@ void add_one(CLI::App& command, CommonOptions& options, Common which) {
       command
           .add_option("--threads", options.threads,
                       "Threads to use (default: all processors); results never depend on it")
+          ->check(whole_number())
           ->check(CLI::Range(std::size_t{1}, kMostThreads))
           ->type_name("N")
           ->group(kGroup);
@@ -53,6 +56,7 @@ void add_one(CLI::App& command, CommonOptions& options, Common which) {
       return;
     case Common::seed:
       command.add_option("--seed", options.seed, "Fixes everything random (default 0)")
+          ->check(whole_number())
           ->type_name("N")
           ->group(kGroup);
       return;
@@ -64,6 +68,17 @@ void add_one(CLI::App& command, CommonOptions& options, Common which) {
 void add_common_options(CLI::App& command, CommonOptions& options,
                         std::initializer_list<Common> which) {
   for (const Common one : which) add_one(command, options, one);
+}
+
+CLI::Validator whole_number() {
+  return {[](const std::string& text) {
+            std::uint64_t value = 0;
+            const char* end = text.data() + text.size();
+            const auto parsed = std::from_chars(text.data(), end, value);
+            const bool fits = parsed.ec == std::errc() && parsed.ptr == end;
+            return fits ? std::string() : "'" + text + "' is no whole number from 0 to 2^64 - 1";
+          },
+          ""};
 }
 
 std::string example(std::string_view lines) {

@@ -33,6 +33,9 @@ enum class Common { json, quiet, threads, memory, seed };
 void add_common_options(CLI::App& command, CommonOptions& options,
                         std::initializer_list<Common> which);
 
+/// Accepts what a std::uint64_t holds: CLI11 alone would take -1 for 2^64 - 1.
+CLI::Validator whole_number();
+
 /// A footer for --help: "Example:" and the lines, indented.
 std::string example(std::string_view lines);
 

@@ -54,8 +54,10 @@ std::optional<DType> wanted_dtype(const ConvertOptions& options) {
 }
 
 std::uint64_t shard_bytes(const ConvertOptions& options) {
-  return options.shard_size.empty() ? kDefaultShardBytes
-                                    : parse_bytes(options.shard_size, "--shard-size");
+  if (options.shard_size.empty()) return kDefaultShardBytes;
+  const std::uint64_t bytes = parse_bytes(options.shard_size, "--shard-size");
+  if (bytes == 0) throw InputError("--shard-size is 0; expected at least one byte");
+  return bytes;
 }
 
 ConversionStatistics run(const TensorSource& source, TensorSink& sink,
@@ -85,10 +87,7 @@ void report(const ConvertOptions& options, const TensorSource& source,
 void convert(const ConvertOptions& options) {
   const std::optional<DType> wanted = wanted_dtype(options);
   const fs::path output = options.output;
-  std::error_code ignored;
-  if (fs::equivalent(options.input, output, ignored)) {
-    throw InputError("{}: the output is the input; choose another place", options.output);
-  }
+  check_output_is_no_input({options.input}, output);
   const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
   std::vector<TensorInfo> tensors = converted_tensors(
       *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);

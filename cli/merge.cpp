@@ -72,6 +72,7 @@ MergeOptions options_of(const MergeCommand& command) {
       command.non_finite == "propagate" ? NonFinite::propagate : NonFinite::error;
   options.progress = command.common.progress_mode();
   options.shard_bytes = parse_bytes(command.shard_size, "--shard-size");
+  if (options.shard_bytes == 0) throw InputError("--shard-size is 0; expected at least one byte");
   options.overwrite = command.overwrite;
   options.keep_partial = command.keep_partial;
   options.allow_shape_mismatch = command.allow_shape_mismatch;
@@ -119,10 +120,12 @@ void show_report(const MergeReport& report, const MergeCommand& command) {
                 {"tensors_merged", done.tensors_merged},
                 {"tensors_copied", done.tensors_copied}});
   } else if (!command.common.quiet) {
+    std::vector<std::string> outputs;
+    for (const auto& output : report.outputs) outputs.push_back(output.string());
     const auto rate = static_cast<std::uint64_t>(
         static_cast<double>(done.bytes_read + done.bytes_written) / std::max(report.seconds, 1e-9));
     log::info("{}: {} tensors merged, {} copied; {} read, {} written in {:.1f}s ({}/s)",
-              report.outputs.back().string(), done.tensors_merged, done.tensors_copied,
+              join(outputs, ", "), done.tensors_merged, done.tensors_copied,
               format_bytes(done.bytes_read), format_bytes(done.bytes_written), report.seconds,
               format_bytes(rate));
   }
@@ -167,7 +170,8 @@ void register_merge(CLI::App& root) {
                   "What to do about NaN and infinity in inputs: error or propagate")
       ->check(CLI::IsMember({"error", "propagate"}))
       ->capture_default_str();
-  app->add_option("--shard-size", command->shard_size, "Largest file of an output folder")
+  app->add_option("--shard-size", command->shard_size,
+                  "Largest file of an output folder; a single file is never split")
       ->capture_default_str();
   app->add_flag("--overwrite", command->overwrite, "Replace an existing output, at the very end");
   app->add_flag("--keep-partial", command->keep_partial,

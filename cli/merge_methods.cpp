@@ -129,7 +129,7 @@ void show_one(const RuleInfo& info) {
                     info.summary, members_text(info), info.base_is_member ? " and the base" : "",
                     base_text(info),
                     info.base_comes_first ? " (comes first among the members)" : "",
-                    needs_data(info) ? "required (--data)" : "not used", info.source));
+                    needs_data(info) ? "looked at (--data, --split)" : "not used", info.source));
   if (info.parameters.empty()) return;
   Table table({{"parameter"}, {"default"}, {"range"}, {"of"}, {"meaning"}});
   for (const ParameterInfo& parameter : info.parameters) {

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -70,18 +72,50 @@ void sync_tree(const fs::path& folder) {
   sync_folder(folder);
 }
 
-// Deleting a folder is refused unless it is plainly a checkpoint (or empty): `-o ~ --overwrite`
-// must not cost anyone their home.
-bool may_be_replaced(const fs::path& folder) {
+bool is_within(const fs::path& inner, const fs::path& outer) {
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+bool is_one_of(const std::string& text, std::initializer_list<std::string_view> known) {
+  return std::find(known.begin(), known.end(), text) != known.end();
+}
+
+// What lies in checkpoint folders: weights, and what models come with.
+bool belongs_to_checkpoint(const fs::directory_entry& entry) {
+  if (!entry.is_regular_file()) return false;
+  const std::string name = entry.path().filename().string();
+  return is_one_of(entry.path().extension().string(),
+                   {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".json", ".model", ".jinja",
+                    ".tiktoken", ".py"}) ||
+         is_one_of(name, {"README.md", "amalgam_recipe.yml", "mergekit_config.yml", "vocab.txt",
+                          "merges.txt", "tokenizer.model.v3", ".gitattributes"}) ||
+         name.starts_with("LICENSE");
+}
+
+bool is_weights(const fs::path& path) {
+  return is_one_of(path.extension().string(), {".safetensors", ".gguf", ".bin", ".pt", ".pth"});
+}
+
+// Deleting a folder is refused unless it is plainly a checkpoint and nothing else (or empty): `-o ~
+// --overwrite` must not cost anyone their home.
+void check_may_be_replaced(const fs::path& folder) {
+  if (is_within(fs::weakly_canonical(fs::current_path()), folder)) {
+    throw InputError("{}: holds the working directory; not overwritten", folder.string());
+  }
   bool is_empty = true;
+  bool has_weights = false;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     is_empty = false;
-    const std::string extension = entry.path().extension().string();
-    for (const char* known : {".safetensors", ".gguf", ".bin", ".pt", ".pth"}) {
-      if (extension == known && entry.is_regular_file()) return true;
+    has_weights = has_weights || (entry.is_regular_file() && is_weights(entry.path()));
+    if (!belongs_to_checkpoint(entry)) {
+      throw InputError(
+          "{}: holds '{}', which is no part of a checkpoint and would be lost; not overwritten",
+          folder.string(), entry.path().filename().string());
     }
   }
-  return is_empty;
+  if (!is_empty && !has_weights) {
+    throw InputError("{}: holds files but no checkpoint; not overwritten", folder.string());
+  }
 }
 
 void check_final_place(const fs::path& place, bool is_file, bool overwrite) {
@@ -95,9 +129,7 @@ void check_final_place(const fs::path& place, bool is_file, bool overwrite) {
     throw InputError("{}: is {}, but the output is {}; not overwritten", place.string(),
                      is_file ? "a folder" : "a file", is_file ? "a file" : "a folder");
   }
-  if (!is_file && !may_be_replaced(place)) {
-    throw InputError("{}: holds files but no checkpoint; not overwritten", place.string());
-  }
+  if (!is_file) check_may_be_replaced(place);
 }
 
 std::uint64_t bytes_below(const fs::path& folder) {
@@ -119,7 +151,33 @@ void check_free_space(const fs::path& path, std::uint64_t bytes_needed) {
 }
 
 bool output_is_file(const fs::path& path) {
-  return path.extension() == ".safetensors" || path.extension() == ".gguf";
+  const std::string extension = path.extension().string();
+  if (is_one_of(extension, {".safetensors", ".gguf"})) return true;
+  if (is_one_of(extension, {".pt", ".pth", ".bin", ".ckpt", ".SAFETENSORS", ".GGUF"})) {
+    throw InputError(
+        "{}: no output can be a {} file; expected a name that ends in .safetensors or .gguf, or a "
+        "folder",
+        path.string(), extension);
+  }
+  return false;
+}
+
+fs::path output_place(const fs::path& output) {
+  const fs::path absolute = fs::weakly_canonical(fs::absolute(output));
+  return absolute.has_filename() ? absolute : absolute.parent_path();
+}
+
+void check_output_is_no_input(const std::vector<fs::path>& inputs, const fs::path& output) {
+  const fs::path place = output_place(output);
+  for (const fs::path& input : inputs) {
+    if (!fs::exists(input)) continue;
+    const fs::path resolved = output_place(input);
+    const fs::path named = fs::absolute(input).lexically_normal();
+    if (is_within(resolved, place) || is_within(place, resolved) || is_within(named, place)) {
+      throw InputError("{}: the output is also an input ('{}'); choose another place",
+                       output.string(), input.string());
+    }
+  }
 }
 
 OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions options)
@@ -131,7 +189,7 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
       throw InputError("'{}' is no place for an output", final_path.string());
     }
     check_final_place(final_, is_file_, options_.overwrite);
-    fs::create_directories(final_.parent_path());
+    make_parents();
     partial_ = final_.parent_path() / ("." + final_.filename().string() + ".partial");
     work_ = is_file_ ? partial_ / final_.filename() : partial_;
     acquire();
@@ -146,7 +204,16 @@ OutputTransaction::~OutputTransaction() {
     log::info("{}: the unfinished output is kept here", partial_.string());
   } else {
     remove_or_warn(partial_);
+    std::error_code ignored;  // others may use them by now
+    for (const fs::path& parent : made_parents_) fs::remove(parent, ignored);
   }
+}
+
+void OutputTransaction::make_parents() {
+  for (fs::path parent = final_.parent_path(); !exists_at(parent); parent = parent.parent_path()) {
+    made_parents_.push_back(parent);
+  }
+  fs::create_directories(final_.parent_path());
 }
 
 void OutputTransaction::acquire() {

@@ -14,7 +14,17 @@ namespace amalgam {
 void check_free_space(const std::filesystem::path& path, std::uint64_t bytes_needed);
 
 /// Whether an output of this name is one file (it ends in `.safetensors` or `.gguf`) or a folder.
+/// InputError for a name that ends like a file of a format that is not written (`.pt`, `.bin`).
 bool output_is_file(const std::filesystem::path& path);
+
+/// `output` as an absolute path with links resolved and without a slash at its end.
+std::filesystem::path output_place(const std::filesystem::path& output);
+
+/// InputError if `output` is one of `inputs`, lies within one, or one within it, as named or as
+/// links lead: writing over what is being read would lose it. Inputs that do not exist do not
+/// count.
+void check_output_is_no_input(const std::vector<std::filesystem::path>& inputs,
+                              const std::filesystem::path& output);
 
 /// How an output comes to its place.
 struct OutputOptions {
@@ -33,8 +43,8 @@ class OutputTransaction {
  public:
   /// Makes and locks the partial folder (and missing parents of `final_path`). InputError if
   /// something is in the final place and `overwrite` is not set or must not delete it (a file where
-  /// a folder is to be, or a folder that holds no checkpoint), or if another run holds the partial
-  /// folder.
+  /// a folder is to be, or a folder that holds anything but a checkpoint, or the working
+  /// directory), or if another run holds the partial folder.
   OutputTransaction(const std::filesystem::path& final_path, OutputOptions options);
   /// Without commit(): deletes the partial folder, or says where it is with `keep_partial`.
   ~OutputTransaction();
@@ -53,11 +63,13 @@ class OutputTransaction {
   void commit();
 
  private:
+  void make_parents();
   void acquire();
   void place_folder();
   void place_file();
 
-  std::filesystem::path final_;  // absolute, links resolved
+  std::vector<std::filesystem::path> made_parents_;  // innermost first
+  std::filesystem::path final_;                      // absolute, links resolved
   std::filesystem::path partial_;
   std::filesystem::path work_;
   OutputOptions options_;

@@ -1,9 +1,11 @@
 #include "amalgam/core/log.hpp"
 
+#include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <memory>
+#include <string>
 
 namespace amalgam::log {
 namespace {
@@ -38,6 +40,18 @@ spdlog::level::level_enum to_spdlog(Level level) {
 
 void set_level(Level level) { logger().set_level(to_spdlog(level)); }
 
-void write(Level level, const std::string& message) { logger().log(to_spdlog(level), message); }
+// Names from files can hold anything; a terminal should not obey them.
+void write(Level level, const std::string& message) {
+  std::string shown;
+  for (const char character : message) {
+    const auto code = static_cast<unsigned char>(character);
+    if (code < 0x20 || code == 0x7f) {
+      shown += fmt::format("\\x{:02x}", code);
+    } else {
+      shown += character;
+    }
+  }
+  logger().log(to_spdlog(level), shown);
+}
 
 }  // namespace amalgam::log

@@ -135,7 +135,9 @@ TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
   Options options(document, where);
   TrainingRecipe recipe;
   recipe.init = options.text("init", "");
-  if (options.has("network")) recipe.network = document["network"];
+  if (options.has("network") && !document["network"].is_null()) {
+    recipe.network = document["network"];
+  }
   if (recipe.network.has_value() == !recipe.init.empty()) {
     throw InputError(
         "{}: expected either 'network' (new weights) or 'init' (a checkpoint to start"

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -62,6 +63,7 @@ class Engine {
         sink_(sink),
         options_(options),
         buffer_bytes_(buffer_memory(options)),
+        spreads_nan_(options.non_finite == NonFinite::propagate && !plan.rule->info().robust),
         units_(group_units(plan)),
         scratch_(options.parallel.workers()) {}
 
@@ -206,6 +208,7 @@ class Engine {
     const auto merge_block = [&](const auto& block) {
       const std::span<double> merged(scratch.merged.get_as<double>(block.count), block.count);
       merge.apply(block, merged);
+      if (spreads_nan_) spread_nan(block, merged);
       const std::span<std::byte> bytes(
           encoded + dtype_bytes(output.dtype, block.first - piece.first),
           dtype_bytes(output.dtype, block.count));
@@ -223,6 +226,18 @@ class Engine {
     const std::uint64_t bytes = dtype_bytes(output.dtype, piece.count);
     sink_.write(index, dtype_bytes(output.dtype, piece.first), {encoded, bytes});
     count_written(bytes);
+  }
+
+  // Elections and selections compare, which NaN survives unseen.
+  template <class T>
+  static void spread_nan(const Block<T>& block, std::span<double> merged) {
+    const auto spread = [&](const T* values) {
+      for (std::size_t i = 0; i < block.count; ++i) {
+        if (std::isnan(values[i])) merged[i] = std::numeric_limits<double>::quiet_NaN();
+      }
+    };
+    for (const T* member : block.members) spread(member);
+    if (block.base != nullptr) spread(block.base);
   }
 
   // Finite inputs can still give what the output type cannot hold; a checkpoint with an infinity in
@@ -246,6 +261,7 @@ class Engine {
   TensorSink& sink_;
   const EngineOptions& options_;
   const std::uint64_t buffer_bytes_;
+  const bool spreads_nan_;
   const std::vector<WorkUnit> units_;
   std::vector<WorkerScratch> scratch_;
   std::atomic<std::uint64_t> bytes_read_{0};

@@ -31,36 +31,18 @@ struct Stage {
   bool tied_embeddings = false;
 };
 
-fs::path without_trailing_slash(const fs::path& path) {
-  const fs::path absolute = fs::weakly_canonical(fs::absolute(path));
-  return absolute.has_filename() ? absolute : absolute.parent_path();
-}
-
-bool is_within(const fs::path& inner, const fs::path& outer) {
-  const auto [at, rest] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
-  (void)rest;
-  return at == outer.end();
-}
-
-// Writing over what is being read would lose it.
-void check_output_is_no_input(const std::vector<Recipe>& documents, const fs::path& output) {
-  const fs::path place = without_trailing_slash(output);
+std::vector<fs::path> inputs_of(const std::vector<Recipe>& documents) {
+  std::vector<fs::path> inputs;
   for (const Recipe& document : documents) {
-    for (const ModelReference& model : document.all_models()) {
-      if (!fs::exists(model.path)) continue;
-      const fs::path input = without_trailing_slash(model.path);
-      if (is_within(input, place) || is_within(place, input)) {
-        throw InputError("{}: the output is also an input ('{}'); choose another place",
-                         output.string(), model.path);
-      }
-    }
+    for (const ModelReference& model : document.all_models()) inputs.emplace_back(model.path);
   }
+  return inputs;
 }
 
 // Plans everything before anything is written.
 std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const MergeOptions& options) {
   if (documents.empty()) throw InputError("the recipe has no document");
-  check_output_is_no_input(documents, options.output);
+  check_output_is_no_input(inputs_of(documents), options.output);
   std::vector<Stage> stages;
   const ModelOpener open = [&](const ModelReference& reference) -> OpenedModel {
     for (const Stage& stage : stages) {
@@ -171,7 +153,7 @@ MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
 
 fs::path with_alpha(const fs::path& output, double alpha) {
   const std::string suffix = fmt::format("-alpha-{}", alpha);
-  if (!output_is_file(output)) return without_trailing_slash(output).string() + suffix;
+  if (!output_is_file(output)) return output_place(output).string() + suffix;
   fs::path path = output;
   path.replace_filename(output.stem().string() + suffix + output.extension().string());
   return path;

@@ -181,8 +181,7 @@ std::string model_card(const OutputDescription& output) {
   card += fmt::format(
       "# {}\n\nA merge of {} model{}, made with Amalgam.\n\n## Method\n\n{}: {} Source: {}.\n\n"
       "## Models\n\n{}\n## Recipe\n\n{}yaml\n{}{}\n\nMade again with `amalgam merge {} --seed {} "
-      "-o "
-      "OUT`.\n",
+      "-o OUT` in the folder that the recipe's paths are relative to.\n",
       last.name.empty() ? "Merged model" : last.name, names.size(), names.size() == 1 ? "" : "s",
       inline_code(rule.name), rule.summary, rule.source, models, fence, recipe, fence, kRecipeFile,
       output.seed);

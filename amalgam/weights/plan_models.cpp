@@ -40,14 +40,17 @@ std::optional<std::size_t> PlanModels::find_tied_embedding(const TensorSource& s
   return embedding;
 }
 
-std::optional<std::size_t> PlanModels::find(std::size_t model, std::string_view name) const {
+std::optional<std::size_t> PlanModels::find_own(std::size_t model, std::string_view name) const {
   const TensorSource& tensors = source(model);
   if (const auto found = tensors.find(name)) return found;
-  const Model& known = models_.at(model);
-  if (const auto alias = known.aliases.find(std::string(name)); alias != known.aliases.end()) {
-    return tensors.find(alias->second);
-  }
-  if (is_head_name(name) && name.ends_with("weight")) return known.embedding;
+  const auto& aliases = models_.at(model).aliases;
+  const auto alias = aliases.find(std::string(name));
+  return alias == aliases.end() ? std::nullopt : tensors.find(alias->second);
+}
+
+std::optional<std::size_t> PlanModels::find(std::size_t model, std::string_view name) const {
+  if (const auto found = find_own(model, name)) return found;
+  if (is_head_name(name) && name.ends_with("weight")) return models_.at(model).embedding;
   return std::nullopt;
 }
 

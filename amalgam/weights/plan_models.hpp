@@ -34,6 +34,15 @@ class PlanModels {
   /// weights of its own is the token embedding of a model with tie_word_embeddings.
   std::optional<std::size_t> find(std::size_t model, std::string_view name) const;
 
+  /// Whether `name` is found in the model only as what it is tied to.
+  bool is_tied(std::size_t model, std::string_view name) const {
+    return !find_own(model, name) && find(model, name);
+  }
+  /// Whether the model's config says that its head is its token embedding.
+  bool has_tied_embeddings(std::size_t model) const {
+    return models_.at(model).config.tied_embeddings;
+  }
+
   /// The tensor that holds the contents of `tensor`: itself unless it is tied to another.
   std::size_t storage(std::size_t model, std::size_t tensor) const;
 
@@ -62,6 +71,7 @@ class PlanModels {
     std::map<std::string, std::string> aliases;
     std::optional<std::size_t> embedding;  // what a tied head is
   };
+  std::optional<std::size_t> find_own(std::size_t model, std::string_view name) const;
   static std::optional<std::size_t> find_tied_embedding(const TensorSource& source,
                                                         const ModelConfig& config);
 

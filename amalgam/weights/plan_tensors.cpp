@@ -253,7 +253,10 @@ void PlanTensors::note_extra(const PlanCast& cast) {
     if (role.model == reference.model) continue;
     for (const std::size_t i : models_.part(role.model, cast.section->module).tensors) {
       const std::string& name = models_.source(role.model).tensors()[i].name;
-      if (!models_.find(reference.model, name)) extra_[role.model].insert(name);
+      const bool is_there =
+          models_.find(reference.model, name).has_value() &&
+          (!models_.is_tied(reference.model, name) || models_.has_tied_embeddings(role.model));
+      if (!is_there) extra_[role.model].insert(name);
     }
   }
 }

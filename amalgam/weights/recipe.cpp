@@ -106,9 +106,11 @@ void check_stages(const std::vector<Recipe>& documents) {
   for (std::size_t i = 0; i < documents.size(); ++i) {
     const Recipe& document = documents[i];
     if (document.name.empty()) {
-      if (documents.size() == 1) continue;
-      throw InputError("{}:{}: document {} has no 'name'; with several documents each needs one",
-                       document.label, document.line.number, i + 1);
+      if (i + 1 == documents.size()) continue;
+      throw InputError(
+          "{}:{}: document {} has no 'name'; with several documents each but the last "
+          "needs one",
+          document.label, document.line.number, i + 1);
     }
     const auto [other, is_new] = stages.emplace(document.name, i);
     if (!is_new) {

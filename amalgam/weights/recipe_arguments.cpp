@@ -135,6 +135,12 @@ Recipe recipe_from_arguments(const RuleInfo& rule, const RecipeArguments& argume
   }
   for (const std::string& text : arguments.parameters) {
     const Argument argument = parse_argument(text, rule);
+    if (argument.info->kind == ParameterInfo::Kind::path && argument.info->per_member &&
+        argument.values.size() != counted.size()) {
+      throw InputError("-p {}: {} file{} for {} models; expected one for each", text,
+                       argument.values.size(), argument.values.size() == 1 ? "" : "s",
+                       counted.size());
+    }
     if (argument.values.size() == 1) {
       add_entry(recipe.parameters, argument, argument.values.front(), text);
       continue;
@@ -142,7 +148,7 @@ Recipe recipe_from_arguments(const RuleInfo& rule, const RecipeArguments& argume
     if (!argument.info->per_member) {
       throw InputError(
           "-p {}: '{}' holds for the whole merge and takes one value, not {} (a "
-          "gradient over layers is written in brackets: '{}=[...]')",
+          "list, such as a gradient over layers, is written in brackets: '{}=[...]')",
           text, argument.name, argument.values.size(), argument.name);
     }
     if (argument.values.size() != counted.size()) {

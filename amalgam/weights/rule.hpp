@@ -38,6 +38,9 @@ struct RuleInfo {
   /// The base is no input of its own: if one is named, it is among the members and comes first (as
   /// the target of Fisher-weighted averaging does). Goes with BaseUse::ignored.
   bool base_comes_first = false;
+  /// Members, or single values of theirs, may be rejected, NaN among them. Where a rule is not
+  /// robust and NaN is allowed, an element that is NaN in any input is NaN in the result.
+  bool robust = false;
 };
 
 /// One output tensor as a rule sees it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
 
 namespace amalgam::cli {
@@ -34,8 +35,10 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
   command.add_option("--split", options.split, "train, validation or test (default " + split + ")")
       ->type_name("SPLIT");
   command.add_option("--first", options.first, "First example of the split (default 0)")
+      ->check(whole_number())
       ->type_name("N");
-  command.add_option("--examples", options.examples, "How many of them (default all)")
+  command.add_option("--examples", options.examples, "How many of them (0, the default: all)")
+      ->check(whole_number())
       ->type_name("N");
   command
       .add_option(
@@ -53,10 +56,11 @@ void add_learning_options(CLI::App& command, CommonOptions& options) {
       ->description("Threads to use (default: all processors); the last bits may depend on it");
 }
 
-void check_safetensors_output(const std::string& path) {
+void check_safetensors_output(const std::string& path, const std::vector<std::string>& inputs) {
   if (std::filesystem::path(path).extension() != ".safetensors") {
     throw InputError("-o {}: the name of the file to write should end in .safetensors", path);
   }
+  check_output_is_no_input({inputs.begin(), inputs.end()}, path);
 }
 
 }  // namespace amalgam::cli

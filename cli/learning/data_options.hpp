@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "amalgam/learning/image_data.hpp"
 #include "cli/common_options.hpp"
@@ -30,7 +31,7 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
 /// --json, --quiet, --threads and --seed, as for other commands, except that threads may matter.
 void add_learning_options(CLI::App& command, CommonOptions& options);
 
-/// `text` as the name of a .safetensors file to write. InputError otherwise.
-void check_safetensors_output(const std::string& path);
+/// InputError unless `path` is the name of a .safetensors file and none of `inputs`.
+void check_safetensors_output(const std::string& path, const std::vector<std::string>& inputs);
 
 }  // namespace amalgam::cli

@@ -195,9 +195,14 @@ void run(const EvaluateOptions& options) {
         all.begin(),
         all.begin() + static_cast<std::ptrdiff_t>(options.checkpoints.size() + options.also.size()),
         [](const Judged& a, const Judged& b) {
-          return a.evaluation.accuracy < b.evaluation.accuracy;
+          return std::pair(a.evaluation.accuracy, -a.evaluation.nll) <
+                 std::pair(b.evaluation.accuracy, -b.evaluation.nll);
         });
-    print(best->name + "\n");
+    if (options.common.json) {
+      print_json({{"data", options.data.describe()}, {"best", to_json(*best)}});
+    } else {
+      print(best->name + "\n");
+    }
   } else if (options.common.json) {
     Json json;
     json["data"] = options.data.describe();
@@ -233,8 +238,10 @@ void register_evaluate(CLI::App& root) {
       ->add_option("--reference", options->reference,
                    "One of the checkpoints: print the paired difference of accuracy to it")
       ->type_name("FILE");
-  command->add_flag("--best", options->best,
-                    "Print only the name of the checkpoint with the highest accuracy");
+  command->add_flag(
+      "--best", options->best,
+      "Print only the checkpoint with the highest accuracy; of several the one with the"
+      " lowest nll");
   command
       ->add_option("--network", options->network,
                    "A checkpoint whose network the others have, if they do not say themselves")

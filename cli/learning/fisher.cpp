@@ -38,7 +38,7 @@ const std::map<std::string, FisherKind> kKinds{{"exact", FisherKind::exact},
                                                {"empirical", FisherKind::empirical}};
 
 void run(const FisherCommand& command) {
-  check_safetensors_output(command.output);
+  check_safetensors_output(command.output, {command.checkpoint});
   if (std::filesystem::exists(command.output) && !command.overwrite) {
     throw InputError("{}: exists already; use --overwrite to replace it", command.output);
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/log.hpp"
@@ -46,6 +47,11 @@ class HeldOutAccuracy {
       : data_(command.data.load(command.common.seed)) {
     for (const std::string& path : command.members) sources_.emplace_back(open_checkpoint(path));
     description_ = learning::description_of(*sources_.front());
+    if (!description_) {
+      throw InputError(
+          "{}: does not say what network it holds; expected a checkpoint that 'amalgam train' made",
+          command.members.front());
+    }
     engine_.parallel = command.common.parallel();
   }
 
@@ -105,6 +111,7 @@ void print_soup(const GreedySoup& soup, const LearnedMerge& command) {
 }
 
 void run(const LearnedMerge& command) {
+  check_output_is_no_input({command.members.begin(), command.members.end()}, command.output);
   if (std::filesystem::exists(command.output) && !command.overwrite) {
     throw InputError("{}: exists already; use --overwrite to replace it", command.output);
   }

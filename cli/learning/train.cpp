@@ -42,7 +42,10 @@ fs::path state_path(const fs::path& output) {
 std::vector<std::string> all_overrides(const TrainOptions& options) {
   std::vector<std::string> overrides = options.overrides;
   if (!options.data_set.empty()) overrides.push_back("data.set=" + options.data_set);
-  if (!options.init.empty()) overrides.push_back("init=" + options.init);
+  if (!options.init.empty()) {
+    overrides.push_back("init=" + options.init);
+    overrides.emplace_back("network=null");
+  }
   if (options.seed->count() > 0) overrides.push_back(fmt::format("seed={}", options.common.seed));
   return overrides;
 }
@@ -65,7 +68,7 @@ Json to_json(const TrainingReport& report, const Evaluation& validation) {
 }
 
 void run(const TrainOptions& options) {
-  check_safetensors_output(options.output);
+  check_safetensors_output(options.output, {options.recipe, options.init});
   if (fs::exists(options.output) && !options.overwrite) {
     throw InputError("{}: exists already; use --overwrite to replace it", options.output);
   }
@@ -135,7 +138,9 @@ void register_train(CLI::App& root) {
       ->type_name("FILE");
   command->add_option("--data", options->data_set, "Data set, instead of the recipe's data.set")
       ->type_name("SET");
-  command->add_option("--init", options->init, "Checkpoint to start from, instead of the recipe's")
+  command
+      ->add_option("--init", options->init,
+                   "Checkpoint to start from, instead of the recipe's init or network")
       ->type_name("FILE");
   command
       ->add_option("--set", options->overrides,

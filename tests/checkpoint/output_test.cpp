@@ -129,13 +129,54 @@ TEST(Output, DoesNotDeleteWhatIsNoCheckpoint) {
   const auto begin = [&](const char* name) {
     const OutputTransaction output(folder / name, {.overwrite = true});
   };
-  expect_error<InputError>([&] { begin("home"); }, "home", "holds files but no checkpoint");
+  expect_error<InputError>([&] { begin("home"); }, "home", "holds 'letter.txt'");
+  folder.write("mixed/model.safetensors", "weights");
+  folder.write("mixed/other/best.safetensors", "weights");
+  expect_error<InputError>([&] { begin("mixed"); }, "mixed", "holds 'other'");
+  folder.write("config/config.json", "{}");
+  expect_error<InputError>([&] { begin("config"); }, "holds files but no checkpoint");
   expect_error<InputError>([&] { begin("file"); }, "is a file, but the output is a folder");
   expect_error<InputError>([&] { begin("dir.gguf"); }, "is a folder, but the output is a file");
   expect_error<InputError>([&] { const OutputTransaction root("/", {.overwrite = true}); }, "'/'");
   fs::create_directory(folder / "empty");
   EXPECT_NO_THROW(begin("empty"));
   EXPECT_EQ(contents_of(folder / "home/letter.txt"), "dear");
+}
+
+TEST(Output, ReplacesNoFolderThatHoldsTheWorkingDirectory) {
+  const fs::path here = fs::current_path();
+  expect_error<InputError>([&] { const OutputTransaction output(here, {.overwrite = true}); },
+                           "working directory");
+  expect_error<InputError>(
+      [&] { const OutputTransaction output(here.parent_path(), {.overwrite = true}); },
+      "working directory");
+}
+
+TEST(Output, AFailedRunLeavesNoNewParents) {
+  const TemporaryFolder folder;
+  fs::create_directory(folder / "old");
+  { const OutputTransaction output(folder / "old/new/deep/out", {}); }
+  EXPECT_TRUE(fs::exists(folder / "old"));
+  EXPECT_FALSE(fs::exists(folder / "old/new"));
+}
+
+TEST(Output, NamesOfFormatsThatAreNotWrittenAreRefused) {
+  for (const char* name : {"a.pt", "a.bin", "a.GGUF"}) {
+    expect_error<InputError>([&] { (void)output_is_file(name); }, name, ".safetensors or .gguf");
+  }
+}
+
+TEST(Output, AnInputIsNoOutputAsNamedOrAsLinksLead) {
+  const TemporaryFolder folder;
+  folder.write("real/model.safetensors", "x");
+  fs::create_directory(folder / "out");
+  fs::create_symlink(folder / "real", folder / "out/link");
+  for (const fs::path& output :
+       {folder / "real", folder / "real/model.safetensors", folder / "out", folder / "real/new"}) {
+    expect_error<InputError>([&] { check_output_is_no_input({folder / "out/link"}, output); },
+                             "the output is also an input");
+  }
+  EXPECT_NO_THROW(check_output_is_no_input({folder / "real", folder / "none"}, folder / "new"));
 }
 
 TEST(Output, ReplacesTheTargetOfALink) {

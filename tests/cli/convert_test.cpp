@@ -213,7 +213,7 @@ TEST(Convert, BadUsageLeavesNothingBehind) {
   expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "q8_0"}), "--quant");
   expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "i32"}), "'i32'");
   expect_bad_usage(run_amalgam({"convert", in, out, "--quant", "q8_0"}), "GGUF");
-  expect_bad_usage(run_amalgam({"convert", in, in, "--overwrite"}), "the output is the input");
+  expect_bad_usage(run_amalgam({"convert", in, in, "--overwrite"}), "the output is also an input");
   expect_bad_usage(run_amalgam({"convert", (folder / "none").string(), out}), "none");
   std::vector<std::string> left;
   for (const auto& entry : fs::directory_iterator(folder.path())) {

@@ -141,6 +141,33 @@ TEST_F(MergeBadInput, NaNAndInfinityNamedByTensorAndIndex) {
   EXPECT_TRUE(std::isnan(values_of(*open_checkpoint(out()), "v")[17]));
 }
 
+// Elections and selections compare, and NaN loses every comparison.
+TEST_F(MergeBadInput, NaNThatIsAllowedIsInTheResultOfEveryRuleThatIsNotRobust) {
+  std::vector<double> values(20, 1.0);
+  values[17] = std::nan("");
+  const std::string bad = write("bad", {make_tensor("v", {4, 5}, values)});
+  const std::string good = write("good", {tensor("v", {4, 5}, 1)});
+  const std::string base = write("other", {tensor("v", {4, 5}, 2)});
+  for (const std::string method :
+       {"ties", "dare_ties", "della", "breadcrumbs_ties", "sce", "ram"}) {
+    std::vector<std::string> words{"merge", "-m",    method,      "--base",      base, good,
+                                   bad,     "--nan", "propagate", "--overwrite", "-o", out()};
+    if (method != "sce" && method != "ram") words.insert(words.end(), {"-p", "weight=1"});
+    const RunResult result = run_amalgam(words);
+    ASSERT_EQ(result.code, 0) << method << result.err;
+    const auto merged = values_of(*open_checkpoint(out()), "v");
+    EXPECT_TRUE(std::isnan(merged[17])) << method;
+    // The shares of sce stand on energies of the whole tensor.
+    if (method != "sce") EXPECT_FALSE(std::isnan(merged[16])) << method;
+  }
+}
+
+TEST_F(MergeBadInput, NamesInErrorsAreSafeForTerminals) {
+  const std::string odd = write("odd", {tensor("a\x1b[31mred", {2}, 1)});
+  const std::string other = write("plain", {tensor("b", {2}, 1)});
+  expect_refused({"-m", "linear", odd, other, "-p", "weight=1"}, "\\x1b[31mred");
+}
+
 TEST_F(MergeBadInput, ARecipeWithACycle) {
   const std::string recipe = write_bytes("cycle.yml",
                                          "name: one\nmerge_method: linear\nmodels:\n"

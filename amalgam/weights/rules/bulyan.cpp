@@ -57,6 +57,7 @@ class Bulyan final : public MergeRule {
         .base = BaseUse::optional,
         .min_members = 3,
         .parameters = {fault_parameter(), robust_scope_parameter()},
+        .robust = true,
     };
     return kInfo;
   }

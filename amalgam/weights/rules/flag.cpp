@@ -94,6 +94,7 @@ class Flag final : public MergeRule {
                   "With lambda: differences of the members as they are, not of their directions.",
               .default_value = false},
              robust_scope_parameter()},
+        .robust = true,
     };
     return kInfo;
   }

@@ -32,6 +32,7 @@ class GeometricMedian final : public MergeRule {
                         .low = 0,
                         .low_open = true},
                        robust_scope_parameter()},
+        .robust = true,
     };
     return kInfo;
   }

@@ -15,6 +15,7 @@ class Krum final : public MergeRule {
         .base = BaseUse::optional,
         .min_members = 3,
         .parameters = {fault_parameter(), robust_scope_parameter()},
+        .robust = true,
     };
     return kInfo;
   }

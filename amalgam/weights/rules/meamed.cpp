@@ -17,6 +17,7 @@ class Meamed final : public MergeRule {
         .base = BaseUse::optional,
         .min_members = 1,
         .parameters = {fault_parameter()},
+        .robust = true,
     };
     return kInfo;
   }

@@ -15,6 +15,7 @@ class Median final : public MergeRule {
             "1",
         .base = BaseUse::optional,
         .min_members = 1,
+        .robust = true,
     };
     return kInfo;
   }

@@ -23,6 +23,7 @@ class MultiKrum final : public MergeRule {
                         .low = 1,
                         .high = 1e6},
                        robust_scope_parameter()},
+        .robust = true,
     };
     return kInfo;
   }

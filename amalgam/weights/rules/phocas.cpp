@@ -15,6 +15,7 @@ class Phocas final : public MergeRule {
         .base = BaseUse::optional,
         .min_members = 1,
         .parameters = {fault_parameter()},
+        .robust = true,
     };
     return kInfo;
   }

@@ -101,7 +101,8 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms> {
     }
   }
 
-  // Sets the factors that restore the norms; a norm that is almost nothing restores nothing.
+  // Sets the factors that restore the norms; a norm that is almost nothing, or not finite, restores
+  // nothing.
   void solve(std::vector<Tensor>& tensors) const {
     constexpr double kLeastNorm = 1e-7;
     for (const PerTensor& entry : sums_) {
@@ -111,7 +112,8 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms> {
         if (tensor.settings.rescale == Rescale::l2) {
           norm = {std::sqrt(norm.before), std::sqrt(norm.after)};
         }
-        if (norm.before < kLeastNorm || norm.after < kLeastNorm) continue;
+        if (!(norm.before >= kLeastNorm && norm.after >= kLeastNorm)) continue;
+        if (!std::isfinite(norm.before) || !std::isfinite(norm.after)) continue;
         tensor.members[m].factor = norm.before / norm.after;
       }
     }
