@@ -20,8 +20,8 @@ struct ImageData {
 
   std::int64_t count() const { return labels.size(0); }
   ImageSize size() const;
-  /// The examples [first, first + count). InputError if there are not so many.
-  ImageData range(std::uint64_t first, std::uint64_t count) const;
+  /// The examples [first, first + wanted). InputError if there are not so many.
+  ImageData range(std::uint64_t first, std::uint64_t wanted) const;
 };
 
 ImageData to_tensors(const LabelledImages& images);

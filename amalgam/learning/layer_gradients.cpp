@@ -41,6 +41,7 @@ LayerTrace::LayerTrace(Network& network, const torch::Tensor& inputs) {
 
 std::vector<torch::Tensor> LayerTrace::output_gradients(const torch::Tensor& scalar) const {
   std::vector<torch::Tensor> outputs;
+  outputs.reserve(layers_.size());
   for (const LayerRecord& record : layers_) outputs.push_back(record.output);
   return torch::autograd::grad({scalar}, outputs, {}, /*retain_graph=*/true);
 }

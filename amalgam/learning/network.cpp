@@ -78,6 +78,7 @@ torch::Tensor Network::forward(const torch::Tensor& inputs, const LayerObserver&
 
 std::vector<std::string> network_architectures() {
   std::vector<std::string> names;
+  names.reserve(std::size(kArchitectures));
   for (const Architecture& architecture : kArchitectures) names.emplace_back(architecture.name);
   return names;
 }

@@ -114,7 +114,7 @@ std::shared_ptr<Network> load_network(const TensorSource& source,
   const torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : state) {
     torch::Tensor target = tensor;
-    target.copy_(read_tensor(source, *source.find(name)));
+    if (const auto found = source.find(name)) target.copy_(read_tensor(source, *found));
   }
   network->eval();
   return network;

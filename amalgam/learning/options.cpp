@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
@@ -37,9 +38,9 @@ bool Options::has(const std::string& key) { return find(key) != nullptr; }
 double Options::number(const std::string& key, double fallback, double low, double high) {
   const nlohmann::json* value = find(key);
   if (value == nullptr) return fallback;
-  const double result = value->is_number() ? value->get<double>() : low - 1;
-  if (!(result >= low && result <= high))
-    refuse(key, fmt::format("a number from {} to {}", low, high));
+  const double result = value->is_number() ? value->get<double>() : std::nan("");
+  const bool is_inside = result >= low && result <= high;
+  if (!is_inside) refuse(key, fmt::format("a number from {} to {}", low, high));
   return result;
 }
 
@@ -71,10 +72,8 @@ std::string Options::text(const std::string& key, const std::string& fallback) {
 
 std::string Options::choice(const std::string& key, const std::string& fallback,
                             const std::vector<std::string>& choices) {
-  const std::string value = text(key, fallback);
-  for (const std::string& one : choices) {
-    if (value == one) return value;
-  }
+  std::string value = text(key, fallback);
+  if (std::ranges::find(choices, value) != choices.end()) return value;
   refuse(key, "one of " + join(choices, ", ") + did_you_mean(value, choices));
 }
 

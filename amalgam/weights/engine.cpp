@@ -23,7 +23,7 @@ constexpr std::uint64_t kCopyBytes = 1 << 20;
 // A Statistic as a value, for core/fold.hpp.
 struct StatisticState {
   std::unique_ptr<Statistic> statistic;
-  void combine(StatisticState&& right) { statistic->combine(*right.statistic); }
+  void combine(StatisticState&& right) const { statistic->combine(*right.statistic); }
 };
 
 // Which leaf of which tensor a fold's leaf number means.

@@ -46,11 +46,13 @@ struct Candidate {
   }
 };
 
-std::vector<Candidate> find_candidates(std::span<const std::string_view> names) {
-  struct Seen {
-    std::map<std::size_t, std::size_t> numbers;
-    std::unordered_map<std::string_view, std::size_t> rests;
-  };
+// What stands before numbers in names, and after them.
+struct Seen {
+  std::map<std::size_t, std::size_t> numbers;
+  std::unordered_map<std::string_view, std::size_t> rests;
+};
+
+std::map<std::string_view, Seen> find_numbers(std::span<const std::string_view> names) {
   std::map<std::string_view, Seen> seen;
   for (const std::string_view name : names) {
     std::size_t found = 0;
@@ -64,8 +66,12 @@ std::vector<Candidate> find_candidates(std::span<const std::string_view> names) 
       ++under.rests[name.substr(at + number->digits)];
     }
   }
+  return seen;
+}
+
+std::vector<Candidate> find_candidates(std::span<const std::string_view> names) {
   std::vector<Candidate> candidates;
-  for (const auto& [prefix, under] : seen) {
+  for (const auto& [prefix, under] : find_numbers(names)) {
     Candidate candidate{.prefix = prefix, .numbers = {}};
     for (const auto& [number, tensors] : under.numbers) {
       candidate.numbers.push_back(number);
