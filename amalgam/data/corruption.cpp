@@ -44,6 +44,7 @@ CorruptionStep parse_step(std::string_view part) {
   const auto known = std::ranges::find(kSteps, name, &KnownStep::name);
   if (known == kSteps.end()) {
     std::vector<std::string> names;
+    names.reserve(kSteps.size());
     for (const KnownStep& step : kSteps) names.emplace_back(step.name);
     throw InputError("no corruption '{}'{}; expected some of {}", name, did_you_mean(name, names),
                      join(names, ", "));
