@@ -46,7 +46,7 @@ struct TrainingRecipe {
   std::string data_set = "fashion-mnist";
   std::uint64_t first = 0;                ///< the first example of the training split
   std::optional<std::uint64_t> examples;  ///< how many of them; nothing: all
-  std::string corruption;  ///< a fixed change of every image; see parse_corruption
+  std::string corruption;                 ///< a fixed change of every image; see parse_corruption
   std::uint64_t epochs = 10;
   std::uint64_t batch = 128;
   OptimizerOptions optimizer;

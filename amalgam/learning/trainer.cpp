@@ -112,7 +112,6 @@ std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Ima
     check_fits(*network, data);
     return network;
   }
-  const ChannelStatistics statistics = channel_statistics(data);
   nlohmann::json json = *recipe.network;
   if (!json.is_object()) {
     throw InputError("the recipe's 'network' is {}; expected keys with values", json.dump());
@@ -122,6 +121,20 @@ std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Ima
       throw InputError("the recipe's network.{} is not yours to set: it comes from the data", key);
     }
   }
+  bool standardise = true;
+  if (const auto asked = json.find("standardise"); asked != json.end()) {
+    if (!asked->is_boolean()) {
+      throw InputError("the recipe's network.standardise is {}; expected true or false",
+                       asked->dump());
+    }
+    standardise = asked->get<bool>();
+    json.erase(asked);
+  }
+  const auto channels = static_cast<std::size_t>(data.images.size(1));
+  const ChannelStatistics statistics = standardise
+                                           ? channel_statistics(data)
+                                           : ChannelStatistics{std::vector<double>(channels, 0.0),
+                                                               std::vector<double>(channels, 1.0)};
   json["input"] = {{"shape", std::vector<std::int64_t>(data.images.sizes().begin() + 1,
                                                        data.images.sizes().end())},
                    {"mean", statistics.mean},

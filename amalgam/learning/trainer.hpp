@@ -34,7 +34,8 @@ struct TrainingReport {
 };
 
 /// The network a recipe starts from: new weights by its seed for images like `data` (the inputs are
-/// standardised by the data's own statistics), or the checkpoint `init`. InputError if they do not
+/// standardised by the data's own statistics, unless the recipe's network says `standardise:
+/// false`), or the checkpoint `init`. InputError if they do not
 /// fit.
 std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const ImageData& data);
 

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/weights/planner.hpp"
+#include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "amalgam/weights/recipe_arguments.hpp"
 
 namespace amalgam::learned {
@@ -52,19 +51,8 @@ Recipe uniform_soup(const std::vector<std::string>& members) {
 
 std::unique_ptr<MemorySource> average_in_memory(
     const std::vector<std::shared_ptr<const TensorSource>>& sources, const EngineOptions& options) {
-  std::map<std::string, std::shared_ptr<const TensorSource>> by_name;
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    names.push_back(std::to_string(i));
-    by_name[names.back()] = sources[i];
-  }
-  const MergePlan plan =
-      plan_merge(uniform_soup(names),
-                 [&](const ModelReference& model) { return OpenedModel(by_name.at(model.path)); },
-                 {.compare_copied = false});
-  MemorySink sink(outputs_of(plan));
-  run_merge(plan, sink, options);
-  return sink.take("average of " + std::to_string(sources.size()) + " members");
+  return merge_in_memory({.method = "linear", .members = sources, .parameters = {"weight=1"}},
+                         options);
 }
 
 }  // namespace amalgam::learned

@@ -1,0 +1,11 @@
+#pragma once
+
+#include "amalgam/experiments/experiment.hpp"
+
+namespace amalgam::experiments {
+
+/// One function per experiment, each in the file of its name; registry.cpp has them all.
+const Experiment& model_soups();
+const Experiment& fisher_merging();
+
+}  // namespace amalgam::experiments

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "amalgam/data/images.hpp"
+#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/network.hpp"
+#include "amalgam/learning/network_file.hpp"
+
+namespace amalgam::experiments {
+
+struct WorkshopOptions {
+  std::filesystem::path cache;  ///< where trained members are kept; empty: nowhere
+  bool quick = false;           ///< smaller sizes, for a look
+  bool quiet = false;           ///< no progress
+};
+
+/// What experiments share: data, trained members (each is trained once and found again by the
+/// content of everything it depends on), and measuring.
+class Workshop {
+ public:
+  explicit Workshop(WorkshopOptions options);
+
+  bool quick() const { return options_.quick; }
+  /// `full`, or `small` in a quick run.
+  std::uint64_t size(std::uint64_t full, std::uint64_t small) const {
+    return options_.quick ? small : full;
+  }
+
+  /// Fashion-MNIST, loaded once. InputError saying which package is missing.
+  const learning::ImageData& images(Split split);
+
+  /// A network trained by `recipe` (a training recipe as JSON, without `data`, `init` and `seed`)
+  /// on `data`, from `start`, or from new weights of `recipe`'s `network`.
+  std::shared_ptr<learning::Network> train(nlohmann::json recipe, const learning::ImageData& data,
+                                           std::uint64_t seed,
+                                           const learning::Network* start = nullptr);
+
+ private:
+  WorkshopOptions options_;
+  std::unique_ptr<learning::ImageData> images_[3];
+};
+
+/// The same network with weights of its own.
+std::shared_ptr<learning::Network> copy_of(const learning::Network& network);
+/// A network of the kind of `network` with these weights (double or float, by name).
+std::shared_ptr<learning::Network> with_state(const learning::Network& network,
+                                              const learning::NamedTensors& state);
+
+/// The share of `data` that the network classifies rightly.
+double accuracy(learning::Network& network, const learning::ImageData& data);
+/// The same of logits or log-probabilities [count, classes].
+double accuracy(const torch::Tensor& logits, const learning::ImageData& data);
+
+/// Examples of several data sets one after the other; all have images of one size.
+learning::ImageData joined(const std::vector<learning::ImageData>& parts);
+
+}  // namespace amalgam::experiments
