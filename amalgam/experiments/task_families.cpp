@@ -1,0 +1,135 @@
+#include "amalgam/experiments/task_families.hpp"
+
+#include "amalgam/weights/learned/coefficients.hpp"
+
+namespace amalgam::experiments {
+namespace {
+
+using learned::NamedTensors;
+using learning::ImageData;
+using learning::Network;
+
+nlohmann::json sgd(double rate, std::uint64_t epochs) {
+  return {{"epochs", epochs},
+          {"batch", 128},
+          {"optimizer", {{"name", "sgd"}, {"learning_rate", rate}, {"momentum", .9}}}};
+}
+
+nlohmann::json from_scratch(nlohmann::json recipe, const std::vector<std::int64_t>& hidden) {
+  recipe["network"] = {{"architecture", "mlp"}, {"hidden", hidden}, {"standardise", false}};
+  return recipe;
+}
+
+ImageData changed(const ImageData& data, const std::string& steps) {
+  return steps.empty() ? data : learning::corrupted(data, parse_corruption(steps), 0);
+}
+
+// Where a seed's training images begin: seeds share what they must, as there are 55,000.
+std::uint64_t first_image(std::uint64_t seed) { return 1000 * ((7 * seed) % 30); }
+
+}  // namespace
+
+std::vector<NamedTensors> TaskFamily::states() const {
+  std::vector<NamedTensors> all;
+  all.reserve(experts.size());
+  for (const auto& expert : experts) all.push_back(learning::state_of(*expert));
+  return all;
+}
+
+std::vector<NamedTensors> TaskFamily::task_vectors() const {
+  const NamedTensors origin = base_state();
+  std::vector<NamedTensors> all;
+  all.reserve(experts.size());
+  for (const auto& expert : experts) {
+    all.push_back(learned::subtract(learning::state_of(*expert), origin));
+  }
+  return all;
+}
+
+double TaskFamily::score(Network& network, const std::vector<ImageData>& tasks) {
+  double sum = 0;
+  for (const ImageData& task : tasks) sum += accuracy(network, task);
+  return sum / static_cast<double>(tasks.size());
+}
+
+double TaskFamily::score_of(const NamedTensors& state) const {
+  return score(*with_state(*base, state), test);
+}
+
+double TaskFamily::own_score() const {
+  double sum = 0;
+  for (std::size_t i = 0; i < experts.size(); ++i) sum += accuracy(*experts[i], test[i]);
+  return sum / static_cast<double>(experts.size());
+}
+
+std::shared_ptr<Network> TaskFamily::merged(const std::string& method,
+                                            const std::vector<std::string>& parameters,
+                                            bool with_base) const {
+  learned::MemoryMerge merge{.method = method, .parameters = parameters, .files = {}};
+  if (with_base) merge.base = learned::as_source(base_state(), "base");
+  for (const auto& expert : experts) {
+    merge.members.push_back(learned::as_source(learning::state_of(*expert), "expert"));
+  }
+  return learning::load_network(*learned::merge_in_memory(merge), base->description());
+}
+
+TaskFamily half_images(Workshop& workshop, std::uint64_t seed) {
+  const ImageData& train = workshop.images(Split::train);
+  const std::uint64_t share = workshop.size(8000, 3000);
+  const std::uint64_t first = first_image(seed);
+  TaskFamily family;
+  family.base = workshop.train(from_scratch(sgd(.05, 10), {64}),
+                               changed(train.range(first, 1000), "pool=2"), seed);
+  const std::vector<std::string> sides{"pool=2,keep=left", "pool=2,keep=right"};
+  for (std::size_t s = 0; s < sides.size(); ++s) {
+    family.train.push_back(changed(train.range(first + 1000 + share * s, share), sides[s]));
+    family.validation.push_back(changed(workshop.images(Split::validation), sides[s]));
+    family.test.push_back(changed(workshop.images(Split::test), sides[s]));
+    family.experts.push_back(
+        workshop.train(sgd(.02, 5), family.train.back(), 10 * seed + s, family.base.get()));
+  }
+  return family;
+}
+
+const std::vector<std::string>& all_transforms() {
+  static const std::vector<std::string> kAll{
+      "",       "rotate=270", "transpose",  "invert,rotate=90",
+      "invert", "rotate=90",  "rotate=180", "swap"};
+  return kAll;
+}
+
+const std::vector<std::string>& expert_transforms() {
+  static const std::vector<std::string> kExperts{"invert", "rotate=90", "rotate=180", "swap"};
+  return kExperts;
+}
+
+TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,
+                            const TransformOptions& options) {
+  const ImageData& train = workshop.images(Split::train);
+  const std::uint64_t share = workshop.size(4000, 2000);
+  const std::uint64_t first = first_image(seed);
+  const auto prepared = [&](const ImageData& data, const std::string& transform) {
+    const std::string pool = options.pooled ? "pool=2" : "";
+    return changed(data, transform + (transform.empty() || pool.empty() ? "" : ",") + pool);
+  };
+  std::vector<ImageData> parts;
+  for (std::size_t i = 0; i < all_transforms().size(); ++i) {
+    parts.push_back(prepared(train.range(first + 375 * i, 375),
+                             options.strong_base ? all_transforms()[i] : ""));
+  }
+  TaskFamily family;
+  family.base = workshop.train(from_scratch(sgd(.05, 12), options.hidden), joined(parts), seed);
+  for (std::size_t t = 0; t < expert_transforms().size(); ++t) {
+    const std::string& transform = expert_transforms()[t];
+    family.train.push_back(prepared(train.range(first + 3000 + share * t, share), transform));
+    family.validation.push_back(
+        prepared(workshop.images(Split::validation).range(0, 1000), transform));
+    family.test.push_back(
+        prepared(workshop.images(Split::test).range(0, workshop.size(4000, 1000)), transform));
+    family.experts.push_back(workshop.train(sgd(options.learning_rate, options.epochs),
+                                            family.train.back(), 10 * seed + t, family.base.get()));
+  }
+  return family;
+}
+
+}  // namespace amalgam::experiments

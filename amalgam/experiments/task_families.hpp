@@ -1,0 +1,64 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "amalgam/experiments/workshop.hpp"
+#include "amalgam/weights/learned/merge_in_memory.hpp"
+
+namespace amalgam::experiments {
+
+/// A base network, experts fine-tuned from it on tasks of their own, and the tasks.
+struct TaskFamily {
+  std::shared_ptr<learning::Network> base;
+  std::vector<std::shared_ptr<learning::Network>> experts;  ///< one per task
+  std::vector<learning::ImageData> train;                   ///< what each expert saw
+  std::vector<learning::ImageData> validation;
+  std::vector<learning::ImageData> test;
+
+  /// The weights of the base and of the experts, and as sources for merging.
+  learned::NamedTensors base_state() const { return learning::state_of(*base); }
+  std::vector<learned::NamedTensors> states() const;
+  std::vector<learned::NamedTensors> task_vectors() const;
+
+  /// The mean accuracy over `tasks` (`test` or `validation`, or parts of them).
+  static double score(learning::Network& network, const std::vector<learning::ImageData>& tasks);
+  /// A network of the base's kind with these weights, and its score on the test images.
+  double score_of(const learned::NamedTensors& state) const;
+  /// The mean accuracy of each expert on the test images of its own task.
+  double own_score() const;
+
+  /// The merge of all experts by a rule, as `amalgam merge --method` makes it; the base is given
+  /// to rules that use it.
+  std::shared_ptr<learning::Network> merged(const std::string& method,
+                                            const std::vector<std::string>& parameters,
+                                            bool with_base) const;
+};
+
+/// Fashion-MNIST at 14x14 with one half of every image kept: tasks left and right. Base: MLP
+/// 196-64-10 on 1,000 full images; experts: 8,000 images of their half (cards fisher-merging,
+/// adamerging).
+TaskFamily half_images(Workshop& workshop, std::uint64_t seed);
+
+struct TransformOptions {
+  std::vector<std::int64_t> hidden{64, 64};
+  bool pooled = false;         ///< 14x14 instead of 28x28
+  bool strong_base = true;     ///< trained on all eight transforms, or on upright images only
+  double learning_rate = .01;  ///< of the experts
+  std::uint64_t epochs = 4;
+};
+
+/// Fashion-MNIST under transforms: tasks inverted, rotated by 90 and 180 degrees, and with halves
+/// swapped. Base: MLP on 3,000 images, an eighth under each of eight transforms; experts: 4,000
+/// images each; the first 4,000 test images under each transform (cards fisher-merging,
+/// fw-merging, twin-merging, merging-at-scale).
+TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,
+                            const TransformOptions& options = {});
+
+/// The eight transforms, as corruptions; the first four after the identity are not the experts'
+/// (see expert_transforms).
+const std::vector<std::string>& all_transforms();
+const std::vector<std::string>& expert_transforms();
+
+}  // namespace amalgam::experiments

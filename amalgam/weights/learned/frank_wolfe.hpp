@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "amalgam/learning/image_data.hpp"
+#include "amalgam/weights/learned/adamerging.hpp"
+#include "amalgam/weights/learned/coefficients.hpp"
+
+namespace amalgam::learned {
+
+/// How the vertex is chosen from the gradient g at theta: the checkpoint s with the smallest
+enum class VertexRule {
+  inner,         ///< <g, s>: Frank-Wolfe's linear minimisation, exactly
+  cosine,        ///< <g, s> / (|g| |s|): the reference implementation's
+  cosine_delta,  ///< <g, s - theta> / (|g| |s - theta|)
+};
+
+/// The step to a vertex s from theta in iteration t = 0, 1, ...: gamma_t = 2 / (t + 2) times
+/// `step_size` times `scaling`, or a search along the segment.
+struct FrankWolfeOptions {
+  Granularity granularity = Granularity::tensor;  ///< one vertex for all tensors, or one per tensor
+  VertexRule rule = VertexRule::inner;
+  CoefficientLoss loss = CoefficientLoss::cross_entropy;
+  std::uint64_t iterations = 10;
+  double step_size = 1;
+  double scaling = 1;
+  /// Tries gamma_t and this many halvings of it and takes the first that does not raise the
+  /// objective, else none; 0: always gamma_t.
+  std::uint64_t line_search = 0;
+  double tolerance = 0;  ///< stop when the Frank-Wolfe gap falls below
+  std::function<void(std::uint64_t iteration)> on_iteration;
+};
+
+/// The soft variant: every task picks a checkpoint in each iteration (none twice), and the
+/// coefficients of all picks are then learned together.
+struct SoftFrankWolfeOptions {
+  Granularity granularity = Granularity::tensor;
+  VertexRule rule = VertexRule::inner;
+  CoefficientLoss loss = CoefficientLoss::cross_entropy;
+  std::uint64_t iterations = 10;
+  std::uint64_t most_picks = 0;  ///< per iteration; 0: one per task
+  std::uint64_t steps = 500;     ///< of Adam, per iteration
+  double learning_rate = 1e-3;
+  std::uint64_t batch = 16;
+  double initial = 0.3;         ///< coefficients at the start of the first iteration
+  double initial_later = 1e-8;  ///< and of the others
+  bool simplex = false;         ///< project the coefficients of a tensor onto {c >= 0, sum c <= 1}
+  std::uint64_t seed = 0;
+  std::function<void(std::uint64_t iteration)> on_iteration;
+};
+
+struct FrankWolfeStep {
+  double objective = 0;  ///< before the step
+  double gap = 0;        ///< <g, theta - s>
+  double step = 0;       ///< gamma, as taken
+  /// The vertex of every row (one, or one per tensor), as an index into the pool; the pool's size
+  /// stands for the start.
+  std::vector<std::size_t> picks;
+};
+
+struct FrankWolfe {
+  NamedTensors state;
+  double objective = 0;  ///< at the end
+  std::vector<FrankWolfeStep> trajectory;
+  /// The share of each vertex (the pool, then the start) in the result, double [rows, pool + 1];
+  /// rows sum to 1. Undefined for the soft variant with free coefficients.
+  torch::Tensor shares;
+};
+
+/// Hard Frank-Wolfe merging (Chen et al. 2025, arXiv 2503.12649): minimises the mean loss over the
+/// tasks' examples over the convex hull of the pool and the start, moving towards the one
+/// checkpoint (or, tensor by tensor, the composite) that the gradient favours most. Ties choose the
+/// lowest index; where there is no gradient, nothing moves. InputError for an empty pool or tasks
+/// without examples; where the objective is not finite, the best point so far is the result, with a
+/// warning.
+FrankWolfe frank_wolfe(const learning::Network& network, const NamedTensors& start,
+                       const std::vector<NamedTensors>& pool,
+                       const std::vector<learning::ImageData>& tasks,
+                       const FrankWolfeOptions& options = {});
+
+/// Soft Frank-Wolfe merging, by the reference's learned coefficients.
+FrankWolfe soft_frank_wolfe(const learning::Network& network, const NamedTensors& start,
+                            const std::vector<NamedTensors>& pool,
+                            const std::vector<learning::ImageData>& tasks,
+                            const SoftFrankWolfeOptions& options = {});
+
+/// The point of {c >= 0, sum c <= 1} nearest to each row, double [rows, n].
+torch::Tensor project_to_simplex(const torch::Tensor& rows);
+
+}  // namespace amalgam::learned
