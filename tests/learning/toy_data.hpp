@@ -8,6 +8,7 @@
 #include "amalgam/core/random.hpp"
 #include "amalgam/learning/image_data.hpp"
 #include "amalgam/learning/network.hpp"
+#include "amalgam/learning/network_file.hpp"
 
 namespace amalgam::learning {
 
@@ -51,6 +52,15 @@ inline std::shared_ptr<Network> toy_network(const std::string& architecture,
   auto network = make_network(toy_description(architecture, options), "toy");
   initialise(*network, seed);
   return network;
+}
+
+/// Copies of the network's parameters, by name.
+inline NamedTensors copied_state(const Network& network) {
+  NamedTensors copies;
+  for (const auto& [name, tensor] : state_of(network)) {
+    copies.emplace_back(name, tensor.detach().clone());
+  }
+  return copies;
 }
 
 /// All parameters in one tensor.

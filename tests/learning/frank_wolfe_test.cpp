@@ -1,0 +1,121 @@
+#include "amalgam/weights/learned/frank_wolfe.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "amalgam/core/error.hpp"
+#include "tests/learning/toy_data.hpp"
+
+namespace amalgam::learned {
+namespace {
+
+using learning::ImageData;
+
+TEST(Simplex, ProjectionsOfTheCard) {
+  const torch::Tensor rows =
+      torch::tensor({{.5, .5, .5}, {1.2, .3, -.4}, {.2, .1, 0.}}, torch::kDouble);
+  const torch::Tensor expected =
+      torch::tensor({{1 / 3., 1 / 3., 1 / 3.}, {.95, .05, 0.}, {.2, .1, 0.}}, torch::kDouble);
+  EXPECT_TRUE(torch::allclose(project_to_simplex(rows), expected, 1e-12, 1e-12));
+}
+
+std::shared_ptr<learning::Network> small(std::uint64_t seed) {
+  return learning::toy_network("mlp", {{"hidden", {5}}}, seed);
+}
+
+struct Toy {
+  ImageData data = learning::toy_data(60, 4);
+  std::shared_ptr<learning::Network> network = small(1);
+  NamedTensors start = learning::copied_state(*network);
+  std::vector<NamedTensors> pool{learning::copied_state(*small(2)),
+                                 learning::copied_state(*small(3)),
+                                 learning::copied_state(*small(4))};
+};
+
+TEST(FrankWolfe, SharesStayOnTheSimplexAndGiveTheResult) {
+  const Toy toy;
+  const FrankWolfe merged = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data},
+                                        {.granularity = Granularity::whole, .iterations = 6});
+  ASSERT_EQ(merged.shares.sizes(), (std::vector<std::int64_t>{1, 4}));
+  EXPECT_NEAR(merged.shares.sum().item<double>(), 1, 1e-12);
+  EXPECT_GE(merged.shares.min().item<double>(), 0);
+  for (std::size_t l = 0; l < merged.state.size(); ++l) {
+    torch::Tensor sum = merged.shares[0][3].item<double>() * toy.start[l].second;
+    for (std::size_t i = 0; i < toy.pool.size(); ++i) {
+      sum = sum +
+            merged.shares[0][static_cast<std::int64_t>(i)].item<double>() * toy.pool[i][l].second;
+    }
+    EXPECT_TRUE(torch::allclose(sum, merged.state[l].second, 1e-4, 1e-5));
+  }
+}
+
+TEST(FrankWolfe, TheFirstFullStepLandsOnTheVertex) {
+  const Toy toy;
+  const FrankWolfe merged = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data},
+                                        {.granularity = Granularity::whole, .iterations = 1});
+  EXPECT_EQ(merged.trajectory.front().step, 1);
+  const std::size_t pick = merged.trajectory.front().picks.front();
+  const NamedTensors& vertex = pick < 3 ? toy.pool[pick] : toy.start;
+  for (std::size_t l = 0; l < vertex.size(); ++l) {
+    EXPECT_TRUE(torch::allclose(vertex[l].second, merged.state[l].second, 1e-6, 1e-7));
+  }
+}
+
+TEST(FrankWolfe, ScheduleIsTwoOverTPlusTwo) {
+  const Toy toy;
+  const FrankWolfe merged = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data},
+                                        {.iterations = 5, .step_size = .1, .scaling = .3});
+  const std::vector<double> expected{.03, .02, .015, .012, .01};
+  ASSERT_EQ(merged.trajectory.size(), expected.size());
+  for (std::size_t t = 0; t < expected.size(); ++t) {
+    EXPECT_NEAR(merged.trajectory[t].step, expected[t], 1e-12);
+    EXPECT_GE(merged.trajectory[t].gap, -1e-9);
+  }
+}
+
+TEST(FrankWolfe, LineSearchNeverRaisesTheObjective) {
+  const Toy toy;
+  for (const Granularity granularity : {Granularity::whole, Granularity::tensor}) {
+    const FrankWolfe merged =
+        frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data},
+                    {.granularity = granularity, .iterations = 8, .line_search = 8});
+    double last = merged.trajectory.front().objective;
+    for (const FrankWolfeStep& step : merged.trajectory) {
+      EXPECT_LE(step.objective, last + 1e-9);
+      last = step.objective;
+    }
+    EXPECT_LE(merged.objective, last + 1e-9);
+  }
+}
+
+TEST(FrankWolfe, APoolOfTheStartAloneStaysThere) {
+  const Toy toy;
+  const FrankWolfe merged =
+      frank_wolfe(*toy.network, toy.start, {toy.start}, {toy.data}, {.iterations = 4});
+  for (std::size_t l = 0; l < toy.start.size(); ++l) {
+    EXPECT_TRUE(merged.state[l].second.equal(toy.start[l].second));
+  }
+  for (const FrankWolfeStep& step : merged.trajectory) EXPECT_NEAR(step.gap, 0, 1e-12);
+}
+
+TEST(FrankWolfe, SoftLowersTheObjectiveAndPicksNoneTwice) {
+  const Toy toy;
+  const FrankWolfe merged = soft_frank_wolfe(
+      *toy.network, toy.start, toy.pool, {toy.data, toy.data},
+      {.granularity = Granularity::whole, .iterations = 2, .steps = 30, .learning_rate = .02});
+  EXPECT_LT(merged.objective, merged.trajectory.front().objective);
+  for (const FrankWolfeStep& step : merged.trajectory) {
+    ASSERT_EQ(step.picks.size(), 2U);
+    EXPECT_NE(step.picks[0], step.picks[1]);
+  }
+}
+
+TEST(FrankWolfe, RefusesAnEmptyPoolAndTasksWithoutExamples) {
+  const Toy toy;
+  EXPECT_THROW(frank_wolfe(*toy.network, toy.start, {}, {toy.data}), InputError);
+  EXPECT_THROW(frank_wolfe(*toy.network, toy.start, toy.pool, {}), InputError);
+}
+
+}  // namespace
+}  // namespace amalgam::learned
