@@ -57,7 +57,7 @@ Judged judge(std::string name, const torch::Tensor& log_probs, const ImageData& 
 
 std::optional<NetworkDescription> stated_network(const EvaluateOptions& options) {
   if (options.network.empty()) return std::nullopt;
-  const auto description = description_of(*open_checkpoint(options.network));
+  auto description = description_of(*open_checkpoint(options.network));
   if (!description) {
     throw InputError("--network {}: the file does not say what network it holds", options.network);
   }
@@ -168,10 +168,9 @@ void print_table(const std::vector<Judged>& all) {
                                  percent(evaluation.accuracy_interval.low) + " - " +
                                      percent(evaluation.accuracy_interval.high),
                                  fmt::format("{:.4f}", evaluation.nll), percent(evaluation.ece)};
-    if (compared) {
-      row.push_back(fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", 100 * one.difference->mean,
-                                100 * one.difference->interval.low,
-                                100 * one.difference->interval.high));
+    if (const auto& difference = one.difference) {
+      row.push_back(fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", 100 * difference->mean,
+                                100 * difference->interval.low, 100 * difference->interval.high));
     }
     table.add_row(row);
   }

@@ -31,6 +31,7 @@ class BulyanMerge final : public TypedMerge<BulyanMerge> {
   template <class T>
   void apply_block(const Block<T>& block, std::span<double> out) const {
     std::vector<const T*> selected;
+    selected.reserve(selected_.size());
     for (const std::size_t member : selected_) selected.push_back(block.members[member]);
     kernels::coordinate_mean(mean_, selected, block.base, out);
   }

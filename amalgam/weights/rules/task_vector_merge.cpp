@@ -112,8 +112,8 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms> {
         if (tensor.settings.rescale == Rescale::l2) {
           norm = {std::sqrt(norm.before), std::sqrt(norm.after)};
         }
-        if (!(norm.before >= kLeastNorm && norm.after >= kLeastNorm)) continue;
-        if (!std::isfinite(norm.before) || !std::isfinite(norm.after)) continue;
+        const bool is_finite = std::isfinite(norm.before) && std::isfinite(norm.after);
+        if (!is_finite || norm.before < kLeastNorm || norm.after < kLeastNorm) continue;
         tensor.members[m].factor = norm.before / norm.after;
       }
     }
@@ -480,8 +480,11 @@ void TaskVectorMerge::prepare(const Block<T>& block, bool with_trim, Scratch& sc
 
 template <class T>
 void TaskVectorMerge::prepare_cut(const Block<T>& block, std::size_t m, BlockMember& filter) const {
-  const Cut* lower = bounds_[m].lower ? &selection_->cut(*bounds_[m].lower) : nullptr;
-  const Cut* upper = bounds_[m].upper ? &selection_->cut(*bounds_[m].upper) : nullptr;
+  const auto cut_of = [&](const std::optional<std::size_t>& bound) {
+    return bound ? &selection_->cut(*bound) : nullptr;
+  };
+  const Cut* lower = cut_of(bounds_[m].lower);
+  const Cut* upper = cut_of(bounds_[m].upper);
   if (lower == nullptr && upper == nullptr) return;
   const BlockPlace place = selection_->place_of(block.tensor, block.first);
   if ((lower != nullptr && ties_end_at(*lower, place)) ||
@@ -517,7 +520,9 @@ void TaskVectorMerge::prepare_cut(const Block<T>& block, std::size_t m, BlockMem
 template <class T>
 void TaskVectorMerge::prepare_trim(const Block<T>& block, std::size_t m, Scratch& scratch) const {
   BlockMember& filter = scratch.members[m];
-  const Cut& cut = selection_->cut(*bounds_[m].lower);
+  const std::optional<std::size_t> bound = bounds_[m].lower;
+  if (!bound) return;
+  const Cut& cut = selection_->cut(*bound);
   const BlockPlace place = selection_->place_of(block.tensor, block.first);
   scratch.zeros.resize(kTile);
   scratch.values.resize(kTile);
