@@ -9,5 +9,6 @@ const Experiment& model_soups();
 const Experiment& fisher_merging();
 const Experiment& adamerging();
 const Experiment& fw_merging();
+const Experiment& pleas();
 
 }  // namespace amalgam::experiments

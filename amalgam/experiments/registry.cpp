@@ -9,7 +9,8 @@
 namespace amalgam::experiments {
 
 std::span<const Experiment* const> all_experiments() {
-  static const std::array kAll = {&model_soups(), &fisher_merging(), &adamerging(), &fw_merging()};
+  static const std::array kAll = {&model_soups(), &fisher_merging(), &adamerging(), &fw_merging(),
+                                  &pleas()};
   return kAll;
 }
 
