@@ -20,4 +20,8 @@ const RuleInfo* find_data_method(std::string_view name);
 /// check_parameters, and for a wrong number of members.
 Parameters data_method_parameters(const RuleInfo& method, const Recipe& recipe);
 
+/// The parameters of member number `member`, likewise.
+Parameters data_method_member_parameters(const RuleInfo& method, const Recipe& recipe,
+                                         std::size_t member);
+
 }  // namespace amalgam

@@ -1,8 +1,9 @@
+#include "cli/learning/learned_merge.hpp"
+
 #include <fmt/format.h>
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,28 +31,14 @@ namespace {
 using learned::GreedySoup;
 using learned::SoupTrial;
 
-struct LearnedMerge {
-  std::vector<std::string> members;
-  std::string output;
-  std::string method;
-  std::vector<std::string> parameters;
-  bool overwrite = false;
-  DataOptions data;
-  CommonOptions common;
-};
-
 // Scores averages of members by accuracy; each distinct choice once.
 class HeldOutAccuracy {
  public:
   explicit HeldOutAccuracy(const LearnedMerge& command)
       : data_(command.data.load(command.common.seed)) {
-    for (const std::string& path : command.members) sources_.emplace_back(open_checkpoint(path));
-    description_ = learning::description_of(*sources_.front());
-    if (!description_) {
-      throw InputError(
-          "{}: does not say what network it holds; expected a checkpoint that 'amalgam train' made",
-          command.members.front());
-    }
+    OpenedMembers opened = open_members(command);
+    sources_ = std::move(opened.sources);
+    description_ = std::move(opened.network);
     engine_.parallel = command.common.parallel();
   }
 
@@ -72,7 +59,7 @@ class HeldOutAccuracy {
  private:
   learning::ImageData data_;
   std::vector<std::shared_ptr<const TensorSource>> sources_;
-  std::optional<learning::NetworkDescription> description_;
+  learning::NetworkDescription description_;
   EngineOptions engine_;
 };
 
@@ -110,22 +97,7 @@ void print_soup(const GreedySoup& soup, const LearnedMerge& command) {
                     command.data.describe()));
 }
 
-void run(const LearnedMerge& command) {
-  check_output_is_no_input({command.members.begin(), command.members.end()}, command.output);
-  if (std::filesystem::exists(command.output) && !command.overwrite) {
-    throw InputError("{}: exists already; use --overwrite to replace it", command.output);
-  }
-  if (command.data.split == "test") {
-    log::warn(
-        "choosing members on the test split makes its accuracy too good; use it for nothing"
-        " else");
-  }
-  const RuleInfo& method = *find_data_method(command.method);
-  const Parameters parameters = data_method_parameters(
-      method,
-      recipe_from_arguments(
-          method, {.base = {}, .members = command.members, .parameters = command.parameters}));
-  learning::set_threads(command.common.threads);
+void merge_greedily(const LearnedMerge& command, const Parameters& parameters) {
   const HeldOutAccuracy accuracy(command);
   Progress progress("greedy soup", 2 * command.members.size() - 1, Progress::Unit::items,
                     command.common.progress_mode());
@@ -153,15 +125,73 @@ void run(const LearnedMerge& command) {
   }
 }
 
+void run(const LearnedMerge& command) {
+  check_output_is_no_input({command.members.begin(), command.members.end()}, command.output);
+  if (std::filesystem::exists(command.output) && !command.overwrite) {
+    throw InputError("{}: exists already; use --overwrite to replace it", command.output);
+  }
+  const RuleInfo* method = find_data_method(command.method);
+  if (method == nullptr) throw InputError("no method '{}' that looks at data", command.method);
+  if (method->base == BaseUse::required && command.base.empty()) {
+    throw InputError("{}: needs a base; give one with --base", command.method);
+  }
+  if (method->base == BaseUse::ignored && !command.base.empty()) {
+    throw InputError("{}: has no use for a base", command.method);
+  }
+  const Recipe recipe = recipe_from_arguments(
+      *method, {.base = {}, .members = command.members, .parameters = command.parameters});
+  const Parameters parameters = data_method_parameters(*method, recipe);
+  if (command.data.split == "test" && command.method != "adamerging") {
+    log::warn("choosing by the test split makes its accuracy too good; use it for nothing else");
+  }
+  learning::set_threads(command.common.threads);
+  if (command.method == "greedy_soup") return merge_greedily(command, parameters);
+  check_safetensors_output(command.output, command.members);
+  const Json json = merge_by_coefficients(command, recipe, parameters);
+  if (command.common.json) {
+    print_json(json);
+  } else if (!command.common.quiet) {
+    print(fmt::format("{}: {} of {} members\n", command.output, command.method,
+                      command.members.size()));
+  }
+}
+
+std::vector<std::string> method_names() {
+  std::vector<std::string> names;
+  for (const RuleInfo& method : data_methods()) names.push_back(method.name);
+  return names;
+}
+
 }  // namespace
+
+OpenedMembers open_members(const LearnedMerge& command) {
+  OpenedMembers opened;
+  for (const std::string& path : command.members) {
+    opened.sources.emplace_back(open_checkpoint(path));
+  }
+  const auto network = learning::description_of(*opened.sources.front());
+  if (!network) {
+    throw InputError(
+        "{}: does not say what network it holds; expected a checkpoint that 'amalgam train' made",
+        command.members.front());
+  }
+  opened.network = *network;
+  return opened;
+}
 
 void register_learned_merge(CLI::App& root) {
   CLI::App* command =
       root.add_subcommand("merge", "Merge checkpoints by a method that looks at data.");
-  command->footer(
-      example("amalgam merge --method greedy_soup a.safetensors b.safetensors c.safetensors"
-              " --data fashion-mnist -o soup.safetensors\n"
-              "amalgam merge methods greedy_soup"));
+  command->footer(example(
+      "amalgam merge --method greedy_soup a.safetensors b.safetensors c.safetensors"
+      " --data fashion-mnist -o soup.safetensors\n"
+      "amalgam merge --method learned_soup a.safetensors b.safetensors -p granularity=whole"
+      " -o soup.safetensors\n"
+      "amalgam merge --method adamerging --base base.safetensors a.safetensors b.safetensors"
+      " --task keep=left --task keep=right -p steps=200 -o merged.safetensors\n"
+      "amalgam merge --method regmean a.safetensors b.safetensors"
+      " -p gram=a.gram.safetensors,b.gram.safetensors -o merged.safetensors\n"
+      "amalgam merge methods greedy_soup"));
   auto options = std::make_shared<LearnedMerge>();
   command->add_option("members", options->members, "Checkpoints that 'amalgam train' made")
       ->required()
@@ -169,13 +199,21 @@ void register_learned_merge(CLI::App& root) {
   command->add_option("-o,--output", options->output, "File or folder to write")
       ->required()
       ->type_name("OUT");
-  command->add_option("-m,--method", options->method, "greedy_soup")
+  command->add_option("-m,--method", options->method, "How; 'amalgam merge methods' tells more")
       ->required()
-      ->check(CLI::IsMember({"greedy_soup"}))
+      ->check(CLI::IsMember(method_names()))
       ->type_name("NAME");
   command
       ->add_option("-p,--parameter", options->parameters,
                    "name=value; 'amalgam merge methods NAME' lists them")
+      ->allow_extra_args(false);
+  command->add_option("-b,--base", options->base, "The base model, for methods that need one")
+      ->type_name("FILE");
+  command
+      ->add_option("--task", options->tasks,
+                   "One task among several (adamerging, frank_wolfe): the images changed like this,"
+                   " as for --corrupt")
+      ->type_name("WHAT")
       ->allow_extra_args(false);
   command->add_flag("--overwrite", options->overwrite, "Replace an existing output");
   add_data_options(*command, options->data, "validation");

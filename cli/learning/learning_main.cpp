@@ -29,6 +29,7 @@ int amalgam_learning_main(int argc, const char* const* argv) {
   register_train(root);
   register_evaluate(root);
   register_fisher(root);
+  register_gram(root);
   register_learned_merge(root);
   register_reproduce(root);
   register_report(root);
