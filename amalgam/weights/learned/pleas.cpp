@@ -141,27 +141,30 @@ class LayerPair {
   }
 
   // Three regressions that share the Gram matrix: merged rows see all columns, a network's own rows
-  // all but the other's own.
-  torch::Tensor solve(const NormalEquations& normal, double ridge, const std::string& name) const {
+  // all but the other's own. About `start`, so that directions without data keep it.
+  torch::Tensor solve(const NormalEquations& normal, const torch::Tensor& start, double ridge,
+                      const std::string& name) const {
     const std::int64_t m = columns_.merged();
     const torch::Tensor all = torch::arange(columns_.size(), torch::kLong);
     const torch::Tensor shared = all.narrow(0, 0, m);
     const torch::Tensor own_left = all.narrow(0, 0, m + columns_.left());
     const torch::Tensor own_right =
         torch::cat({shared, all.narrow(0, m + columns_.left(), columns_.right())});
-    torch::Tensor weight = torch::zeros_like(normal.moment);
+    const torch::Tensor missing = normal.moment - start.mm(normal.gram);
+    torch::Tensor correction = torch::zeros_like(start);
     std::int64_t first = 0;
     const auto fit = [&](std::int64_t count, const torch::Tensor& columns) {
       if (count == 0) return;
       const torch::Tensor gram = normal.gram.index_select(0, columns).index_select(1, columns);
-      const torch::Tensor moment = normal.moment.narrow(0, first, count).index_select(1, columns);
-      weight.narrow(0, first, count).index_copy_(1, columns, regress(gram, moment, ridge, name));
+      const torch::Tensor moment = missing.narrow(0, first, count).index_select(1, columns);
+      correction.narrow(0, first, count)
+          .index_copy_(1, columns, regress(gram, moment, ridge, name));
       first += count;
     };
     fit(rows_.merged(), all);
     fit(rows_.left(), own_left);
     fit(rows_.right(), own_right);
-    return weight;
+    return start + correction;
   }
 
   // The result's weight (inputs in their order, flattened) and bias.
@@ -229,7 +232,7 @@ torch::Tensor fitted(const LayerPair& pair, const PairGram& sums, const torch::T
   if (!std::isfinite(normal.energy) || !normal.gram.isfinite().all().item<bool>()) {
     throw InputError("pleas: the Gram sums of layer '{}' are not finite", report.name);
   }
-  const torch::Tensor weight = pair.solve(normal, options.ridge, report.name);
+  const torch::Tensor weight = pair.solve(normal, start, options.ridge, report.name);
   report.energy = normal.energy / normal.rows;
   report.residual_before = mean_residual(start, normal);
   report.residual = mean_residual(weight, normal);

@@ -19,8 +19,9 @@ struct PleasOptions {
   std::vector<double> ratios;
   /// Instead of ratios: compute, as a multiple of one network's, in [1, 2].
   std::optional<double> budget;
-  /// Added to the diagonal of a layer's Gram matrix, as a share of its mean. Without it every
-  /// direction must occur in the data.
+  /// Added to the diagonal of a layer's Gram matrix, as a share of its mean: how much the weights
+  /// of partial merging count, which directions without data keep. 0: every direction must occur in
+  /// the data.
   double ridge = 1e-3;
   /// Which examples a layer is fitted to: what the pair of networks computes on average, or what
   /// either computes from its own units alone (an ablation; RegMean if nothing is permuted).
