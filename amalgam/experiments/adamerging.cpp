@@ -126,7 +126,10 @@ const Experiment& adamerging() {
           "and"
           " all coefficients learn to be 1. With conflicting tasks the entropy falls while the"
           " accuracy does (a warning says when predictions collapse into one class).",
-      .sabotage = "",
+      .sabotage =
+          "A learner that returns its start is the row 'task arithmetic 0.3', from which two "
+          "claims ask"
+          " distances of .08 and .05.",
       .run = run};
   return kExperiment;
 }

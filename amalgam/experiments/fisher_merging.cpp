@@ -119,7 +119,10 @@ const Experiment& fisher_merging() {
       .not_reproduced =
           "Where every parameter matters to every task (experts of rotated images, or of disjoint"
           " classes), Fisher is no better than the average at this scale.",
-      .sabotage = "",
+      .sabotage =
+          "A Fisher diagonal that says nothing (equal entries) is the plain average, from which "
+          "the first"
+          " claim asks a distance of .06.",
       .run = run};
   return kExperiment;
 }
