@@ -25,7 +25,8 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const std::vector<torch:
     case OptimizerOptions::Kind::sgd:
       return std::make_unique<torch::optim::SGD>(tensors, SGDOptions(options.learning_rate)
                                                               .momentum(options.momentum)
-                                                              .weight_decay(options.weight_decay));
+                                                              .weight_decay(options.weight_decay)
+                                                              .nesterov(options.nesterov));
     case OptimizerOptions::Kind::adam:
       return std::make_unique<torch::optim::Adam>(tensors,
                                                   adam_options(AdamOptions(options.learning_rate)));
@@ -80,7 +81,14 @@ Optimizer::Optimizer(const Network& network, const OptimizerOptions& options) : 
   optimizer_ = make_optimizer(tensors, options);
 }
 
-void Optimizer::step(double factor) {
+void Optimizer::step(double factor, const PruningMask* mask) {
+  if (mask != nullptr) {
+    NamedTensors gradients;
+    for (const auto& [name, tensor] : parameters_) {
+      if (tensor.grad().defined()) gradients.emplace_back(name, tensor.grad());
+    }
+    mask->apply(gradients);
+  }
   if (options_.clip_norm > 0) {
     std::vector<torch::Tensor> tensors;
     for (const auto& one : parameters_) tensors.push_back(one.second);
@@ -90,6 +98,7 @@ void Optimizer::step(double factor) {
     group.options().set_lr(factor * options_.learning_rate);
   }
   optimizer_->step();
+  if (mask != nullptr) clear_outside(*mask);
 }
 
 NamedTensors Optimizer::memory() const {
@@ -114,6 +123,16 @@ NamedTensors Optimizer::memory() const {
     }
   }
   return all;
+}
+
+void Optimizer::clear_outside(const PruningMask& mask) {
+  mask.apply(parameters_);
+  NamedTensors remembered;
+  for (const auto& [key, tensor] : memory()) {
+    // "<parameter>/<what>"; the number of steps is one number.
+    if (tensor.dim() > 0) remembered.emplace_back(key.substr(0, key.rfind('/')), tensor);
+  }
+  mask.apply(remembered);
 }
 
 void Optimizer::restore(const NamedTensors& memory, const std::string& where) {

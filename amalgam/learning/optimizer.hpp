@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "amalgam/learning/network_file.hpp"
+#include "amalgam/learning/pruning.hpp"
 #include "amalgam/learning/recipe.hpp"
 
 namespace amalgam::learning {
@@ -14,8 +15,10 @@ class Optimizer {
   Optimizer(const Network& network, const OptimizerOptions& options);
 
   void zero_gradients() { optimizer_->zero_grad(); }
-  /// One step at `factor` times the highest learning rate, after clipping gradients.
-  void step(double factor);
+  /// One step at `factor` times the highest learning rate, after clipping gradients. What does not
+  /// exist by `mask` (null: everything exists) has no gradient, and is 0 afterwards, as is what is
+  /// remembered of it.
+  void step(double factor, const PruningMask* mask = nullptr);
 
   /// "<parameter>/<what>" for everything remembered.
   NamedTensors memory() const;
@@ -23,6 +26,8 @@ class Optimizer {
   void restore(const NamedTensors& memory, const std::string& where);
 
  private:
+  void clear_outside(const PruningMask& mask);
+
   OptimizerOptions options_;
   NamedTensors parameters_;
   std::unique_ptr<torch::optim::Optimizer> optimizer_;

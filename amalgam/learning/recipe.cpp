@@ -60,6 +60,10 @@ OptimizerOptions read_optimizer(Options options) {
   optimizer.learning_rate = options.number("learning_rate", sgd ? 0.05 : 0.001, 0, 100);
   if (sgd) {
     optimizer.momentum = options.number("momentum", optimizer.momentum, 0, 0.999999);
+    optimizer.nesterov = options.flag("nesterov", false);
+    if (optimizer.nesterov && !(optimizer.momentum > 0)) {
+      options.refuse("nesterov", "false without momentum");
+    }
   } else {
     optimizer.beta1 = options.number("beta1", optimizer.beta1, 0, 0.999999);
     optimizer.beta2 = options.number("beta2", optimizer.beta2, 0, 0.999999999);

@@ -17,6 +17,7 @@ struct OptimizerOptions {
   enum class Kind { sgd, adam, adamw } kind = Kind::sgd;
   double learning_rate = 0.05;  ///< the highest; the schedule scales it
   double momentum = 0.9;        ///< sgd only
+  bool nesterov = false;        ///< sgd with momentum only: Nesterov's kind of it
   double beta1 = 0.9;           ///< adam, adamw
   double beta2 = 0.999;         ///< adam, adamw
   double weight_decay = 0;
@@ -27,6 +28,10 @@ struct OptimizerOptions {
 struct ScheduleOptions {
   enum class Kind { constant, linear, cosine } kind = Kind::cosine;
   std::uint64_t warmup = 0;  ///< steps of linear rise at the start, before the kind takes over
+  /// For a run that is a part of a longer one: it begins at step `first` of `total` (0: it is
+  /// whole). Not in recipe files.
+  std::uint64_t first = 0;
+  std::uint64_t total = 0;
 };
 
 /// Weights averaged along the way, which the finished network gets.

@@ -6,6 +6,10 @@
 namespace amalgam::learning {
 
 double schedule_factor(const ScheduleOptions& schedule, std::uint64_t step, std::uint64_t steps) {
+  if (schedule.total > 0) {
+    step += schedule.first;
+    steps = schedule.total;
+  }
   if (step < schedule.warmup) {
     return static_cast<double>(step + 1) / static_cast<double>(schedule.warmup + 1);
   }

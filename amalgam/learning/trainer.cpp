@@ -32,6 +32,10 @@ class Trainer {
   TrainingReport run(std::uint64_t examples) {
     if (options_.resume && std::filesystem::exists(options_.state_file)) {
       done_ = load_training_state(options_.state_file, network_, optimizer_, average_, recipe_);
+      if (options_.mask != nullptr && options_.mask->largest_outside(state_of(network_)) > 0) {
+        throw InputError("{}: the state of a run with another pruning mask",
+                         options_.state_file.string());
+      }
     }
     TrainingReport report;
     report.first_epoch = done_.epochs.size();
@@ -47,6 +51,7 @@ class Trainer {
       if (options_.after_epoch) options_.after_epoch(epoch);
     }
     average_.apply();
+    if (options_.mask != nullptr) options_.mask->apply(state_of(network_));
     network_.eval();
     progress.finish();
     report.epochs = done_.epochs;
@@ -65,14 +70,16 @@ class Trainer {
       check_interrupt();
       const std::uint64_t step = epoch * batches_.per_epoch() + index;
       const Batch batch = batches_.get(epoch, index);
+      if (options_.before_forward) options_.before_forward(step);
       const torch::Tensor loss =
           training_loss(network_.forward(batch.inputs), batch, recipe_.label_smoothing);
       const auto value = loss.item<double>();
       if (!std::isfinite(value)) throw diverged(step, epoch, value);
       optimizer_.zero_gradients();
       loss.backward();
+      if (options_.before_update) options_.before_update(step);
       factor = schedule_factor(recipe_.schedule, step, steps_);
-      optimizer_.step(factor);
+      optimizer_.step(factor, options_.mask);
       average_.after_step();
 
       const auto count = static_cast<double>(batch.labels.size(0));
@@ -85,9 +92,9 @@ class Trainer {
     return {loss_sum / examples, factor * recipe_.optimizer.learning_rate};
   }
 
-  Error diverged(std::uint64_t step, std::uint64_t epoch, double loss) const {
+  Diverged diverged(std::uint64_t step, std::uint64_t epoch, double loss) const {
     const bool kept = !options_.state_file.empty() && epoch > 0;
-    return Error(
+    return Diverged(
         "the loss is {} at step {} of {} (epoch {}); lower optimizer.learning_rate, or set"
         " optimizer.clip_norm{}",
         loss, step + 1, steps_, epoch + 1,
@@ -160,6 +167,7 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
 TrainingReport train(Network& network, const ImageData& data, const TrainingRecipe& recipe,
                      const TrainingOptions& options) {
   check_fits(network, data);
+  if (options.mask != nullptr) options.mask->apply(state_of(network));
   return Trainer(network, data, recipe, options).run(static_cast<std::uint64_t>(data.count()));
 }
 

@@ -6,14 +6,22 @@
 #include <functional>
 #include <memory>
 
+#include "amalgam/core/error.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/learning/batches.hpp"
 #include "amalgam/learning/image_data.hpp"
 #include "amalgam/learning/network.hpp"
+#include "amalgam/learning/pruning.hpp"
 #include "amalgam/learning/recipe.hpp"
 #include "amalgam/learning/training_state.hpp"
 
 namespace amalgam::learning {
+
+/// The loss of a run is no longer finite.
+class Diverged : public Error {
+ public:
+  using Error::Error;
+};
 
 struct TrainingOptions {
   Progress::Mode progress = Progress::Mode::automatic;
@@ -23,6 +31,14 @@ struct TrainingOptions {
   bool resume = false;
   /// Called after every epoch (0-based), once its state is kept. For tests and early ends.
   std::function<void(std::uint64_t epoch)> after_epoch;
+  /// Weights that do not exist: they are 0 before the first step and, with the optimiser's memory
+  /// of them, again after every one. It may become another mask between steps (in a callback).
+  /// Null: all exist.
+  const PruningMask* mask = nullptr;
+  /// Called before the forward pass of every step (from 0), and when the gradients are there and
+  /// the weights are about to move: to compute gradients at other weights than those that move.
+  std::function<void(std::uint64_t step)> before_forward;
+  std::function<void(std::uint64_t step)> before_update;
 };
 
 struct TrainingReport {
@@ -45,8 +61,8 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
 
 /// Trains `network` as the recipe says; it is in evaluation mode afterwards, with averaged weights
 /// if the recipe averages. Bit-identical for equal recipe, data, threads and machine, resumed or
-/// not. Error naming the step if the loss is not finite; Interrupted between steps on a signal. In
-/// both cases the state file of the last whole epoch stays.
+/// not. Diverged naming the step if the loss is not finite; Interrupted between steps on a signal.
+/// In both cases the state file of the last whole epoch stays. InputError if the mask does not fit.
 TrainingReport train(Network& network, const ImageData& data, const TrainingRecipe& recipe,
                      const TrainingOptions& options = {});
 
