@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/pruning.hpp"
+#include "amalgam/learning/trainer.hpp"
+
+namespace amalgam::learned {
+
+using learning::NamedTensors;
+using learning::PruningMask;
+
+/// One of several trainings that begin at the same weights.
+struct CopyTask {
+  std::uint64_t phase = 0;            ///< from 0
+  std::uint64_t copy = 0;             ///< from 0
+  const PruningMask* mask = nullptr;  ///< which stays as it is; null: everything exists
+  learning::TrainingRecipe recipe;    ///< seed included
+};
+
+/// Trains `network`, which holds the start, in place; may throw learning::Diverged.
+using TrainCopy = std::function<void(learning::Network& network, const CopyTask& task)>;
+
+/// learning::train on `data` (which outlives it) under the task's mask, without progress.
+TrainCopy plain_training(const learning::ImageData& data);
+
+/// The seed of copy `copy` in phase `phase`: `seed` + copy + 1,000 phase.
+std::uint64_t copy_seed(std::uint64_t seed, std::uint64_t phase, std::uint64_t copy);
+
+/// A network of the kind of `network` with these weights, in evaluation mode. Error if one is
+/// missing.
+std::shared_ptr<learning::Network> network_with(const learning::Network& network,
+                                                const NamedTensors& state);
+/// Copies of a network's weights.
+NamedTensors copied(const learning::Network& network);
+
+/// Trains every task from the weights of `start`. The result of one that diverged, or ended with
+/// weights that are not finite, is empty, and a warning says so; Error if all did.
+std::vector<NamedTensors> train_copies(const learning::Network& start,
+                                       const std::vector<CopyTask>& tasks, const TrainCopy& train);
+
+}  // namespace amalgam::learned
