@@ -6,6 +6,7 @@ namespace amalgam::experiments {
 
 /// One function per experiment, each in the file of its name; registry.cpp has them all.
 const Experiment& model_soups();
+const Experiment& sparse_model_soups();
 const Experiment& fisher_merging();
 const Experiment& adamerging();
 const Experiment& fw_merging();
