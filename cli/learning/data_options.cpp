@@ -25,6 +25,15 @@ std::string DataOptions::describe() const {
   return set + " " + split + (corruption.empty() ? "" : ", " + corruption);
 }
 
+void add_file_options(CLI::App& command, std::string& checkpoint, std::string& output) {
+  command.add_option("checkpoint", checkpoint, "Checkpoint that 'amalgam train' made")
+      ->required()
+      ->type_name("FILE");
+  command.add_option("-o,--output", output, "The .safetensors file to write")
+      ->required()
+      ->type_name("FILE");
+}
+
 void add_data_options(CLI::App& command, DataOptions& options, const std::string& split) {
   options.split = split;
   command

@@ -25,6 +25,9 @@ struct DataOptions {
   std::string describe() const;
 };
 
+/// Adds the checkpoint to look at and -o, for commands that write a file about a network.
+void add_file_options(CLI::App& command, std::string& checkpoint, std::string& output);
+
 /// Adds --data, --split, --first, --examples and --corrupt.
 void add_data_options(CLI::App& command, DataOptions& options, const std::string& split);
 

@@ -100,12 +100,7 @@ void register_fisher(CLI::App& root) {
               "amalgam merge --method fisher a.safetensors b.safetensors"
               " -p fisher=a.fisher.safetensors,b.fisher.safetensors -o merged.safetensors"));
   auto options = std::make_shared<FisherCommand>();
-  command->add_option("checkpoint", options->checkpoint, "Checkpoint that 'amalgam train' made")
-      ->required()
-      ->type_name("FILE");
-  command->add_option("-o,--output", options->output, "The .safetensors file to write")
-      ->required()
-      ->type_name("FILE");
+  add_file_options(*command, options->checkpoint, options->output);
   command
       ->add_option("--kind", options->kind,
                    "exact (over all classes), sampled (from the network's own predictions) or"

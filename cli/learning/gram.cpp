@@ -60,12 +60,7 @@ void register_gram(CLI::App& root) {
               "amalgam merge --method regmean a.safetensors b.safetensors"
               " -p gram=a.gram.safetensors,b.gram.safetensors -o merged.safetensors"));
   auto options = std::make_shared<GramCommand>();
-  command->add_option("checkpoint", options->checkpoint, "Checkpoint that 'amalgam train' made")
-      ->required()
-      ->type_name("FILE");
-  command->add_option("-o,--output", options->output, "The .safetensors file to write")
-      ->required()
-      ->type_name("FILE");
+  add_file_options(*command, options->checkpoint, options->output);
   command->add_flag("--overwrite", options->overwrite, "Replace an existing output");
   add_data_options(*command, options->data, "train");
   options->data.examples = 1000;
