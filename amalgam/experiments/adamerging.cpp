@@ -40,7 +40,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   const auto score = [&](const AdaMerging& merge, const std::vector<ImageData>& tasks) {
     return TaskFamily::score(*with_state(*family.base, merge.state), tasks);
   };
-  const auto by_rule = [&](const char* method, std::vector<std::string> parameters) {
+  const auto by_rule = [&](const char* method, const std::vector<std::string>& parameters) {
     return TaskFamily::score(*family.merged(method, parameters, method != std::string("linear")),
                              seen);
   };
