@@ -232,7 +232,7 @@ torch::Tensor fitted(const LayerPair& pair, const PairGram& sums, const torch::T
   if (!std::isfinite(normal.energy) || !normal.gram.isfinite().all().item<bool>()) {
     throw InputError("pleas: the Gram sums of layer '{}' are not finite", report.name);
   }
-  const torch::Tensor weight = pair.solve(normal, start, options.ridge, report.name);
+  torch::Tensor weight = pair.solve(normal, start, options.ridge, report.name);
   report.energy = normal.energy / normal.rows;
   report.residual_before = mean_residual(start, normal);
   report.residual = mean_residual(weight, normal);
@@ -251,7 +251,7 @@ PleasMerge merge(const Network& left, const Network& right, const PermutationSpe
     throw InputError("pleas: a matching of {} groups for {}", matching.partners.size(),
                      spec.groups.size());
   }
-  if (!(options.ridge >= 0 && std::isfinite(options.ridge))) {
+  if (options.ridge < 0 || !std::isfinite(options.ridge)) {
     throw InputError("pleas: the ridge is {}; expected at least 0", options.ridge);
   }
   const torch::NoGradGuard no_grad;
