@@ -103,7 +103,8 @@ AdaMerging adamerge(const learning::Network& network, const NamedTensors& base,
 
 std::vector<NamedTensors> elect_task_vectors(const std::vector<NamedTensors>& task_vectors,
                                              double density) {
-  if (!(density > 0 && density <= 1)) {
+  const bool is_share = density > 0 && density <= 1;
+  if (!is_share) {
     throw InputError("adamerging: the density is {}; expected more than 0 and at most 1", density);
   }
   std::vector<torch::Tensor> kept;

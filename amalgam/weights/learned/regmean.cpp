@@ -74,7 +74,8 @@ NamedTensors regmean(const std::vector<const NamedTensors*>& members,
     throw InputError("regmean: {} members and {} sets of Gram matrices; expected one each",
                      members.size(), grams.size());
   }
-  if (!(options.off_diagonal >= 0 && options.off_diagonal <= 1)) {
+  const bool is_share = options.off_diagonal >= 0 && options.off_diagonal <= 1;
+  if (!is_share) {
     throw InputError("regmean: off_diagonal is {}; expected 0 to 1", options.off_diagonal);
   }
   const std::vector<double> shares = shares_of(options, members.size());
