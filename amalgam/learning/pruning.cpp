@@ -136,7 +136,7 @@ PruningMask prune_by(const NamedTensors& weights, const PruningMask& mask, const
 }
 
 void check_fraction(double fraction, std::string_view what) {
-  if (!(fraction >= 0 && fraction <= 1)) {
+  if (std::isnan(fraction) || fraction < 0 || fraction > 1) {
     throw InputError("pruning: {} is {}; expected 0 to 1", what, fraction);
   }
 }
@@ -267,7 +267,7 @@ PruningMask prune_to(const NamedTensors& weights, const PruningMask& mask, doubl
 }
 
 double phase_fraction(double sparsity, std::uint64_t phases) {
-  if (!(sparsity >= 0 && sparsity < 1)) {
+  if (std::isnan(sparsity) || sparsity < 0 || sparsity >= 1) {
     throw InputError("pruning: the sparsity is {}; expected at least 0 and less than 1", sparsity);
   }
   if (phases < 1) throw InputError("pruning: there are no phases; expected at least 1");

@@ -23,7 +23,7 @@ TrainingRecipe retraining_recipe(const TrainingRecipe& dense, const Retraining& 
     throw InputError("retraining: the learning rate is {}; expected more than 0",
                      *retraining.learning_rate);
   }
-  if (!(retraining.warmup >= 0 && retraining.warmup < 1)) {
+  if (std::isnan(retraining.warmup) || retraining.warmup < 0 || retraining.warmup >= 1) {
     throw InputError("retraining: warmup is {}; expected at least 0 and less than 1",
                      retraining.warmup);
   }
