@@ -203,7 +203,7 @@ TEST(SparseSoup, ReportsHowFarApartCopiesAre) {
   options.train = [](Network& network, const CopyTask& task) {
     const torch::NoGradGuard no_grad;
     for (auto& one : network.parameters()) one.zero_();
-    network.parameters().front()[0][task.copy] = task.copy == 0 ? 3 : 4;
+    network.parameters().front()[0][static_cast<std::int64_t>(task.copy)] = task.copy == 0 ? 3 : 4;
   };
   const SparseSoup soup = sparse_soup(*dense, data, dense_recipe(), options);
   EXPECT_EQ(soup.phases[0].pruned, 0U);
