@@ -38,7 +38,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
     return learned::adamerge(*family.base, base, vectors, seen, options);
   };
   const auto score = [&](const AdaMerging& merge, const std::vector<ImageData>& tasks) {
-    return TaskFamily::score(*with_state(*family.base, merge.state), tasks);
+    return TaskFamily::score(*learning::network_with(*family.base, merge.state), tasks);
   };
   const auto by_rule = [&](const char* method, const std::vector<std::string>& parameters) {
     return TaskFamily::score(*family.merged(method, parameters, method != std::string("linear")),

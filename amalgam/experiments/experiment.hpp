@@ -88,7 +88,8 @@ struct Result {
   double seconds = 0;
 };
 
-/// Runs an experiment with seeds 1, 2, ..., `seeds`.
-Result reproduce(const Experiment& experiment, Workshop& workshop, std::size_t seeds);
+/// Runs an experiment with seeds 1, 2, ..., `seeds`; `after_seed` is called with each one done.
+Result reproduce(const Experiment& experiment, Workshop& workshop, std::size_t seeds,
+                 const std::function<void(std::uint64_t seed)>& after_seed = {});
 
 }  // namespace amalgam::experiments

@@ -84,7 +84,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   const Judged greedy = judge_one(*network_of(soup.ingredients));
   const learned::LearnedSoup mixed =
       learned::learn_soup(*base, states, held_out, {.epochs = workshop.size(5, 1), .seed = seed});
-  const Judged learned_soup = judge_one(*with_state(*base, mixed.state));
+  const Judged learned_soup = judge_one(*learning::network_with(*base, mixed.state));
 
   Judged best;
   Judged mean;

@@ -24,12 +24,14 @@ const Experiment& find_experiment(std::string_view slug) {
                    did_you_mean(std::string(slug), slugs));
 }
 
-Result reproduce(const Experiment& experiment, Workshop& workshop, std::size_t seeds) {
+Result reproduce(const Experiment& experiment, Workshop& workshop, std::size_t seeds,
+                 const std::function<void(std::uint64_t seed)>& after_seed) {
   const auto start = std::chrono::steady_clock::now();
   Result result{.experiment = &experiment};
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     result.seeds.push_back(seed);
     result.figures.push_back(experiment.run(workshop, seed));
+    if (after_seed) after_seed(seed);
   }
   result.claims = judge(experiment.claims, result.figures);
   for (const Figures& figures : result.figures) {

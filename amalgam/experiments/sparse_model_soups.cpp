@@ -52,7 +52,9 @@ class Study {
         dense_(workshop.train(training(kDenseEpochs, train_.count()), train_, seed)) {}
 
   double score(Network& network) const { return accuracy(network, test_); }
-  double score(const NamedTensors& state) const { return score(*with_state(*dense_, state)); }
+  double score(const NamedTensors& state) const {
+    return score(*learning::network_with(*dense_, state));
+  }
   double dense() const { return score(*dense_); }
 
   // Seeds of copies and phases come after `first`.
@@ -79,7 +81,8 @@ class Study {
   double ensemble(const std::vector<NamedTensors>& copies) const {
     torch::Tensor sum;
     for (const NamedTensors& copy : copies) {
-      const torch::Tensor logits = learning::predict_logits(*with_state(*dense_, copy), test_);
+      const torch::Tensor logits =
+          learning::predict_logits(*learning::network_with(*dense_, copy), test_);
       const torch::Tensor probabilities = torch::softmax(logits, 1);
       sum = sum.defined() ? sum + probabilities : probabilities;
     }

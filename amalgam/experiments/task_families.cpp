@@ -53,7 +53,7 @@ double TaskFamily::score(Network& network, const std::vector<ImageData>& tasks) 
 }
 
 double TaskFamily::score_of(const NamedTensors& state) const {
-  return score(*with_state(*base, state), test);
+  return score(*learning::network_with(*base, state), test);
 }
 
 double TaskFamily::own_score() const {
@@ -91,43 +91,30 @@ TaskFamily half_images(Workshop& workshop, std::uint64_t seed) {
   return family;
 }
 
-const std::vector<std::string>& all_transforms() {
-  static const std::vector<std::string> kAll{
-      "",       "rotate=270", "transpose",  "invert,rotate=90",
-      "invert", "rotate=90",  "rotate=180", "swap"};
-  return kAll;
-}
+TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed) {
+  const std::vector<std::string> expert_transforms{"invert", "rotate=90", "rotate=180", "swap"};
+  std::vector<std::string> all_transforms{"", "rotate=270", "transpose", "invert,rotate=90"};
+  all_transforms.insert(all_transforms.end(), expert_transforms.begin(), expert_transforms.end());
 
-const std::vector<std::string>& expert_transforms() {
-  static const std::vector<std::string> kExperts{"invert", "rotate=90", "rotate=180", "swap"};
-  return kExperts;
-}
-
-TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,
-                            const TransformOptions& options) {
   const ImageData& train = workshop.images(Split::train);
+  constexpr std::uint64_t kPart = 375;  // an eighth of 3,000
   const std::uint64_t share = workshop.size(4000, 2000);
   const std::uint64_t first = first_image(seed);
-  const auto prepared = [&](const ImageData& data, const std::string& transform) {
-    const std::string pool = options.pooled ? "pool=2" : "";
-    return changed(data, transform + (transform.empty() || pool.empty() ? "" : ",") + pool);
-  };
   std::vector<ImageData> parts;
-  for (std::size_t i = 0; i < all_transforms().size(); ++i) {
-    parts.push_back(prepared(train.range(first + 375 * i, 375),
-                             options.strong_base ? all_transforms()[i] : ""));
+  for (std::size_t i = 0; i < all_transforms.size(); ++i) {
+    parts.push_back(changed(train.range(first + kPart * i, kPart), all_transforms[i]));
   }
   TaskFamily family;
-  family.base = workshop.train(from_scratch(sgd(.05, 12), options.hidden), joined(parts), seed);
-  for (std::size_t t = 0; t < expert_transforms().size(); ++t) {
-    const std::string& transform = expert_transforms()[t];
-    family.train.push_back(prepared(train.range(first + 3000 + share * t, share), transform));
+  family.base = workshop.train(from_scratch(sgd(.05, 12), {64, 64}), joined(parts), seed);
+  for (std::size_t t = 0; t < expert_transforms.size(); ++t) {
+    const std::string& transform = expert_transforms[t];
+    family.train.push_back(changed(train.range(first + 8 * kPart + share * t, share), transform));
     family.validation.push_back(
-        prepared(workshop.images(Split::validation).range(0, 1000), transform));
+        changed(workshop.images(Split::validation).range(0, 1000), transform));
     family.test.push_back(
-        prepared(workshop.images(Split::test).range(0, workshop.size(4000, 1000)), transform));
-    family.experts.push_back(workshop.train(sgd(options.learning_rate, options.epochs),
-                                            family.train.back(), 10 * seed + t, family.base.get()));
+        changed(workshop.images(Split::test).range(0, workshop.size(4000, 1000)), transform));
+    family.experts.push_back(
+        workshop.train(sgd(.01, 4), family.train.back(), 10 * seed + t, family.base.get()));
   }
   return family;
 }

@@ -37,28 +37,12 @@ struct TaskFamily {
 };
 
 /// Fashion-MNIST at 14x14 with one half of every image kept: tasks left and right. Base: MLP
-/// 196-64-10 on 1,000 full images; experts: 8,000 images of their half (cards fisher-merging,
-/// adamerging).
+/// 196-64-10 on 1,000 full images; experts: 8,000 images of their half.
 TaskFamily half_images(Workshop& workshop, std::uint64_t seed);
 
-struct TransformOptions {
-  std::vector<std::int64_t> hidden{64, 64};
-  bool pooled = false;         ///< 14x14 instead of 28x28
-  bool strong_base = true;     ///< trained on all eight transforms, or on upright images only
-  double learning_rate = .01;  ///< of the experts
-  std::uint64_t epochs = 4;
-};
-
 /// Fashion-MNIST under transforms: tasks inverted, rotated by 90 and 180 degrees, and with halves
-/// swapped. Base: MLP on 3,000 images, an eighth under each of eight transforms; experts: 4,000
-/// images each; the first 4,000 test images under each transform (cards fisher-merging,
-/// fw-merging, twin-merging, merging-at-scale).
-TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,
-                            const TransformOptions& options = {});
-
-/// The eight transforms, as corruptions; the first four after the identity are not the experts'
-/// (see expert_transforms).
-const std::vector<std::string>& all_transforms();
-const std::vector<std::string>& expert_transforms();
+/// swapped. Base: MLP 784-64-64-10 on 3,000 images, an eighth under each of eight transforms;
+/// experts: 4,000 images each; the first 4,000 test images under each transform.
+TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed);
 
 }  // namespace amalgam::experiments

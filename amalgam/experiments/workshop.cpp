@@ -82,29 +82,14 @@ std::shared_ptr<Network> Workshop::train(nlohmann::json recipe, const ImageData&
     return learning::load_network(*open_checkpoint(kept));
   }
   const learning::TrainingRecipe parsed = learning::parse_recipe(recipe, "experiment");
-  const auto network = start != nullptr ? copy_of(*start) : learning::initial_network(parsed, data);
+  const auto network = start != nullptr ? learning::network_with(*start, learning::state_of(*start))
+                                        : learning::initial_network(parsed, data);
   learning::train(*network, data, parsed, {.progress = Progress::Mode::never});
   if (!options_.cache.empty()) {
     // Two runs may train the same member; either file is right.
     learning::save_network(kept, *network, /*overwrite=*/true);
   }
   return network;
-}
-
-std::shared_ptr<Network> copy_of(const Network& network) {
-  return with_state(network, learning::state_of(network));
-}
-
-std::shared_ptr<Network> with_state(const Network& network, const NamedTensors& state) {
-  auto made = learning::make_network(network.description(), "copy");
-  const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : learning::state_of(*made)) {
-    const auto found = std::ranges::find(state, name, &NamedTensors::value_type::first);
-    if (found == state.end()) throw Error("copying a network: no tensor '{}'", name);
-    tensor.copy_(found->second);
-  }
-  made->eval();
-  return made;
 }
 
 double accuracy(Network& network, const ImageData& data) {

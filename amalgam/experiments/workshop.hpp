@@ -16,7 +16,6 @@ namespace amalgam::experiments {
 struct WorkshopOptions {
   std::filesystem::path cache;  ///< where trained members are kept; empty: nowhere
   bool quick = false;           ///< smaller sizes, for a look
-  bool quiet = false;           ///< no progress
 };
 
 /// What experiments share: data, trained members (each is trained once and found again by the
@@ -44,12 +43,6 @@ class Workshop {
   WorkshopOptions options_;
   std::unique_ptr<learning::ImageData> images_[3];
 };
-
-/// The same network with weights of its own.
-std::shared_ptr<learning::Network> copy_of(const learning::Network& network);
-/// A network of the kind of `network` with these weights (double or float, by name).
-std::shared_ptr<learning::Network> with_state(const learning::Network& network,
-                                              const learning::NamedTensors& state);
 
 /// The share of `data` that the network classifies rightly.
 double accuracy(learning::Network& network, const learning::ImageData& data);

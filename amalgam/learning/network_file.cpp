@@ -51,6 +51,28 @@ NamedTensors state_of(const Network& network) {
   return state;
 }
 
+NamedTensors copied_state(const Network& network) {
+  NamedTensors copies = state_of(network);
+  for (auto& [name, tensor] : copies) tensor = tensor.detach().clone();
+  return copies;
+}
+
+std::shared_ptr<Network> network_with(const Network& like, const NamedTensors& state) {
+  auto made = make_network(like.description(), "copy of a network");
+  if (!state.empty()) made->to(state.front().second.scalar_type());
+  const torch::NoGradGuard no_grad;
+  for (auto& [name, tensor] : state_of(*made)) {
+    const auto found = std::ranges::find(state, name, &NamedTensors::value_type::first);
+    if (found == state.end() || found->second.sizes() != tensor.sizes()) {
+      throw InputError("tensor '{}', which the network needs, is {}", name,
+                       found == state.end() ? "missing" : "of another shape");
+    }
+    tensor.copy_(found->second);
+  }
+  made->eval();
+  return made;
+}
+
 void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,
                   const std::map<std::string, std::string>& metadata, bool overwrite) {
   OutputTransaction output(path, {.overwrite = overwrite});

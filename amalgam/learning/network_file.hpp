@@ -22,6 +22,12 @@ using NamedTensors = std::vector<std::pair<std::string, torch::Tensor>>;
 /// Parameters and buffers of a network, by name; the tensors are the network's own.
 NamedTensors state_of(const Network& network);
 
+/// Copies of them, which later changes of the network leave alone.
+NamedTensors copied_state(const Network& network);
+/// A network of the kind of `like` with copies of these weights and their type (float or double),
+/// in evaluation mode. InputError if one is missing or of another shape.
+std::shared_ptr<Network> network_with(const Network& like, const NamedTensors& state);
+
 /// Writes tensors (float or double, any shape) as a safetensors file, which comes into place whole.
 /// InputError if the place is taken and `overwrite` is not set.
 void save_tensors(const std::filesystem::path& path, const NamedTensors& tensors,

@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/progress.hpp"
 #include "amalgam/experiments/experiment.hpp"
 #include "amalgam/experiments/report.hpp"
 #include "amalgam/experiments/workshop.hpp"
@@ -108,12 +109,15 @@ void run(const ReproduceOptions& options) {
   learning::set_threads(options.common.threads);
   log::set_level(log::Level::warning);  // what single merges tell would bury the result
   Workshop workshop({.cache = options.cache.empty() ? default_cache() : fs::path(options.cache),
-                     .quick = options.quick,
-                     .quiet = options.common.quiet});
+                     .quick = options.quick});
   const std::uint64_t seeds = options.seeds > 0 ? options.seeds : options.quick ? 3 : 5;
   Json records = Json::array();
   for (const Experiment* experiment : chosen) {
-    const Result result = reproduce(*experiment, workshop, seeds);
+    Progress progress(experiment->slug, seeds, Progress::Unit::items,
+                      options.common.progress_mode());
+    const Result result =
+        reproduce(*experiment, workshop, seeds, [&](std::uint64_t) { progress.advance(1); });
+    progress.finish();
     if (!options.report.empty()) {
       fs::create_directories(options.report);
       write_text_file(fs::path(options.report) / (experiment->slug + ".html"), html_page(result));

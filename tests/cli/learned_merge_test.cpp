@@ -110,6 +110,26 @@ TEST_F(LearnedMergeCommand, EveryMethodMakesANetworkThatWorks) {
   }
 }
 
+// The documented example has a recipe with a network and starts from a checkpoint all the same.
+TEST_F(LearnedMergeCommand, AStartGivenToTrainTakesThePlaceOfTheRecipesNetwork) {
+  succeed({"train", path("recipe.yml"), "--init", path("base.safetensors"), "--set",
+           "optimizer.learning_rate=0.01", "-o", path("tuned.safetensors"), "--quiet"});
+  const json best = json::parse(succeed({"evaluate", member("a"), path("tuned.safetensors"),
+                                         "--data", path("data"), "--best", "--json"})
+                                    .out);
+  EXPECT_TRUE(best["best"]["name"].is_string());
+}
+
+TEST_F(LearnedMergeCommand, OutputsAreNoInputsAndCountsAreNotNegative) {
+  expect_bad_usage(run_amalgam({"fisher", member("a"), "-o", member("a"), "--overwrite", "--data",
+                                path("data")}),
+                   "the output is also an input");
+  expect_bad_usage(run_amalgam({"evaluate", member("a"), "--examples", "-1"}), "-1");
+  expect_bad_usage(run_amalgam({"merge", "-m", "linear", member("a"), "-p", "weight=1", "-o",
+                                path("x.safetensors"), "--seed", "-1"}),
+                   "-1");
+}
+
 TEST_F(LearnedMergeCommand, SaysWhatIsMissing) {
   const auto refused = [&](std::vector<std::string> words, const std::string& part) {
     words.insert(words.begin(), "merge");

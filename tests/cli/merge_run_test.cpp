@@ -230,6 +230,23 @@ TEST_F(MergeRun, StagesUseEarlierResults) {
   }
 }
 
+// Every shard of every member is an open file, and the soft limit is often low.
+TEST_F(MergeRun, MoreShardsThanTheSoftLimitOfOpenFiles) {
+  std::vector<std::string> words{"merge", "-m", "linear", "-p", "weight=1", "-o", out()};
+  for (const std::string& model : {base_, a_, b_}) {  // of five tensors each
+    words.push_back(model + ".shards");
+    expect_done(run_amalgam({"convert", model, words.back(), "--shard-size", "1"}));
+  }
+  struct rlimit before {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  struct rlimit low = before;
+  low.rlim_cur = 12;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  const RunResult result = run_amalgam(words);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  expect_done(result);
+}
+
 TEST_F(MergeRun, WiseFtGivesOneOutputPerAlpha) {
   expect_done(run_amalgam(
       {"merge", "-m", "wise_ft", "-b", base_, a_, "-p", "alpha=[0,0.25,1]", "-o", out()}));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <vector>
 
 #include "amalgam/core/error.hpp"
@@ -109,6 +110,27 @@ TEST(FrankWolfe, SoftLowersTheObjectiveAndPicksNoneTwice) {
     ASSERT_EQ(step.picks.size(), 2U);
     EXPECT_NE(step.picks[0], step.picks[1]);
   }
+}
+
+// By the cosine of whole checkpoints the direction may lead uphill; that is no convergence.
+TEST(FrankWolfe, TheCosineRulesTakeAllTheirSteps) {
+  const Toy toy;
+  for (const VertexRule rule : {VertexRule::cosine, VertexRule::cosine_delta}) {
+    const FrankWolfe merged = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data},
+                                          {.rule = rule, .iterations = 7, .step_size = .1});
+    EXPECT_EQ(merged.trajectory.size(), 7U);
+  }
+}
+
+TEST(FrankWolfe, AnObjectiveThatIsNotFiniteEndsAtTheStart) {
+  Toy toy;
+  toy.data.images = torch::full_like(toy.data.images, std::numeric_limits<float>::infinity());
+  const FrankWolfe merged = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data});
+  EXPECT_TRUE(merged.trajectory.empty());
+  for (std::size_t l = 0; l < toy.start.size(); ++l) {
+    EXPECT_TRUE(merged.state[l].second.equal(toy.start[l].second));
+  }
+  EXPECT_EQ(merged.shares.select(1, 3).min().item<double>(), 1);
 }
 
 TEST(FrankWolfe, RefusesAnEmptyPoolAndTasksWithoutExamples) {

@@ -44,19 +44,6 @@ Permutations random_order(const PermutationSpec& spec, std::uint64_t seed) {
   return order;
 }
 
-// Biases of new networks are zero; here they tell units apart as well.
-std::shared_ptr<Network> network_with_biases(const std::string& architecture,
-                                             const nlohmann::json& options, std::uint64_t seed) {
-  auto network = toy_network(architecture, options, seed);
-  const torch::NoGradGuard no_grad;
-  RandomStream random(seed, "biases");
-  for (auto& [name, tensor] : learning::state_of(*network)) {
-    if (tensor.dim() != 1) continue;
-    for (std::int64_t i = 0; i < tensor.size(0); ++i) tensor[i] = 0.3 * random.normal();
-  }
-  return network;
-}
-
 TEST(PermutationSpec, HasTheHiddenUnitsOfAnMlp) {
   const auto network = toy_network("mlp", {{"hidden", {7, 4}}}, 1);
   const PermutationSpec spec = permutation_spec(*network);
@@ -148,7 +135,7 @@ TEST(Permuted, NetworksComputeTheSame) {
     const nlohmann::json options =
         architecture == "mlp" ? nlohmann::json{{"hidden", {9, 5}}} : kCnn();
     for (const bool wide : {false, true}) {
-      const auto network = network_with_biases(architecture, options, 2);
+      const auto network = learning::network_with_biases(architecture, options, 2);
       const auto other = toy_network(architecture, options, 3);
       if (wide) {
         network->to(torch::kDouble);
@@ -169,7 +156,7 @@ TEST(Permuted, NetworksComputeTheSame) {
 }
 
 TEST(Permuted, IsUndoneByTheInverse) {
-  const auto network = network_with_biases("cnn", kCnn(), 2);
+  const auto network = learning::network_with_biases("cnn", kCnn(), 2);
   const PermutationSpec spec = permutation_spec(*network);
   const NamedTensors state = learning::state_of(*network);
   const Permutations order = random_order(spec, 4);
@@ -180,7 +167,7 @@ TEST(Permuted, IsUndoneByTheInverse) {
 }
 
 TEST(CheckSpecification, SeesAForgottenAxis) {
-  const auto network = network_with_biases("cnn", kCnn(), 2);
+  const auto network = learning::network_with_biases("cnn", kCnn(), 2);
   PermutationSpec spec = permutation_spec(*network);
   spec.groups[1].axes.pop_back();
   EXPECT_THROW(check_specification(*network, spec, 1), Error);
@@ -199,7 +186,7 @@ TEST(Permuted, RefusesWhatIsNoPermutation) {
 // <w, w'> is largest where w' = w (Cauchy-Schwarz), so one sweep finds the planted order.
 TEST(WeightMatching, RecoversAPlantedPermutation) {
   for (const std::uint64_t seed : {1, 2, 3}) {
-    const auto network = network_with_biases("mlp", {{"hidden", {12}}}, seed);
+    const auto network = learning::network_with_biases("mlp", {{"hidden", {12}}}, seed);
     const auto other = toy_network("mlp", {{"hidden", {12}}}, 99);
     const PermutationSpec spec = permutation_spec(*network);
     const Permutations planted = random_order(spec, seed);
@@ -213,8 +200,8 @@ TEST(WeightMatching, RecoversAPlantedPermutation) {
 }
 
 TEST(WeightMatching, NeverLosesAndRepeatsItself) {
-  const auto left = network_with_biases("cnn", kCnn(), 1);
-  const auto right = network_with_biases("cnn", kCnn(), 2);
+  const auto left = learning::network_with_biases("cnn", kCnn(), 1);
+  const auto right = learning::network_with_biases("cnn", kCnn(), 2);
   const PermutationSpec spec = permutation_spec(*left);
   const Matching matching = match_weights(spec, *left, *right, {.seed = 7});
   EXPECT_GT(matching.objective.back(), matching.objective.front());
@@ -225,7 +212,7 @@ TEST(WeightMatching, NeverLosesAndRepeatsItself) {
 }
 
 TEST(ActivationMatching, RecoversAPlantedPermutation) {
-  const auto network = network_with_biases("cnn", kCnn(), 4);
+  const auto network = learning::network_with_biases("cnn", kCnn(), 4);
   const auto other = toy_network("cnn", kCnn(), 99);
   const PermutationSpec spec = permutation_spec(*network);
   const Permutations planted = random_order(spec, 3);
@@ -245,8 +232,8 @@ TEST(ActivationMatching, RecoversAPlantedPermutation) {
 
 // Distances worked out from the activations themselves.
 TEST(ActivationMatching, SumsSquaredDistancesOverPixels) {
-  const auto left = network_with_biases("cnn", kCnn(), 1);
-  const auto right = network_with_biases("cnn", kCnn(), 2);
+  const auto left = learning::network_with_biases("cnn", kCnn(), 1);
+  const auto right = learning::network_with_biases("cnn", kCnn(), 2);
   const PermutationSpec spec = permutation_spec(*left);
   const learning::ImageData data = toy_data(30, 1);
   const Matching matching = match_activations(spec, pair_grams(*left, *right, data, 7));
@@ -266,8 +253,8 @@ TEST(ActivationMatching, SumsSquaredDistancesOverPixels) {
 }
 
 TEST(PairGrams, AddUp) {
-  const auto left = network_with_biases("cnn", kCnn(), 1);
-  const auto right = network_with_biases("cnn", kCnn(), 2);
+  const auto left = learning::network_with_biases("cnn", kCnn(), 1);
+  const auto right = learning::network_with_biases("cnn", kCnn(), 2);
   const learning::ImageData data = toy_data(50, 1);
   const PairGrams whole = pair_grams(*left, *right, data);
   PairGrams parts = pair_grams(*left, *right, data.range(0, 13));

@@ -15,18 +15,6 @@ using learning::toy_network;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-std::shared_ptr<Network> network_with_biases(const std::string& architecture,
-                                             const nlohmann::json& options, std::uint64_t seed) {
-  auto network = toy_network(architecture, options, seed);
-  const torch::NoGradGuard no_grad;
-  RandomStream random(seed, "biases");
-  for (auto& [name, tensor] : learning::state_of(*network)) {
-    if (tensor.dim() != 1) continue;
-    for (std::int64_t i = 0; i < tensor.size(0); ++i) tensor[i] = 0.3 * random.normal();
-  }
-  return network;
-}
-
 void set_state(Network& network, const NamedTensors& state) {
   const torch::NoGradGuard no_grad;
   for (auto& [name, tensor] : learning::state_of(network)) {
@@ -46,8 +34,8 @@ double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
 // Two networks of a kind, matched by activations.
 struct Pair {
   Pair(const std::string& architecture, const nlohmann::json& options)
-      : left(network_with_biases(architecture, options, 1)),
-        right(network_with_biases(architecture, options, 2)),
+      : left(learning::network_with_biases(architecture, options, 1)),
+        right(learning::network_with_biases(architecture, options, 2)),
         data(toy_data(300, 5)),
         spec(permutation_spec(*left)),
         grams(pair_grams(*left, *right, data)),
@@ -159,8 +147,8 @@ TEST(Pleas, WithRatioOneIsTheEnsemble) {
 
 TEST(Pleas, OfANetworkAndItsPermutationIsTheNetwork) {
   for (const Pair* pair : {&mlp_pair(), &cnn_pair()}) {
-    const auto other = network_with_biases(pair->left->description().architecture,
-                                           pair->left->description().options, 9);
+    const auto other = learning::network_with_biases(pair->left->description().architecture,
+                                                     pair->left->description().options, 9);
     Permutations planted;
     for (const PermutationGroup& group : pair->spec.groups) {
       planted.push_back(random_permutation(group.units, 6, group.name));
@@ -295,8 +283,8 @@ TEST(Pleas, SolvesTheWorkedScalar) {
 }
 
 TEST(Pleas, OfALinearModelAveragesIt) {
-  const auto left = network_with_biases("mlp", {{"hidden", nlohmann::json::array()}}, 1);
-  const auto right = network_with_biases("mlp", {{"hidden", nlohmann::json::array()}}, 2);
+  const auto left = learning::network_with_biases("mlp", {{"hidden", nlohmann::json::array()}}, 1);
+  const auto right = learning::network_with_biases("mlp", {{"hidden", nlohmann::json::array()}}, 2);
   const PermutationSpec spec = permutation_spec(*left);
   const PairGrams grams = pair_grams(*left, *right, toy_data(200, 1));
   const PleasMerge merged =

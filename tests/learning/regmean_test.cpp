@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/learning/layer_gradients.hpp"
 #include "tests/learning/toy_data.hpp"
 
 namespace amalgam::learned {
@@ -86,6 +87,27 @@ TEST(RegMean, RefusesWhatDoesNotFit) {
   EXPECT_THROW(regmean({&a, &a}, {&g}, {}), InputError);
   EXPECT_THROW(regmean({&a, &a}, {&g, &g}, {.off_diagonal = 2, .shares = {}}), InputError);
   EXPECT_THROW(regmean({&a, &a}, {&g, &g}, {.shares = {1, -1}}), InputError);
+}
+
+// The rows of a convolution's input are those that its flattened weight multiplies.
+TEST(Gram, RowsTimesTheWeightAreTheOutputs) {
+  const learning::ImageData data = learning::toy_data(3, 5);
+  const auto network = learning::network_with_biases("cnn", {{"channels", {4, 5}}}, 1);
+  const learning::LayerTrace trace(*network, data.images);
+  for (const learning::LayerRecord& record : trace.layers()) {
+    const torch::Tensor rows = learning::input_rows(*record.layer, record.input);
+    torch::Tensor weight;
+    torch::Tensor bias;
+    for (const auto& [name, tensor] : learning::state_of(*network)) {
+      if (name == record.name + ".weight") weight = tensor.flatten(1);
+      if (name == record.name + ".bias") bias = tensor;
+    }
+    const torch::Tensor outputs = record.output.dim() == 4
+                                      ? record.output.flatten(2).transpose(1, 2).flatten(0, 1)
+                                      : record.output;
+    EXPECT_TRUE(torch::allclose(rows.mm(weight.t()) + bias, outputs, 1e-4, 1e-5)) << record.name;
+  }
+  EXPECT_EQ(trace.layers().size(), 4U);
 }
 
 TEST(Gram, IsTheSameInAnyGroupingAndFromAFile) {

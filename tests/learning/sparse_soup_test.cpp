@@ -123,7 +123,7 @@ TEST(SparseSum, IdenticalCopiesAverageToThemselves) {
   mask.apply(weights);
   for (const int copies : {1, 3, 7}) {
     SparseSum sum(mask);
-    for (int i = 0; i < copies; ++i) sum.absorb(copied(*network), mask);
+    for (int i = 0; i < copies; ++i) sum.absorb(learning::copied_state(*network), mask);
     EXPECT_TRUE(torch::equal(values(sum.finish()), learning::all_parameters(*network)));
   }
 }
@@ -152,7 +152,7 @@ TEST(SparseSoup, OneCopyIsIterativeMagnitudePruning) {
   const SparseSoup soup = sparse_soup(*dense, data, dense_recipe(), options);
 
   // The same by hand.
-  const auto network = network_with(*dense, copied(*dense));
+  const auto network = network_with(*dense, learning::copied_state(*dense));
   PruningMask mask = learning::full_mask(learning::prunable_weights(*network));
   for (std::uint64_t phase = 0; phase < 2; ++phase) {
     mask = learning::prune(learning::prunable_weights(*network), mask, 1 - std::sqrt(.1));
@@ -360,7 +360,7 @@ TEST(DynamicPruning, AStepMovesDenseWeightsByGradientsOfThePrunedNetwork) {
   recipe.batch = 20;
   recipe.optimizer = {.learning_rate = .1, .momentum = 0};
   recipe.schedule = {.kind = learning::ScheduleOptions::Kind::constant};
-  const auto network = network_with(*start, copied(*start));
+  const auto network = network_with(*start, learning::copied_state(*start));
   const auto gradients_at = [&](const NamedTensors& state) {
     const auto at = network_with(*start, state);
     torch::nn::functional::cross_entropy(at->forward(data.images), data.labels).backward();
@@ -375,7 +375,8 @@ TEST(DynamicPruning, AStepMovesDenseWeightsByGradientsOfThePrunedNetwork) {
     }
     return result;
   };
-  const NamedTensors one = moved(copied(*start), gradients_at(copied(*start)));
+  const NamedTensors one =
+      moved(learning::copied_state(*start), gradients_at(learning::copied_state(*start)));
   const PruningMask full = learning::full_mask(learning::prunable_weights(*start));
   const MaskedState seen = pruned_again({one, full}, .5);
   const NamedTensors two = moved(one, gradients_at(seen.state));

@@ -54,13 +54,18 @@ inline std::shared_ptr<Network> toy_network(const std::string& architecture,
   return network;
 }
 
-/// Copies of the network's parameters, by name.
-inline NamedTensors copied_state(const Network& network) {
-  NamedTensors copies;
-  for (const auto& [name, tensor] : state_of(network)) {
-    copies.emplace_back(name, tensor.detach().clone());
+/// A toy network whose biases are not zero, as those of new networks are: units differ by them too.
+inline std::shared_ptr<Network> network_with_biases(const std::string& architecture,
+                                                    const nlohmann::json& options,
+                                                    std::uint64_t seed) {
+  auto network = toy_network(architecture, options, seed);
+  const torch::NoGradGuard no_grad;
+  RandomStream random(seed, "biases");
+  for (auto& [name, tensor] : state_of(*network)) {
+    if (tensor.dim() != 1) continue;
+    for (std::int64_t i = 0; i < tensor.size(0); ++i) tensor[i] = 0.3 * random.normal();
   }
-  return copies;
+  return network;
 }
 
 /// All parameters in one tensor.

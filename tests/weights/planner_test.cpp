@@ -461,6 +461,22 @@ TEST_F(PlannerTest, AHeadThatAModelLeavesOutIsItsTiedEmbedding) {
       HasSubstr("1 tensor that 'a' has is missing: lm_head.weight"));
 }
 
+TEST_F(PlannerTest, AHeadThatOnlyAMemberHasIsReportedThoughTheFirstModelsIsTied) {
+  std::vector<MemoryTensor> tied = transformer(1, 0);
+  std::erase_if(tied, [](const MemoryTensor& t) { return t.info.name == "lm_head.weight"; });
+  model("tied", tied, {.layer_counts = {}, .tied_embeddings = true});
+  model("untied", transformer(1, 1));
+  model("also tied", transformer(1, 1), {.layer_counts = {}, .tied_embeddings = true});
+  const FakeRule rule(averaging());
+  const auto warnings = [&](const std::string& other) {
+    ::testing::internal::CaptureStderr();
+    plan(rule, "models: [{model: tied}, {model: " + other + "}]\nparameters: {weight: 1}");
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(warnings("untied"), HasSubstr("lm_head.weight"));
+  EXPECT_EQ(warnings("also tied"), "");
+}
+
 TEST_F(PlannerTest, TiedTensorsCountOnceWhereTheModelIsLookedAtAsAWhole) {
   const ModelConfig config{.layer_counts = {}, .tied_embeddings = true};
   model("a", transformer(2, 0), config);

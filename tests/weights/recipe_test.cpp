@@ -175,6 +175,16 @@ models: [{model: first}]
   EXPECT_EQ(parse_recipe(format_recipes(documents), "x"), documents);
 }
 
+TEST(Recipe, TheLastDocumentNeedsNoName) {
+  const auto documents = parse_recipe(
+      "name: first\nmerge_method: linear\nmodels: [{model: a}]\n---\nmerge_method: linear\n"
+      "models: [{model: first}]\n",
+      "r.yml");
+  ASSERT_EQ(documents.size(), 2U);
+  EXPECT_EQ(documents[1].name, "");
+  EXPECT_EQ(parse_recipe(format_recipes(documents), "x"), documents);
+}
+
 TEST(Recipe, RefusesStagesThatDoNotFollowEachOther) {
   const auto stages = [](std::string_view first, std::string_view second) {
     return error_of(fmt::format(

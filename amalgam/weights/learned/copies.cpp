@@ -21,27 +21,6 @@ std::uint64_t copy_seed(std::uint64_t seed, std::uint64_t phase, std::uint64_t c
   return seed + copy + 1000 * phase;
 }
 
-std::shared_ptr<learning::Network> network_with(const learning::Network& network,
-                                                const NamedTensors& state) {
-  auto made = learning::make_network(network.description(), "copy of a network");
-  const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : learning::state_of(*made)) {
-    const auto found = std::ranges::find(state, name, &NamedTensors::value_type::first);
-    if (found == state.end()) throw Error("copying a network: no tensor '{}'", name);
-    tensor.copy_(found->second);
-  }
-  made->eval();
-  return made;
-}
-
-NamedTensors copied(const learning::Network& network) {
-  NamedTensors copies;
-  for (const auto& [name, tensor] : learning::state_of(network)) {
-    copies.emplace_back(name, tensor.detach().clone());
-  }
-  return copies;
-}
-
 std::vector<NamedTensors> train_copies(const learning::Network& start,
                                        const std::vector<CopyTask>& tasks, const TrainCopy& train) {
   const auto finite = [](const auto& one) {
@@ -52,14 +31,14 @@ std::vector<NamedTensors> train_copies(const learning::Network& start,
   for (const CopyTask& task : tasks) {
     check_interrupt();
     states.emplace_back();
-    const auto network = network_with(start, learning::state_of(start));
+    const auto network = learning::network_with(start, learning::state_of(start));
     try {
       train(*network, task);
     } catch (const learning::Diverged& error) {
       log::warn("phase {}: copy {} is left out: {}", task.phase + 1, task.copy + 1, error.what());
       continue;
     }
-    NamedTensors state = copied(*network);
+    NamedTensors state = learning::copied_state(*network);
     if (std::ranges::all_of(state, finite)) {
       states.back() = std::move(state);
     } else {

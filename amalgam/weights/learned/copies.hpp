@@ -31,13 +31,6 @@ TrainCopy plain_training(const learning::ImageData& data);
 /// The seed of copy `copy` in phase `phase`: `seed` + copy + 1,000 phase.
 std::uint64_t copy_seed(std::uint64_t seed, std::uint64_t phase, std::uint64_t copy);
 
-/// A network of the kind of `network` with these weights, in evaluation mode. Error if one is
-/// missing.
-std::shared_ptr<learning::Network> network_with(const learning::Network& network,
-                                                const NamedTensors& state);
-/// Copies of a network's weights.
-NamedTensors copied(const learning::Network& network);
-
 /// Trains every task from the weights of `start`. The result of one that diverged, or ended with
 /// weights that are not finite, is empty, and a warning says so; Error if all did.
 std::vector<NamedTensors> train_copies(const learning::Network& start,

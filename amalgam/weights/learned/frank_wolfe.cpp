@@ -224,21 +224,25 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
   result.shares = torch::zeros({static_cast<std::int64_t>(hull.shares_rows()), hull.vertices()},
                                torch::kDouble);
   result.shares.select(1, hull.vertices() - 1).fill_(1);
+  torch::Tensor shares_before = result.shares.clone();
+  hull.keep();
   for (std::uint64_t t = 0; t < options.iterations; ++t) {
     FrankWolfeStep step{.objective = hull.objective(tasks, true)};
     if (!std::isfinite(step.objective)) {
       log::warn(
-          "frank_wolfe: the objective of iteration {} is not finite; the point before it is"
-          " the result",
+          "frank_wolfe: the objective of iteration {} is not finite; the point before it is "
+          "the result",
           t + 1);
       hull.go_back();
+      result.shares = shares_before;
       break;
     }
     step.picks = hull.pick(none_taken(hull));
     step.gap = hull.gap(step.picks);
-    if (step.gap < options.tolerance) break;
+    if (options.tolerance > 0 && step.gap < options.tolerance) break;
     step.step = 2.0 / static_cast<double>(t + 2) * options.step_size * options.scaling;
     hull.keep();
+    shares_before = result.shares.clone();
     if (options.line_search > 0) {
       step.step =
           search_step(hull, step.picks, step.step, step.objective, options.line_search, tasks);

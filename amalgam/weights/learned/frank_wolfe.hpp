@@ -30,7 +30,9 @@ struct FrankWolfeOptions {
   /// Tries gamma_t and this many halvings of it and takes the first that does not raise the
   /// objective, else none; 0: always gamma_t.
   std::uint64_t line_search = 0;
-  double tolerance = 0;  ///< stop when the Frank-Wolfe gap falls below
+  /// Stop when the Frank-Wolfe gap falls below this; 0: never (by the cosine rules it can be
+  /// negative).
+  double tolerance = 0;
   std::function<void(std::uint64_t iteration)> on_iteration;
 };
 

@@ -22,7 +22,7 @@ struct LearnedSoup {
   /// alpha [rows, members], double: each row is a point of the simplex.
   torch::Tensor shares;
   std::vector<std::string> row_names;  ///< tensors, or one empty name
-  double inverse_temperature = 1;      ///< beta; divides nothing of the merged weights
+  double inverse_temperature = 1;      ///< beta, of the loss alone: the weights do not have it
   std::vector<double> losses;          ///< of every step
   NamedTensors state;                  ///< sum_i alpha_i theta_i
 };

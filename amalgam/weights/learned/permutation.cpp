@@ -25,17 +25,6 @@ void check_permutation(const std::vector<std::int64_t>& permutation,
   }
 }
 
-std::shared_ptr<Network> with_state(const Network& like, const NamedTensors& state) {
-  auto network = learning::make_network(like.description(), "permuted network");
-  network->to(torch::kDouble);
-  const torch::NoGradGuard no_grad;
-  for (auto& [name, tensor] : learning::state_of(*network)) {
-    tensor.copy_(tensor_named(state, name, "permuted network"));
-  }
-  network->eval();
-  return network;
-}
-
 }  // namespace
 
 const torch::Tensor& tensor_named(const NamedTensors& state, const std::string& name,
@@ -115,8 +104,10 @@ void check_specification(Network& network, const PermutationSpec& spec, std::uin
     order.push_back(random_permutation(group.units, seed, "check " + group.name));
   }
   const NamedTensors state = learning::state_of(network);
-  const auto before = with_state(network, state);
-  const auto after = with_state(network, permuted(spec, state, order));
+  const auto before = learning::network_with(network, state);
+  const auto after = learning::network_with(network, permuted(spec, state, order));
+  before->to(torch::kDouble);
+  after->to(torch::kDouble);
   std::vector<std::int64_t> shape = network.description().input_shape;
   shape.insert(shape.begin(), 4);
   torch::Tensor inputs = torch::empty(shape, torch::kDouble);

@@ -169,7 +169,7 @@ class Feedback {
 PrunedTraining gradual_pruning(const Network& start, const ImageData& data,
                                const TrainingRecipe& recipe, const GradualPruningOptions& options) {
   const Times times = times_of(start, data, recipe, options);
-  auto network = network_with(start, learning::state_of(start));
+  auto network = learning::network_with(start, learning::state_of(start));
   GradualMask gradual(*network, options);
   PrunedTraining result;
   const auto prune = [&](std::uint64_t time) {
@@ -190,11 +190,11 @@ PrunedTraining gradual_pruning(const Network& start, const ImageData& data,
     for (std::uint64_t number = 0; number <= times.count; ++number) {
       const auto tasks = stretch(recipe, times, number, options.copies, &gradual.mask());
       const auto copies = train_copies(*network, tasks, plain_training(data));
-      network = network_with(*network, average_of_copies(copies, gradual.mask()));
+      network = learning::network_with(*network, average_of_copies(copies, gradual.mask()));
       if (number < times.count) prune(number + 1);
     }
   }
-  result.state = copied(*network);
+  result.state = learning::copied_state(*network);
   result.mask = gradual.mask();
   return result;
 }
@@ -202,7 +202,7 @@ PrunedTraining gradual_pruning(const Network& start, const ImageData& data,
 PrunedTraining dynamic_pruning(const Network& start, const ImageData& data,
                                const TrainingRecipe& recipe, const GradualPruningOptions& options) {
   const Times times = times_of(start, data, recipe, options);
-  auto network = network_with(start, learning::state_of(start));
+  auto network = learning::network_with(start, learning::state_of(start));
   const PruningMask full = learning::full_mask(learning::prunable_weights(*network));
   if (options.copies == 1) {
     Feedback feedback(*network, options, times, 0);
@@ -215,7 +215,7 @@ PrunedTraining dynamic_pruning(const Network& start, const ImageData& data,
     for (std::uint64_t number = 0; number <= times.count; ++number) {
       const auto copies =
           train_copies(*network, stretch(recipe, times, number, options.copies, nullptr), train);
-      network = network_with(*network, average_of_copies(copies, full));
+      network = learning::network_with(*network, average_of_copies(copies, full));
     }
   }
   PrunedTraining result;
@@ -241,7 +241,7 @@ SparseSoup budgeted_pruning(const Network& start, const ImageData& data,
   }
   TrainingRecipe dense_recipe = recipe;
   dense_recipe.epochs = dense_epochs;
-  const auto dense = network_with(start, learning::state_of(start));
+  const auto dense = learning::network_with(start, learning::state_of(start));
   learning::train(*dense, data, dense_recipe, quiet());
   options.retraining = {.kind = learning::Retraining::Kind::budgeted,
                         .epochs = left / options.phases};

@@ -106,7 +106,7 @@ class Soup {
  public:
   Soup(const Network& dense, const TrainingRecipe& recipe, const SparseSoupOptions& options,
        std::uint64_t steps_per_epoch)
-      : network_(network_with(dense, learning::state_of(dense))),
+      : network_(learning::network_with(dense, learning::state_of(dense))),
         recipe_(recipe),
         options_(options),
         steps_per_epoch_(steps_per_epoch),
@@ -122,14 +122,14 @@ class Soup {
       merge(result.copies, number, phase);
       result.phases.push_back(std::move(phase));
     }
-    result.state = copied(*network_);
+    result.state = learning::copied_state(*network_);
     result.mask = mask_;
     return result;
   }
 
  private:
   double score(const NamedTensors& state) const {
-    return options_.score ? options_.score(*network_with(*network_, state))
+    return options_.score ? options_.score(*learning::network_with(*network_, state))
                           : std::numeric_limits<double>::quiet_NaN();
   }
 
@@ -184,7 +184,7 @@ class Soup {
     }
     const NamedTensors soup = average(copies, phase.ingredients, mask_);
     measure_spread(copies, soup, phase);
-    network_ = network_with(*network_, soup);
+    network_ = learning::network_with(*network_, soup);
     phase.soup_score = score(soup);
   }
 
