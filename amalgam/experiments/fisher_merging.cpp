@@ -120,9 +120,8 @@ const Experiment& fisher_merging() {
           "Where every parameter matters to every task (experts of rotated images, or of disjoint"
           " classes), Fisher is no better than the average at this scale.",
       .sabotage =
-          "A Fisher diagonal that says nothing (equal entries) is the plain average, from which "
-          "the first"
-          " claim asks a distance of .06.",
+          "A Fisher diagonal of equal entries: the first two claims fail with every seed, not "
+          "shown.",
       .run = run};
   return kExperiment;
 }
