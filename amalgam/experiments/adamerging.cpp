@@ -12,13 +12,13 @@ namespace {
 using learned::AdaMerging;
 using learned::AdaMergingOptions;
 using learned::Granularity;
-using learning::ImageData;
+using learning::Dataset;
 
-std::vector<ImageData> part(const std::vector<ImageData>& tasks, std::uint64_t first,
-                            std::uint64_t count) {
-  std::vector<ImageData> parts;
+std::vector<Dataset> part(const std::vector<Dataset>& tasks, std::uint64_t first,
+                          std::uint64_t count) {
+  std::vector<Dataset> parts;
   parts.reserve(tasks.size());
-  for (const ImageData& task : tasks) parts.push_back(task.range(first, count));
+  for (const Dataset& task : tasks) parts.push_back(task.range(first, count));
   return parts;
 }
 
@@ -28,8 +28,8 @@ double mean(const std::vector<double>& values) {
 
 Figures run(Workshop& workshop, std::uint64_t seed) {
   const TaskFamily family = half_images(workshop, seed);
-  const std::vector<ImageData> seen = part(family.test, 0, 5000);
-  const std::vector<ImageData> unseen = part(family.test, 5000, 5000);
+  const std::vector<Dataset> seen = part(family.test, 0, 5000);
+  const std::vector<Dataset> unseen = part(family.test, 5000, 5000);
   const auto vectors = family.task_vectors();
   const auto base = family.base_state();
   const auto adapt = [&](AdaMergingOptions options) {
@@ -37,7 +37,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
     options.seed = seed;
     return learned::adamerge(*family.base, base, vectors, seen, options);
   };
-  const auto score = [&](const AdaMerging& merge, const std::vector<ImageData>& tasks) {
+  const auto score = [&](const AdaMerging& merge, const std::vector<Dataset>& tasks) {
     return TaskFamily::score(*learning::network_with(*family.base, merge.state), tasks);
   };
   const auto by_rule = [&](const char* method, const std::vector<std::string>& parameters) {

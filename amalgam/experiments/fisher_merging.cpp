@@ -16,7 +16,7 @@ namespace amalgam::experiments {
 namespace {
 
 using learned::NamedTensors;
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 
 Figures run(Workshop& workshop, std::uint64_t seed) {
@@ -25,7 +25,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   std::vector<learning::GramSums> grams;
   learned::MemoryMerge fisher{.method = "fisher", .parameters = {"fisher=f0,f1"}, .files = {}};
   for (std::size_t s = 0; s < states.size(); ++s) {
-    const ImageData seen = family.train[s].range(0, 1000);
+    const Dataset seen = family.train[s].range(0, 1000);
     fisher.members.push_back(learned::as_source(states[s], "expert"));
     fisher.files["f" + std::to_string(s)] =
         learned::as_source(learning::fisher_diagonal(*family.experts[s], seen), "fisher");

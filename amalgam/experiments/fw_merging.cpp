@@ -12,14 +12,14 @@ namespace {
 using learned::Granularity;
 using learned::NamedTensors;
 using learned::VertexRule;
-using learning::ImageData;
+using learning::Dataset;
 
 // Checkpoints that have nothing to do with the tasks: fine-tuned on random labels.
 std::vector<NamedTensors> irrelevant(Workshop& workshop, const TaskFamily& family,
                                      std::uint64_t seed, std::size_t count) {
   std::vector<NamedTensors> states;
   for (std::size_t i = 0; i < count; ++i) {
-    ImageData data = workshop.images(Split::train).range(40'000 + 1500 * i, 2000);
+    Dataset data = workshop.images(Split::train).range(40'000 + 1500 * i, 2000);
     data.labels = data.labels.clone();
     RandomStream random(seed, "random labels " + std::to_string(i));
     auto labels = data.labels.accessor<std::int64_t, 1>();
@@ -40,8 +40,8 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   const TaskFamily family = eight_transforms(workshop, seed);
   const std::vector<NamedTensors> noise = irrelevant(workshop, family, seed, 8);
   const NamedTensors base = family.base_state();
-  std::vector<ImageData> proxy;
-  for (const ImageData& task : family.validation) proxy.push_back(task.range(0, 100));
+  std::vector<Dataset> proxy;
+  for (const Dataset& task : family.validation) proxy.push_back(task.range(0, 100));
 
   Figures figures{{"base", TaskFamily::score(*family.base, family.test)},
                   {"experts on their own", family.own_score()}};

@@ -12,7 +12,7 @@ namespace amalgam::experiments {
 namespace {
 
 using learned::NamedTensors;
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 
 // The sweep of fine-tuning settings: constant rates, so that members end apart from each other.
@@ -37,12 +37,12 @@ struct Judged {
 
 Figures run(Workshop& workshop, std::uint64_t seed) {
   const std::uint64_t share = workshop.size(8000, 2000);
-  const ImageData& train = workshop.images(Split::train);
-  const ImageData base_data = train.range(0, share);
-  const ImageData member_data = train.range(share, share);
-  const ImageData& held_out = workshop.images(Split::validation);
-  const ImageData& test = workshop.images(Split::test);
-  const ImageData shifted = learning::corrupted(test, parse_corruption("shift=1,noise=0.25"), seed);
+  const Dataset& train = workshop.images(Split::train);
+  const Dataset base_data = train.range(0, share);
+  const Dataset member_data = train.range(share, share);
+  const Dataset& held_out = workshop.images(Split::validation);
+  const Dataset& test = workshop.images(Split::test);
+  const Dataset shifted = learning::corrupted(test, parse_corruption("shift=1,noise=0.25"), seed);
 
   const auto base = workshop.train(
       {{"network", {{"architecture", "mlp"}, {"hidden", {48}}, {"standardise", false}}},
@@ -59,7 +59,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   std::vector<NamedTensors> states;
   std::vector<learned::SourcePointer> sources;
   std::vector<Judged> judged;
-  torch::Tensor probabilities = torch::zeros({test.count(), test.images.size(0) > 0 ? 10 : 0});
+  torch::Tensor probabilities = torch::zeros({test.count(), test.inputs.size(0) > 0 ? 10 : 0});
   for (std::size_t i = 0; i < count; ++i) {
     const auto member =
         workshop.train(member_recipe(random), member_data, 100 * seed + i, base.get());

@@ -18,20 +18,20 @@ namespace {
 using learned::Matching;
 using learned::PairGrams;
 using learned::PleasOptions;
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 
-ImageData turned(const ImageData& data) {
+Dataset turned(const Dataset& data) {
   return learning::corrupted(data, parse_corruption("rotate=90"), 0);
 }
 
-ImageData noise_like(const ImageData& data, std::uint64_t seed) {
-  ImageData noise = data;
+Dataset noise_like(const Dataset& data, std::uint64_t seed) {
+  Dataset noise = data;
   noise.source = "noise";
-  noise.images = torch::empty_like(data.images);
+  noise.inputs = torch::empty_like(data.inputs);
   RandomStream random(seed, "noise images");
-  auto* values = noise.images.data_ptr<float>();
-  for (std::int64_t i = 0; i < noise.images.numel(); ++i) {
+  auto* values = noise.inputs.data_ptr<float>();
+  for (std::int64_t i = 0; i < noise.inputs.numel(); ++i) {
     values[i] = static_cast<float>(random.uniform());
   }
   return noise;
@@ -41,13 +41,13 @@ ImageData noise_like(const ImageData& data, std::uint64_t seed) {
 struct Parents {
   std::shared_ptr<Network> left;
   std::shared_ptr<Network> right;
-  std::vector<ImageData> test;  // the tasks; figures are means over them
-  ImageData seen;               // unlabelled images of the parents' own domains
+  std::vector<Dataset> test;  // the tasks; figures are means over them
+  Dataset seen;               // unlabelled images of the parents' own domains
 
   double score(Network& network) const { return TaskFamily::score(network, test); }
   double ensemble() const {
     double sum = 0;
-    for (const ImageData& task : test) {
+    for (const Dataset& task : test) {
       sum += accuracy(
           learning::predict_logits(*left, task) + learning::predict_logits(*right, task), task);
     }
@@ -73,7 +73,7 @@ class Merges {
         by_activations_(learned::match_activations(spec_, grams_)),
         by_weights_(learned::match_weights(spec_, *parents.left, *parents.right)) {}
 
-  PairGrams grams(const ImageData& data) const {
+  PairGrams grams(const Dataset& data) const {
     return learned::pair_grams(*parents_.left, *parents_.right, data);
   }
   double partial(const Matching& matching, double ratio) const {
@@ -86,7 +86,7 @@ class Merges {
         *parents_.left, *parents_.right, spec_, matching, grams, {.ratios = {ratio}, .fit = fit})));
   }
 
-  Figures figures(const std::string& suffix, const ImageData& noise) const {
+  Figures figures(const std::string& suffix, const Dataset& noise) const {
     const Matching in_place = learned::without_permutation(by_activations_);
     const PairGrams of_noise = grams(noise);
     Figures all;
@@ -111,7 +111,7 @@ class Merges {
     return all;
   }
   // From images of another domain: the weights are matched, the layers fitted to those images.
-  double free(const ImageData& other) const { return pleas(by_weights_, grams(other), 0); }
+  double free(const Dataset& other) const { return pleas(by_weights_, grams(other), 0); }
 
  private:
   const Parents& parents_;
@@ -125,12 +125,12 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   const std::uint64_t share = workshop.size(8000, 3000);
   const std::uint64_t unlabelled = workshop.size(2000, 1000);
   const std::uint64_t first = 20'000 * ((seed - 1) % 2);  // other images for every other seed
-  const ImageData& all = workshop.images(Split::train);
-  const ImageData left_data = all.range(first, share);
-  const ImageData right_data = all.range(first + share, share);
-  const ImageData other = all.range(first + 16'000, 2 * unlabelled);
-  const ImageData& test = workshop.images(Split::test);
-  const auto train = [&](const ImageData& data, std::uint64_t member) {
+  const Dataset& all = workshop.images(Split::train);
+  const Dataset left_data = all.range(first, share);
+  const Dataset right_data = all.range(first + share, share);
+  const Dataset other = all.range(first + 16'000, 2 * unlabelled);
+  const Dataset& test = workshop.images(Split::test);
+  const auto train = [&](const Dataset& data, std::uint64_t member) {
     return workshop.train(
         {{"network", {{"architecture", "mlp"}, {"hidden", {64, 64}}, {"standardise", false}}},
          {"epochs", 5},
@@ -139,9 +139,9 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
         data, 10 * seed + member);
   };
   const auto left = train(left_data, 0);
-  const ImageData left_seen = left_data.range(0, unlabelled);
-  const ImageData right_seen = right_data.range(0, unlabelled);
-  const ImageData noise = noise_like(other, seed);
+  const Dataset left_seen = left_data.range(0, unlabelled);
+  const Dataset right_seen = right_data.range(0, unlabelled);
+  const Dataset noise = noise_like(other, seed);
 
   const Parents same{left, train(right_data, 1), {test}, joined({left_seen, right_seen})};
   const Merges merges(same);

@@ -15,7 +15,7 @@ using learned::MaskedState;
 using learned::NamedTensors;
 using learned::SparseSoup;
 using learned::SparseSoupOptions;
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 
 constexpr double kSparsity = .95;
@@ -108,7 +108,7 @@ class Study {
   }
 
  private:
-  static ImageData pooled(const ImageData& data) {
+  static Dataset pooled(const Dataset& data) {
     return learning::corrupted(data, parse_corruption("pool=2"), 0);
   }
   learning::TrainingRecipe recipe(std::uint64_t epochs) const {
@@ -119,9 +119,9 @@ class Study {
 
   std::uint64_t seed_;
   std::uint64_t share_;
-  ImageData train_;
-  ImageData validation_;
-  ImageData test_;
+  Dataset train_;
+  Dataset validation_;
+  Dataset test_;
   std::shared_ptr<Network> dense_;
 };
 

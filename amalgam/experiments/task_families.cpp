@@ -6,7 +6,7 @@ namespace amalgam::experiments {
 namespace {
 
 using learned::NamedTensors;
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 
 nlohmann::json sgd(double rate, std::uint64_t epochs) {
@@ -20,7 +20,7 @@ nlohmann::json from_scratch(nlohmann::json recipe, const std::vector<std::int64_
   return recipe;
 }
 
-ImageData changed(const ImageData& data, const std::string& steps) {
+Dataset changed(const Dataset& data, const std::string& steps) {
   return steps.empty() ? data : learning::corrupted(data, parse_corruption(steps), 0);
 }
 
@@ -46,9 +46,9 @@ std::vector<NamedTensors> TaskFamily::task_vectors() const {
   return all;
 }
 
-double TaskFamily::score(Network& network, const std::vector<ImageData>& tasks) {
+double TaskFamily::score(Network& network, const std::vector<Dataset>& tasks) {
   double sum = 0;
-  for (const ImageData& task : tasks) sum += accuracy(network, task);
+  for (const Dataset& task : tasks) sum += accuracy(network, task);
   return sum / static_cast<double>(tasks.size());
 }
 
@@ -74,7 +74,7 @@ std::shared_ptr<Network> TaskFamily::merged(const std::string& method,
 }
 
 TaskFamily half_images(Workshop& workshop, std::uint64_t seed) {
-  const ImageData& train = workshop.images(Split::train);
+  const Dataset& train = workshop.images(Split::train);
   const std::uint64_t share = workshop.size(8000, 3000);
   const std::uint64_t first = first_image(seed);
   TaskFamily family;
@@ -96,11 +96,11 @@ TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed) {
   std::vector<std::string> all_transforms{"", "rotate=270", "transpose", "invert,rotate=90"};
   all_transforms.insert(all_transforms.end(), expert_transforms.begin(), expert_transforms.end());
 
-  const ImageData& train = workshop.images(Split::train);
+  const Dataset& train = workshop.images(Split::train);
   constexpr std::uint64_t kPart = 375;  // an eighth of 3,000
   const std::uint64_t share = workshop.size(4000, 2000);
   const std::uint64_t first = first_image(seed);
-  std::vector<ImageData> parts;
+  std::vector<Dataset> parts;
   for (std::size_t i = 0; i < all_transforms.size(); ++i) {
     parts.push_back(changed(train.range(first + kPart * i, kPart), all_transforms[i]));
   }

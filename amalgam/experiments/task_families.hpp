@@ -13,9 +13,9 @@ namespace amalgam::experiments {
 struct TaskFamily {
   std::shared_ptr<learning::Network> base;
   std::vector<std::shared_ptr<learning::Network>> experts;  ///< one per task
-  std::vector<learning::ImageData> train;                   ///< what each expert saw
-  std::vector<learning::ImageData> validation;
-  std::vector<learning::ImageData> test;
+  std::vector<learning::Dataset> train;                     ///< what each expert saw
+  std::vector<learning::Dataset> validation;
+  std::vector<learning::Dataset> test;
 
   /// The weights of the base and of the experts, and as sources for merging.
   learned::NamedTensors base_state() const { return learning::state_of(*base); }
@@ -23,7 +23,7 @@ struct TaskFamily {
   std::vector<learned::NamedTensors> task_vectors() const;
 
   /// The mean accuracy over `tasks` (`test` or `validation`, or parts of them).
-  static double score(learning::Network& network, const std::vector<learning::ImageData>& tasks);
+  static double score(learning::Network& network, const std::vector<learning::Dataset>& tasks);
   /// A network of the base's kind with these weights, and its score on the test images.
   double score_of(const learned::NamedTensors& state) const;
   /// The mean accuracy of each expert on the test images of its own task.

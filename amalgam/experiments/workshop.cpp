@@ -16,7 +16,7 @@ namespace amalgam::experiments {
 namespace {
 
 namespace fs = std::filesystem;
-using learning::ImageData;
+using learning::Dataset;
 using learning::NamedTensors;
 using learning::Network;
 
@@ -43,10 +43,10 @@ class Digest {
 };
 
 // Everything that the trained weights depend on.
-std::string content_key(const nlohmann::json& recipe, const ImageData& data, const Network* start) {
+std::string content_key(const nlohmann::json& recipe, const Dataset& data, const Network* start) {
   Digest digest;
   digest.add(fmt::format("{} {}", kTrainingVersion, recipe.dump()));
-  digest.add(data.images);
+  digest.add(data.inputs);
   digest.add(data.labels);
   if (start != nullptr) {
     for (const auto& [name, tensor] : learning::state_of(*start)) {
@@ -63,15 +63,15 @@ Workshop::Workshop(WorkshopOptions options) : options_(std::move(options)) {
   if (!options_.cache.empty()) fs::create_directories(options_.cache);
 }
 
-const ImageData& Workshop::images(Split split) {
-  std::unique_ptr<ImageData>& data = images_[static_cast<std::size_t>(split)];
+const Dataset& Workshop::images(Split split) {
+  std::unique_ptr<Dataset>& data = images_[static_cast<std::size_t>(split)];
   if (!data) {
-    data = std::make_unique<ImageData>(learning::to_tensors(load_images("fashion-mnist", split)));
+    data = std::make_unique<Dataset>(learning::to_tensors(load_images("fashion-mnist", split)));
   }
   return *data;
 }
 
-std::shared_ptr<Network> Workshop::train(nlohmann::json recipe, const ImageData& data,
+std::shared_ptr<Network> Workshop::train(nlohmann::json recipe, const Dataset& data,
                                          std::uint64_t seed, const Network* start) {
   check_interrupt();
   recipe["seed"] = seed;
@@ -92,19 +92,19 @@ std::shared_ptr<Network> Workshop::train(nlohmann::json recipe, const ImageData&
   return network;
 }
 
-double accuracy(Network& network, const ImageData& data) {
+double accuracy(Network& network, const Dataset& data) {
   return accuracy(learning::predict_logits(network, data), data);
 }
 
-double accuracy(const torch::Tensor& logits, const ImageData& data) {
+double accuracy(const torch::Tensor& logits, const Dataset& data) {
   return logits.argmax(1).eq(data.labels).to(torch::kDouble).mean().item<double>();
 }
 
-ImageData joined(const std::vector<ImageData>& parts) {
+Dataset joined(const std::vector<Dataset>& parts) {
   std::vector<torch::Tensor> images;
   std::vector<torch::Tensor> labels;
-  for (const ImageData& part : parts) {
-    images.push_back(part.images);
+  for (const Dataset& part : parts) {
+    images.push_back(part.inputs);
     labels.push_back(part.labels);
   }
   return {parts.front().source, torch::cat(images), torch::cat(labels), parts.front().class_names};

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "amalgam/data/images.hpp"
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/network.hpp"
 #include "amalgam/learning/network_file.hpp"
 
@@ -31,25 +31,25 @@ class Workshop {
   }
 
   /// Fashion-MNIST, loaded once. InputError saying which package is missing.
-  const learning::ImageData& images(Split split);
+  const learning::Dataset& images(Split split);
 
   /// A network trained by `recipe` (a training recipe as JSON, without `data`, `init` and `seed`)
   /// on `data`, from `start`, or from new weights of `recipe`'s `network`.
-  std::shared_ptr<learning::Network> train(nlohmann::json recipe, const learning::ImageData& data,
+  std::shared_ptr<learning::Network> train(nlohmann::json recipe, const learning::Dataset& data,
                                            std::uint64_t seed,
                                            const learning::Network* start = nullptr);
 
  private:
   WorkshopOptions options_;
-  std::unique_ptr<learning::ImageData> images_[3];
+  std::unique_ptr<learning::Dataset> images_[3];
 };
 
 /// The share of `data` that the network classifies rightly.
-double accuracy(learning::Network& network, const learning::ImageData& data);
+double accuracy(learning::Network& network, const learning::Dataset& data);
 /// The same of logits or log-probabilities [count, classes].
-double accuracy(const torch::Tensor& logits, const learning::ImageData& data);
+double accuracy(const torch::Tensor& logits, const learning::Dataset& data);
 
 /// Examples of several data sets one after the other; all have images of one size.
-learning::ImageData joined(const std::vector<learning::ImageData>& parts);
+learning::Dataset joined(const std::vector<learning::Dataset>& parts);
 
 }  // namespace amalgam::experiments

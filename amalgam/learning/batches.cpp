@@ -34,7 +34,7 @@ double draw_beta(double a, RandomStream& random) {
 
 }  // namespace
 
-Batches::Batches(const ImageData& data, const TrainingRecipe& recipe)
+Batches::Batches(const Dataset& data, const TrainingRecipe& recipe)
     : data_(data),
       recipe_(recipe),
       per_epoch_((static_cast<std::uint64_t>(data.count()) + recipe.batch - 1) / recipe.batch) {}
@@ -52,7 +52,7 @@ Batch Batches::get(std::uint64_t epoch, std::uint64_t index) {
               places.data_ptr<std::int64_t>());
 
   Batch batch;
-  batch.inputs = data_.images.index_select(0, places);
+  batch.inputs = data_.inputs.index_select(0, places);
   batch.labels = data_.labels.index_select(0, places);
   if (recipe_.augment.any()) augment(batch.inputs, epoch, first);
   if (recipe_.mixup > 0) {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/recipe.hpp"
 
 namespace amalgam::learning {
@@ -23,7 +23,7 @@ struct Batch {
 class Batches {
  public:
   /// Both outlive this object.
-  Batches(const ImageData& data, const TrainingRecipe& recipe);
+  Batches(const Dataset& data, const TrainingRecipe& recipe);
 
   /// Batches in an epoch; the last one may be smaller.
   std::uint64_t per_epoch() const { return per_epoch_; }
@@ -32,7 +32,7 @@ class Batches {
  private:
   void augment(torch::Tensor& inputs, std::uint64_t epoch, std::size_t first) const;
 
-  const ImageData& data_;
+  const Dataset& data_;
   const TrainingRecipe& recipe_;
   std::uint64_t per_epoch_ = 0;
   std::uint64_t order_epoch_ = ~std::uint64_t{0};  // the epoch that order_ is of

@@ -75,7 +75,7 @@ std::vector<ClassAccuracy> accuracy_by_class(const Judged& judged, const torch::
 
 }  // namespace
 
-torch::Tensor predict_logits(Network& network, const ImageData& data, std::int64_t batch) {
+torch::Tensor predict_logits(Network& network, const Dataset& data, std::int64_t batch) {
   check_fits(network, data);
   const torch::InferenceMode inference;
   const bool was_training = network.is_training();
@@ -84,7 +84,7 @@ torch::Tensor predict_logits(Network& network, const ImageData& data, std::int64
   std::vector<torch::Tensor> parts;
   for (std::int64_t first = 0; first < data.count(); first += batch) {
     const std::int64_t count = std::min(batch, data.count() - first);
-    parts.push_back(network.forward(data.images.narrow(0, first, count).to(type)));
+    parts.push_back(network.forward(data.inputs.narrow(0, first, count).to(type)));
   }
   network.train(was_training);
   return torch::cat(parts);

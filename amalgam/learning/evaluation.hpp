@@ -8,14 +8,14 @@
 #include <vector>
 
 #include "amalgam/core/statistics.hpp"
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/network.hpp"
 
 namespace amalgam::learning {
 
 /// Logits [count, classes] of all examples, computed in batches in evaluation mode without
 /// gradients. InputError if the data do not fit the network.
-torch::Tensor predict_logits(Network& network, const ImageData& data, std::int64_t batch = 100);
+torch::Tensor predict_logits(Network& network, const Dataset& data, std::int64_t batch = 100);
 
 struct EvaluationOptions {
   std::size_t bins = 15;         ///< of the calibration error

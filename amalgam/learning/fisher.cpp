@@ -79,8 +79,7 @@ torch::Tensor sample_classes(const torch::Tensor& probabilities, std::int64_t fi
 
 }  // namespace
 
-NamedTensors fisher_diagonal(Network& network, const ImageData& data,
-                             const FisherOptions& options) {
+NamedTensors fisher_diagonal(Network& network, const Dataset& data, const FisherOptions& options) {
   check_fits(network, data);
   if (data.count() == 0) throw InputError("{}: no examples for the Fisher diagonal", data.source);
   const bool was_training = network.is_training();
@@ -89,7 +88,7 @@ NamedTensors fisher_diagonal(Network& network, const ImageData& data,
   FisherSum sum(network);
   for (std::int64_t first = 0; first < data.count(); first += options.batch) {
     const std::int64_t count = std::min(options.batch, data.count() - first);
-    const LayerTrace trace(network, data.images.narrow(0, first, count).to(type));
+    const LayerTrace trace(network, data.inputs.narrow(0, first, count).to(type));
     const torch::Tensor log_probs = torch::log_softmax(trace.logits(), 1);
     const torch::Tensor probabilities = log_probs.detach().exp();
     const torch::Tensor ones = torch::ones({count}, probabilities.options());

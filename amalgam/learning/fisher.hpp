@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <functional>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/network_file.hpp"
 
 namespace amalgam::learning {
@@ -31,7 +31,7 @@ struct FisherOptions {
 /// (delta^2)^T (input^2); convolutions sum each example's gradient over positions first.
 /// InputError if the data do not fit or are empty; Error if a parameter is in no layer that an
 /// observer sees.
-NamedTensors fisher_diagonal(Network& network, const ImageData& data,
+NamedTensors fisher_diagonal(Network& network, const Dataset& data,
                              const FisherOptions& options = {});
 
 }  // namespace amalgam::learning

@@ -41,7 +41,7 @@ torch::Tensor input_rows(const torch::nn::Module& layer, const torch::Tensor& in
   throw Error("a layer whose inputs are not known as rows");
 }
 
-GramSums gram_sums(Network& network, const ImageData& data, std::int64_t batch) {
+GramSums gram_sums(Network& network, const Dataset& data, std::int64_t batch) {
   check_fits(network, data);
   if (data.count() == 0) throw InputError("{}: no examples for Gram matrices", data.source);
   const torch::NoGradGuard no_grad;
@@ -51,7 +51,7 @@ GramSums gram_sums(Network& network, const ImageData& data, std::int64_t batch) 
   for (std::int64_t first = 0; first < data.count(); first += batch) {
     check_interrupt();
     const std::int64_t count = std::min(batch, data.count() - first);
-    const LayerTrace trace(network, data.images.narrow(0, first, count));
+    const LayerTrace trace(network, data.inputs.narrow(0, first, count));
     for (const LayerRecord& record : trace.layers()) {
       const torch::Tensor rows = input_rows(*record.layer, record.input).to(torch::kDouble);
       sums[record.name].combine({rows.t().mm(rows), static_cast<std::uint64_t>(rows.size(0))});

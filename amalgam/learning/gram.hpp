@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/network_file.hpp"
 
 namespace amalgam::learning {
@@ -31,7 +31,7 @@ torch::Tensor input_rows(const torch::nn::Module& layer, const torch::Tensor& in
 /// The Gram sums of every Linear and Convolution of the network over the images (labels are not
 /// looked at), in evaluation mode, accumulated in double. InputError if the data do not fit or are
 /// empty.
-GramSums gram_sums(Network& network, const ImageData& data, std::int64_t batch = 256);
+GramSums gram_sums(Network& network, const Dataset& data, std::int64_t batch = 256);
 
 /// "<layer>.gram" and "<layer>.rows", for a file; and back. InputError naming `where`.
 NamedTensors to_tensors(const GramSums& sums);

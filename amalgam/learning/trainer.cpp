@@ -19,7 +19,7 @@ namespace {
 
 class Trainer {
  public:
-  Trainer(Network& network, const ImageData& data, const TrainingRecipe& recipe,
+  Trainer(Network& network, const Dataset& data, const TrainingRecipe& recipe,
           const TrainingOptions& options)
       : network_(network),
         recipe_(recipe),
@@ -113,7 +113,7 @@ class Trainer {
 
 }  // namespace
 
-std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const ImageData& data) {
+std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dataset& data) {
   if (!recipe.init.empty()) {
     auto network = load_network(*open_checkpoint(recipe.init));
     check_fits(*network, data);
@@ -137,13 +137,13 @@ std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Ima
     standardise = asked->get<bool>();
     json.erase(asked);
   }
-  const auto channels = static_cast<std::size_t>(data.images.size(1));
+  const auto channels = static_cast<std::size_t>(data.inputs.size(1));
   const ChannelStatistics statistics = standardise
                                            ? channel_statistics(data)
                                            : ChannelStatistics{std::vector<double>(channels, 0.0),
                                                                std::vector<double>(channels, 1.0)};
-  json["input"] = {{"shape", std::vector<std::int64_t>(data.images.sizes().begin() + 1,
-                                                       data.images.sizes().end())},
+  json["input"] = {{"shape", std::vector<std::int64_t>(data.inputs.sizes().begin() + 1,
+                                                       data.inputs.sizes().end())},
                    {"mean", statistics.mean},
                    {"deviation", statistics.deviation}};
   json["classes"] = data.class_names;
@@ -164,7 +164,7 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
   return loss(batch.labels) * batch.share + loss(batch.second_labels) * (1.0 - batch.share);
 }
 
-TrainingReport train(Network& network, const ImageData& data, const TrainingRecipe& recipe,
+TrainingReport train(Network& network, const Dataset& data, const TrainingRecipe& recipe,
                      const TrainingOptions& options) {
   check_fits(network, data);
   if (options.mask != nullptr) options.mask->apply(state_of(network));

@@ -9,7 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/learning/batches.hpp"
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/network.hpp"
 #include "amalgam/learning/pruning.hpp"
 #include "amalgam/learning/recipe.hpp"
@@ -53,7 +53,7 @@ struct TrainingReport {
 /// standardised by the data's own statistics, unless the recipe's network says `standardise:
 /// false`), or the checkpoint `init`. InputError if they do not
 /// fit.
-std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const ImageData& data);
+std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dataset& data);
 
 /// The loss of a step: cross-entropy, with label smoothing and mixup as the recipe says.
 torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
@@ -63,7 +63,7 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
 /// if the recipe averages. Bit-identical for equal recipe, data, threads and machine, resumed or
 /// not. Diverged naming the step if the loss is not finite; Interrupted between steps on a signal.
 /// In both cases the state file of the last whole epoch stays. InputError if the mask does not fit.
-TrainingReport train(Network& network, const ImageData& data, const TrainingRecipe& recipe,
+TrainingReport train(Network& network, const Dataset& data, const TrainingRecipe& recipe,
                      const TrainingOptions& options = {});
 
 /// How many threads libtorch uses within an operation.

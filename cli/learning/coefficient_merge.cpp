@@ -21,7 +21,7 @@ namespace amalgam::cli {
 namespace {
 
 using learned::NamedTensors;
-using learning::ImageData;
+using learning::Dataset;
 
 // What all of these methods start from.
 struct Ingredients {
@@ -45,10 +45,10 @@ Ingredients load(const LearnedMerge& command) {
   return ingredients;
 }
 
-std::vector<ImageData> load_tasks(const LearnedMerge& command) {
-  const ImageData data = command.data.load(command.common.seed);
+std::vector<Dataset> load_tasks(const LearnedMerge& command) {
+  const Dataset data = command.data.load(command.common.seed);
   if (command.tasks.empty()) return {data};
-  std::vector<ImageData> tasks;
+  std::vector<Dataset> tasks;
   tasks.reserve(command.tasks.size());
   for (const std::string& task : command.tasks) {
     tasks.push_back(learning::corrupted(data, parse_corruption(task), command.common.seed));
@@ -100,7 +100,7 @@ class Steps {
 
 NamedTensors learned_soup(const LearnedMerge& command, const Parameters& parameters,
                           const Ingredients& ingredients, Json& json) {
-  const ImageData data = command.data.load(command.common.seed);
+  const Dataset data = command.data.load(command.common.seed);
   learned::LearnedSoupOptions options{.granularity = granularity_of(parameters),
                                       .learning_rate = parameters.number("learning_rate"),
                                       .epochs = count_of(parameters, "epochs"),
@@ -121,7 +121,7 @@ NamedTensors learned_soup(const LearnedMerge& command, const Parameters& paramet
 
 NamedTensors adamerging(const LearnedMerge& command, const Parameters& parameters,
                         const Ingredients& ingredients, Json& json) {
-  const std::vector<ImageData> tasks = load_tasks(command);
+  const std::vector<Dataset> tasks = load_tasks(command);
   std::vector<NamedTensors> vectors;
   for (const NamedTensors& member : ingredients.members) {
     vectors.push_back(learned::subtract(member, ingredients.base));
@@ -159,7 +159,7 @@ learned::VertexRule vertex_rule(const Parameters& parameters) {
 
 learned::FrankWolfe run_frank_wolfe(const LearnedMerge& command, const Parameters& parameters,
                                     const Ingredients& ingredients) {
-  const std::vector<ImageData> tasks = load_tasks(command);
+  const std::vector<Dataset> tasks = load_tasks(command);
   const std::uint64_t iterations = count_of(parameters, "iterations");
   Steps steps(command, iterations);
   if (parameters.text("variant") == "soft") {

@@ -8,9 +8,9 @@
 
 namespace amalgam::cli {
 
-learning::ImageData DataOptions::load(std::uint64_t seed) const {
+learning::Dataset DataOptions::load(std::uint64_t seed) const {
   const Split part = parse_split(split);
-  learning::ImageData data = learning::to_tensors(load_images(set, part));
+  learning::Dataset data = learning::to_tensors(load_images(set, part));
   const auto available = static_cast<std::uint64_t>(data.count());
   const std::uint64_t left = available - std::min(first, available);
   if (first > 0 || examples > 0) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "cli/common_options.hpp"
 
 namespace amalgam::cli {
@@ -20,7 +20,7 @@ struct DataOptions {
   std::string corruption;
 
   /// Loads them. InputError for unknown or missing data, or too few examples.
-  learning::ImageData load(std::uint64_t seed) const;
+  learning::Dataset load(std::uint64_t seed) const;
   /// "fashion-mnist test", "fashion-mnist test, shift=1,noise=0.25".
   std::string describe() const;
 };

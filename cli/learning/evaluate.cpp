@@ -45,7 +45,7 @@ struct Judged {
   std::optional<MeanInterval> difference;  // of accuracy, against the reference
 };
 
-Judged judge(std::string name, const torch::Tensor& log_probs, const ImageData& data,
+Judged judge(std::string name, const torch::Tensor& log_probs, const Dataset& data,
              const EvaluateOptions& options) {
   Judged judged;
   judged.name = std::move(name);
@@ -80,7 +80,7 @@ void compare_with_reference(std::vector<Judged>& all, const std::string& referen
 }
 
 std::vector<Judged> judge_all(const EvaluateOptions& options) {
-  const ImageData data = options.data.load(options.common.seed);
+  const Dataset data = options.data.load(options.common.seed);
   const auto description = stated_network(options);
   std::vector<Judged> all;
   torch::Tensor logit_sum;

@@ -57,7 +57,7 @@ class HeldOutAccuracy {
   std::int64_t examples() const { return data_.count(); }
 
  private:
-  learning::ImageData data_;
+  learning::Dataset data_;
   std::vector<std::shared_ptr<const TensorSource>> sources_;
   learning::NetworkDescription description_;
   EngineOptions engine_;

@@ -75,7 +75,7 @@ void run(const TrainOptions& options) {
   const TrainingRecipe recipe = read_recipe(options.recipe, all_overrides(options));
   set_threads(options.common.threads);
 
-  ImageData data = to_tensors(load_images(recipe.data_set, Split::train));
+  Dataset data = to_tensors(load_images(recipe.data_set, Split::train));
   const auto all = static_cast<std::uint64_t>(data.count());
   data = data.range(recipe.first, recipe.examples.value_or(all - std::min(recipe.first, all)));
   if (!recipe.corruption.empty()) {
@@ -95,7 +95,7 @@ void run(const TrainOptions& options) {
   save_network(options.output, *network, options.overwrite);
   fs::remove(training.state_file);
 
-  ImageData held_out = to_tensors(load_images(recipe.data_set, Split::validation));
+  Dataset held_out = to_tensors(load_images(recipe.data_set, Split::validation));
   if (!recipe.corruption.empty()) {
     held_out = corrupted(held_out, parse_corruption(recipe.corruption), recipe.seed);
   }

@@ -15,7 +15,7 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 
 std::shared_ptr<Network> small(std::uint64_t seed) {
@@ -24,20 +24,20 @@ std::shared_ptr<Network> small(std::uint64_t seed) {
 
 NamedTensors state(std::uint64_t seed) { return learning::copied_state(*small(seed)); }
 
-double loss_at(MergedPoint& point, const torch::Tensor& coefficients, const ImageData& data) {
+double loss_at(MergedPoint& point, const torch::Tensor& coefficients, const Dataset& data) {
   point.move_to(coefficients);
-  return mean_entropy(point.network().forward(data.images).to(torch::kDouble)).item<double>();
+  return mean_entropy(point.network().forward(data.inputs).to(torch::kDouble)).item<double>();
 }
 
 TEST(MergedPoint, GradientIsThatOfCentralDifferences) {
-  const ImageData data = learning::toy_data(32, 2);
+  const Dataset data = learning::toy_data(32, 2);
   const NamedTensors base = state(1);
   const std::vector<NamedTensors> directions{subtract(state(2), base), subtract(state(3), base)};
   for (const Granularity granularity : {Granularity::whole, Granularity::tensor}) {
     MergedPoint point(*small(1), &base, directions, granularity);
     const torch::Tensor at = torch::full({point.rows(), 2}, .3, torch::kDouble);
     point.move_to(at);
-    mean_entropy(point.network().forward(data.images)).backward();
+    mean_entropy(point.network().forward(data.inputs)).backward();
     const torch::Tensor gradient = point.gradient();
     ASSERT_EQ(gradient.sizes(), at.sizes());
     for (std::int64_t row = 0; row < point.rows(); ++row) {
@@ -56,15 +56,15 @@ TEST(MergedPoint, GradientIsThatOfCentralDifferences) {
 }
 
 TEST(MergedPoint, WholeIsTheSumOfTheTensors) {
-  const ImageData data = learning::toy_data(16, 2);
+  const Dataset data = learning::toy_data(16, 2);
   const NamedTensors base = state(1);
   const std::vector<NamedTensors> directions{subtract(state(2), base)};
   MergedPoint whole(*small(1), &base, directions, Granularity::whole);
   MergedPoint tensors(*small(1), &base, directions, Granularity::tensor);
   whole.move_to(torch::full({1, 1}, .3, torch::kDouble));
   tensors.move_to(torch::full({tensors.rows(), 1}, .3, torch::kDouble));
-  mean_entropy(whole.network().forward(data.images)).backward();
-  mean_entropy(tensors.network().forward(data.images)).backward();
+  mean_entropy(whole.network().forward(data.inputs)).backward();
+  mean_entropy(tensors.network().forward(data.inputs)).backward();
   EXPECT_NEAR(whole.gradient().item<double>(), tensors.gradient().sum().item<double>(), 1e-9);
 }
 
@@ -91,7 +91,7 @@ TEST(MergedPoint, RefusesWhatDoesNotFit) {
 }
 
 TEST(LearnedSoup, StartsAsTheUniformSoupAndStaysOnTheSimplex) {
-  const ImageData data = learning::toy_data(64, 3);
+  const Dataset data = learning::toy_data(64, 3);
   const std::vector<NamedTensors> members{state(1), state(2), state(3)};
   const LearnedSoup start = learn_soup(*small(1), members, data, {.epochs = 0});
   EXPECT_TRUE(torch::allclose(start.shares, torch::full_like(start.shares, 1.0 / 3)));
@@ -110,7 +110,7 @@ TEST(LearnedSoup, StartsAsTheUniformSoupAndStaysOnTheSimplex) {
 }
 
 TEST(LearnedSoup, IsTheSameForTheSameSeed) {
-  const ImageData data = learning::toy_data(48, 3);
+  const Dataset data = learning::toy_data(48, 3);
   const std::vector<NamedTensors> members{state(1), state(2)};
   const LearnedSoup a = learn_soup(*small(1), members, data, {.epochs = 2, .seed = 5});
   const LearnedSoup b = learn_soup(*small(1), members, data, {.epochs = 2, .seed = 5});
@@ -125,7 +125,7 @@ TEST(Entropy, OfKnownLogits) {
 }
 
 TEST(AdaMerging, OneStepMovesEveryCoefficientByTheRate) {
-  const ImageData data = learning::toy_data(64, 3);
+  const Dataset data = learning::toy_data(64, 3);
   const NamedTensors base = state(1);
   const std::vector<NamedTensors> vectors{subtract(state(2), base), subtract(state(3), base)};
   const AdaMerging merged = adamerge(*small(1), base, vectors, {data}, {.steps = 1, .batch = 64});
@@ -136,7 +136,7 @@ TEST(AdaMerging, OneStepMovesEveryCoefficientByTheRate) {
 }
 
 TEST(AdaMerging, EqualExpertsKeepEqualCoefficientsAndNoneMovesWithoutDifference) {
-  const ImageData data = learning::toy_data(64, 3);
+  const Dataset data = learning::toy_data(64, 3);
   const NamedTensors base = state(1);
   const NamedTensors vector = subtract(state(2), base);
   const AdaMerging same =
@@ -147,7 +147,7 @@ TEST(AdaMerging, EqualExpertsKeepEqualCoefficientsAndNoneMovesWithoutDifference)
 }
 
 TEST(AdaMerging, LowersTheEntropyAndReportsIt) {
-  const ImageData data = learning::toy_data(64, 3);
+  const Dataset data = learning::toy_data(64, 3);
   const NamedTensors base = state(1);
   const std::vector<NamedTensors> vectors{subtract(state(2), base), subtract(state(3), base)};
   const AdaMerging merged = adamerge(

@@ -52,7 +52,7 @@ TEST(Evaluation, TellsAClassWithoutExamplesFromOneThatIsAlwaysWrong) {
 
 TEST(Evaluation, BootstrapIntervalsHoldTheEstimateAndShrinkWithExamples) {
   const auto width = [](std::int64_t count) {
-    const ImageData data = toy_data(count, 3);
+    const Dataset data = toy_data(count, 3);
     RandomStream random(1, "logits");
     torch::Tensor logits = torch::empty({count, 4});
     for (std::int64_t i = 0; i < count; ++i) {
@@ -71,7 +71,7 @@ TEST(Evaluation, BootstrapIntervalsHoldTheEstimateAndShrinkWithExamples) {
 
 TEST(Evaluation, PredictionsDoNotDependOnTheBatch) {
   const auto network = toy_network("mlp", {{"hidden", {9}}}, 2);
-  const ImageData data = toy_data(37, 4);
+  const Dataset data = toy_data(37, 4);
   const torch::Tensor whole = predict_logits(*network, data, 100);
   EXPECT_TRUE(torch::allclose(whole, predict_logits(*network, data, 5), 1e-6, 1e-6));
   EXPECT_EQ(whole.size(0), 37);
@@ -79,11 +79,11 @@ TEST(Evaluation, PredictionsDoNotDependOnTheBatch) {
 
 TEST(Evaluation, RefusesDataThatDoNotFitTheNetwork) {
   const auto network = toy_network("mlp", {{"hidden", {9}}}, 2);
-  ImageData classes = toy_data(5, 4);
+  Dataset classes = toy_data(5, 4);
   classes.class_names.pop_back();
   EXPECT_THROW(predict_logits(*network, classes), InputError);
-  ImageData shape = toy_data(5, 4);
-  shape.images = torch::zeros({5, 1, 6, 7});
+  Dataset shape = toy_data(5, 4);
+  shape.inputs = torch::zeros({5, 1, 6, 7});
   EXPECT_THROW(predict_logits(*network, shape), InputError);
   EXPECT_THROW(
       evaluate(torch::empty({0, 2}, torch::kDouble), torch::empty({0}, torch::kLong), kTwo),

@@ -11,7 +11,7 @@
 namespace amalgam::learning {
 namespace {
 
-std::map<std::string, torch::Tensor> fisher(Network& network, const ImageData& data,
+std::map<std::string, torch::Tensor> fisher(Network& network, const Dataset& data,
                                             const FisherOptions& options = {}) {
   std::map<std::string, torch::Tensor> result;
   for (const auto& [name, tensor] : fisher_diagonal(network, data, options)) result[name] = tensor;
@@ -40,11 +40,11 @@ std::shared_ptr<Network> one_pixel(const std::vector<double>& weights,
   return network;
 }
 
-ImageData pixels(const std::vector<float>& values, const std::vector<std::int64_t>& labels,
-                 std::size_t classes) {
-  ImageData data;
+Dataset pixels(const std::vector<float>& values, const std::vector<std::int64_t>& labels,
+               std::size_t classes) {
+  Dataset data;
   data.source = "pixels";
-  data.images = torch::tensor(values).view({-1, 1, 1, 1});
+  data.inputs = torch::tensor(values).view({-1, 1, 1, 1});
   data.labels = torch::tensor(labels, torch::kLong);
   for (std::size_t k = 0; k < classes; ++k) data.class_names.push_back(std::to_string(k));
   return data;
@@ -77,14 +77,14 @@ TEST(Fisher, SquaresEachExampleBeforeSumming) {
 }
 
 // The definition, one example and one class at a time, by libtorch's autograd.
-std::map<std::string, torch::Tensor> by_definition(Network& network, const ImageData& data,
+std::map<std::string, torch::Tensor> by_definition(Network& network, const Dataset& data,
                                                    bool empirical) {
   std::map<std::string, torch::Tensor> sums;
   for (const auto& one : network.named_parameters())
     sums[one.key()] = torch::zeros_like(one.value());
   for (std::int64_t n = 0; n < data.count(); ++n) {
     const torch::Tensor log_probs =
-        torch::log_softmax(network.forward(data.images.narrow(0, n, 1).to(torch::kDouble)), 1)[0];
+        torch::log_softmax(network.forward(data.inputs.narrow(0, n, 1).to(torch::kDouble)), 1)[0];
     for (std::int64_t k = 0; k < log_probs.size(0); ++k) {
       if (empirical && k != data.labels[n].item<std::int64_t>()) continue;
       const auto gradients =
@@ -101,7 +101,7 @@ std::map<std::string, torch::Tensor> by_definition(Network& network, const Image
 }
 
 TEST(Fisher, EqualsTheDefinitionForLinearAndConvolutionLayers) {
-  const ImageData data = toy_data(11, 5);
+  const Dataset data = toy_data(11, 5);
   for (const auto& [architecture, options] :
        {std::pair<std::string, nlohmann::json>{"mlp", {{"hidden", {7, 5}}}},
         {"cnn", {{"channels", {3, 4}}, {"kernel", 3}, {"hidden", {6}}}},
@@ -124,7 +124,7 @@ TEST(Fisher, SampledConvergesToExact) {
   description.class_names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
   const auto network = make_network(description, "test");
   initialise(*network, 3);
-  ImageData data = toy_data(200, 6);
+  Dataset data = toy_data(200, 6);
   data.class_names = description.class_names;
   const auto sum = [&](const FisherOptions& options) {
     double total = 0;
@@ -153,8 +153,8 @@ TEST(Fisher, LeavesTheNetworkAsItWas) {
 
 TEST(Fisher, RefusesNoExamples) {
   const auto network = toy_network("mlp", nlohmann::json::object(), 1);
-  ImageData none = toy_data(1, 1);
-  none.images = none.images.narrow(0, 0, 0);
+  Dataset none = toy_data(1, 1);
+  none.inputs = none.inputs.narrow(0, 0, 0);
   none.labels = none.labels.narrow(0, 0, 0);
   EXPECT_THROW(fisher(*network, none), InputError);
 }

@@ -11,7 +11,7 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 
 TEST(Simplex, ProjectionsOfTheCard) {
   const torch::Tensor rows =
@@ -26,7 +26,7 @@ std::shared_ptr<learning::Network> small(std::uint64_t seed) {
 }
 
 struct Toy {
-  ImageData data = learning::toy_data(60, 4);
+  Dataset data = learning::toy_data(60, 4);
   std::shared_ptr<learning::Network> network = small(1);
   NamedTensors start = learning::copied_state(*network);
   std::vector<NamedTensors> pool{learning::copied_state(*small(2)),
@@ -124,7 +124,7 @@ TEST(FrankWolfe, TheCosineRulesTakeAllTheirSteps) {
 
 TEST(FrankWolfe, AnObjectiveThatIsNotFiniteEndsAtTheStart) {
   Toy toy;
-  toy.data.images = torch::full_like(toy.data.images, std::numeric_limits<float>::infinity());
+  toy.data.inputs = torch::full_like(toy.data.inputs, std::numeric_limits<float>::infinity());
   const FrankWolfe merged = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data});
   EXPECT_TRUE(merged.trajectory.empty());
   for (std::size_t l = 0; l < toy.start.size(); ++l) {

@@ -70,7 +70,7 @@ TEST(Network, CnnHasTheTensorsItsDescriptionSays) {
       {"layers.1.weight", {4, 7}},
       {"layers.1.bias", {4}}};
   EXPECT_EQ(shapes, expected);
-  EXPECT_EQ(network->forward(toy_data(3, 1).images).sizes().vec(),
+  EXPECT_EQ(network->forward(toy_data(3, 1).inputs).sizes().vec(),
             (std::vector<std::int64_t>{3, 4}));
 }
 
@@ -130,9 +130,9 @@ TEST(NetworkFile, LoadsItselfAndComputesTheSame) {
   save_network(path, *network, false);
   const auto loaded = load_network(*open_checkpoint(path));
   fs::remove(path);
-  const ImageData data = toy_data(5, 2);
+  const Dataset data = toy_data(5, 2);
   const torch::NoGradGuard no_grad;
-  EXPECT_TRUE(torch::equal(network->forward(data.images), loaded->forward(data.images)));
+  EXPECT_TRUE(torch::equal(network->forward(data.inputs), loaded->forward(data.inputs)));
   EXPECT_EQ(to_json(loaded->description()), to_json(network->description()));
 }
 

@@ -143,7 +143,7 @@ TEST(Permuted, NetworksComputeTheSame) {
       }
       const PermutationSpec spec = permutation_spec(*network);
       set_state(*other, permuted(spec, learning::state_of(*network), random_order(spec, 5)));
-      const torch::Tensor images = toy_data(20, 1).images.to(wide ? torch::kDouble : torch::kFloat);
+      const torch::Tensor images = toy_data(20, 1).inputs.to(wide ? torch::kDouble : torch::kFloat);
       const torch::NoGradGuard no_grad;
       const double moved =
           (network->forward(images) - other->forward(images)).abs().max().item<double>();
@@ -235,12 +235,12 @@ TEST(ActivationMatching, SumsSquaredDistancesOverPixels) {
   const auto left = learning::network_with_biases("cnn", kCnn(), 1);
   const auto right = learning::network_with_biases("cnn", kCnn(), 2);
   const PermutationSpec spec = permutation_spec(*left);
-  const learning::ImageData data = toy_data(30, 1);
+  const learning::Dataset data = toy_data(30, 1);
   const Matching matching = match_activations(spec, pair_grams(*left, *right, data, 7));
   const torch::NoGradGuard no_grad;
   const auto second_inputs = [&](Network& network) {
     torch::Tensor found;
-    network.forward(data.images, [&](const torch::nn::Module&, const torch::Tensor& input,
+    network.forward(data.inputs, [&](const torch::nn::Module&, const torch::Tensor& input,
                                      const torch::Tensor&) {
       if (input.dim() == 4 && input.size(1) == 3) found = input;
     });
@@ -255,7 +255,7 @@ TEST(ActivationMatching, SumsSquaredDistancesOverPixels) {
 TEST(PairGrams, AddUp) {
   const auto left = learning::network_with_biases("cnn", kCnn(), 1);
   const auto right = learning::network_with_biases("cnn", kCnn(), 2);
-  const learning::ImageData data = toy_data(50, 1);
+  const learning::Dataset data = toy_data(50, 1);
   const PairGrams whole = pair_grams(*left, *right, data);
   PairGrams parts = pair_grams(*left, *right, data.range(0, 13));
   combine(parts, pair_grams(*left, *right, data.range(13, 37)));
@@ -269,7 +269,7 @@ TEST(PairGrams, AddUp) {
 
 TEST(PairGrams, RefuseNetworksThatDiffer) {
   const auto left = toy_network("mlp", {{"hidden", {3}}}, 1);
-  const learning::ImageData data = toy_data(4, 1);
+  const learning::Dataset data = toy_data(4, 1);
   const auto message = [&](Network& right) -> std::string {
     try {
       pair_grams(*left, right, data);

@@ -9,7 +9,7 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 using learning::toy_data;
 using learning::toy_network;
 using testing::ElementsAre;
@@ -22,9 +22,9 @@ void set_state(Network& network, const NamedTensors& state) {
   }
 }
 
-torch::Tensor logits(Network& network, const ImageData& data) {
+torch::Tensor logits(Network& network, const Dataset& data) {
   const torch::NoGradGuard no_grad;
-  return network.forward(data.images);
+  return network.forward(data.inputs);
 }
 
 double largest_difference(const torch::Tensor& a, const torch::Tensor& b) {
@@ -43,7 +43,7 @@ struct Pair {
 
   std::shared_ptr<Network> left;
   std::shared_ptr<Network> right;
-  ImageData data;
+  Dataset data;
   PermutationSpec spec;
   PairGrams grams;
   Matching matching;
@@ -112,7 +112,7 @@ TEST(PartialMerge, WithRatioOneIsTheEnsemble) {
   for (const Pair* pair : {&mlp_pair(), &cnn_pair()}) {
     const auto merged = network_of(
         partial_merge(*pair->left, *pair->right, pair->spec, pair->matching, {.ratios = {1}}));
-    const ImageData other = toy_data(20, 77);
+    const Dataset other = toy_data(20, 77);
     const torch::Tensor mean = (logits(*pair->left, other) + logits(*pair->right, other)) / 2;
     EXPECT_LT(largest_difference(logits(*merged, other), mean), 1e-5);
   }
@@ -140,7 +140,7 @@ TEST(Pleas, WithRatioOneIsTheEnsemble) {
   const PleasMerge merged =
       pleas(*pair.left, *pair.right, pair.spec, pair.matching, pair.grams, {.ratios = {1}});
   for (const PleasLayer& layer : merged.layers) EXPECT_LT(layer.residual, 1e-6 * layer.energy);
-  const ImageData other = toy_data(20, 77);
+  const Dataset other = toy_data(20, 77);
   const torch::Tensor mean = (logits(*pair.left, other) + logits(*pair.right, other)) / 2;
   EXPECT_LT(largest_difference(logits(*network_of(merged), other), mean), 1e-5);
 }
@@ -200,7 +200,7 @@ TEST(Pleas, SolvesTheRegressionOfTheLayers) {
   const auto run = [&](Network& network) {
     std::pair<torch::Tensor, torch::Tensor> seen;
     const torch::NoGradGuard no_grad;
-    network.forward(pair.data.images, [&](const torch::nn::Module&, const torch::Tensor& input,
+    network.forward(pair.data.inputs, [&](const torch::nn::Module&, const torch::Tensor& input,
                                           const torch::Tensor& output) {
       if (input.size(-1) == 8 && input.dim() == 2) {
         seen = {input.to(torch::kDouble), output.to(torch::kDouble)};

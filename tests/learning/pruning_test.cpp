@@ -284,7 +284,7 @@ TEST(Retraining, SchedulesComeFromTheDenseRun) {
 }
 
 TEST(MaskedTraining, NothingOutsideTheMaskEverMoves) {
-  const ImageData data = toy_data(64, 1);
+  const Dataset data = toy_data(64, 1);
   for (const nlohmann::json& optimizer :
        {nlohmann::json{{"name", "sgd"}, {"weight_decay", .01}, {"nesterov", true}},
         nlohmann::json{{"name", "adam"}, {"clip_norm", .5}},
@@ -298,7 +298,7 @@ TEST(MaskedTraining, NothingOutsideTheMaskEverMoves) {
     Optimizer direct(*network, recipe.optimizer);
     for (int step = 0; step < 3; ++step) {
       direct.zero_gradients();
-      torch::nn::functional::cross_entropy(network->forward(data.images), data.labels).backward();
+      torch::nn::functional::cross_entropy(network->forward(data.inputs), data.labels).backward();
       direct.step(1, step == 0 ? nullptr : &mask);
       double remembered = 0;
       for (const auto& [key, tensor] : direct.memory()) {
@@ -322,7 +322,7 @@ TEST(MaskedTraining, NothingOutsideTheMaskEverMoves) {
 }
 
 TEST(MaskedTraining, AFullMaskIsNoMask) {
-  const ImageData data = toy_data(64, 1);
+  const Dataset data = toy_data(64, 1);
   const TrainingRecipe recipe = parse_recipe({{"init", "toy"}, {"epochs", 2}}, "test");
   std::vector<torch::Tensor> results;
   for (const bool masked : {false, true}) {
@@ -338,12 +338,12 @@ TEST(MaskedTraining, AFullMaskIsNoMask) {
 TEST(MaskedTraining, ClippingCountsOnlyWeightsThatExist) {
   // With one weight left of the layer, its gradient clipped to norm 1 is the sign alone, however
   // large the gradients of pruned weights are.
-  const ImageData data = toy_data(64, 1);
+  const Dataset data = toy_data(64, 1);
   const auto network = toy_network("mlp", {{"hidden", nlohmann::json::array()}}, 1);
   const PruningMask mask({{"layers.0.weight", torch::eye(4, 36).to(torch::kBool)}});
   mask.apply(state_of(*network));
   Optimizer optimizer(*network, {.learning_rate = 1, .momentum = 0, .clip_norm = 1e-3});
-  torch::nn::functional::cross_entropy(network->forward(data.images), data.labels).backward();
+  torch::nn::functional::cross_entropy(network->forward(data.inputs), data.labels).backward();
   const torch::Tensor before = all_parameters(*network);
   optimizer.step(1, &mask);
   EXPECT_NEAR((all_parameters(*network) - before).norm().item<double>(), 1e-3, 1e-6);

@@ -91,9 +91,9 @@ TEST(RegMean, RefusesWhatDoesNotFit) {
 
 // The rows of a convolution's input are those that its flattened weight multiplies.
 TEST(Gram, RowsTimesTheWeightAreTheOutputs) {
-  const learning::ImageData data = learning::toy_data(3, 5);
+  const learning::Dataset data = learning::toy_data(3, 5);
   const auto network = learning::network_with_biases("cnn", {{"channels", {4, 5}}}, 1);
-  const learning::LayerTrace trace(*network, data.images);
+  const learning::LayerTrace trace(*network, data.inputs);
   for (const learning::LayerRecord& record : trace.layers()) {
     const torch::Tensor rows = learning::input_rows(*record.layer, record.input);
     torch::Tensor weight;
@@ -111,7 +111,7 @@ TEST(Gram, RowsTimesTheWeightAreTheOutputs) {
 }
 
 TEST(Gram, IsTheSameInAnyGroupingAndFromAFile) {
-  const learning::ImageData data = learning::toy_data(30, 5);
+  const learning::Dataset data = learning::toy_data(30, 5);
   const auto network = learning::toy_network("mlp", {{"hidden", {5}}}, 1);
   const GramSums whole = learning::gram_sums(*network, data, 30);
   GramSums parts = learning::gram_sums(*network, data.range(0, 11));

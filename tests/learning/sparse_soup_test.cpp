@@ -15,7 +15,7 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 using learning::Retraining;
 using learning::TrainingRecipe;
@@ -30,7 +30,7 @@ TrainingRecipe dense_recipe() {
                                 "test");
 }
 
-std::shared_ptr<Network> dense_network(const ImageData& data) {
+std::shared_ptr<Network> dense_network(const Dataset& data) {
   auto network = learning::toy_network("mlp", {{"hidden", {16}}}, 1);
   learning::train(*network, data, dense_recipe(), {.progress = Progress::Mode::never});
   return network;
@@ -52,7 +52,7 @@ torch::Tensor values(const NamedTensors& state) {
   return torch::cat(parts);
 }
 
-double accuracy(Network& network, const ImageData& data) {
+double accuracy(Network& network, const Dataset& data) {
   return learning::predict_logits(network, data)
       .argmax(1)
       .eq(data.labels)
@@ -146,7 +146,7 @@ TEST(AverageOfPruned, IsDenserUntilItIsPrunedAgain) {
 }
 
 TEST(SparseSoup, OneCopyIsIterativeMagnitudePruning) {
-  const ImageData data = learning::toy_data(96, 1);
+  const Dataset data = learning::toy_data(96, 1);
   const auto dense = dense_network(data);
   const SparseSoupOptions options = small_options(1);
   const SparseSoup soup = sparse_soup(*dense, data, dense_recipe(), options);
@@ -168,7 +168,7 @@ TEST(SparseSoup, OneCopyIsIterativeMagnitudePruning) {
 }
 
 TEST(SparseSoup, EveryCopyAndTheSoupHaveTheMask) {
-  const ImageData data = learning::toy_data(96, 1);
+  const Dataset data = learning::toy_data(96, 1);
   const auto dense = dense_network(data);
   const torch::Tensor before = learning::all_parameters(*dense);
   const SparseSoup soup = sparse_soup(*dense, data, dense_recipe(), small_options(3));
@@ -194,7 +194,7 @@ TEST(SparseSoup, EveryCopyAndTheSoupHaveTheMask) {
 }
 
 TEST(SparseSoup, ReportsHowFarApartCopiesAre) {
-  const ImageData data = learning::toy_data(16, 1);
+  const Dataset data = learning::toy_data(16, 1);
   const auto dense = dense_network(data);
   SparseSoupOptions options = small_options(2);
   options.phases = 1;
@@ -213,7 +213,7 @@ TEST(SparseSoup, ReportsHowFarApartCopiesAre) {
 }
 
 TEST(SparseSoup, VariationsReachTheCopies) {
-  const ImageData data = learning::toy_data(96, 1);
+  const Dataset data = learning::toy_data(96, 1);
   const auto dense = dense_network(data);
   SparseSoupOptions options = small_options(3);
   options.copies[0].weight_decay = .25;
@@ -232,7 +232,7 @@ TEST(SparseSoup, VariationsReachTheCopies) {
 }
 
 TEST(SparseSoup, GreedyTakesNoCopyThatHurts) {
-  const ImageData data = learning::toy_data(16, 1);
+  const Dataset data = learning::toy_data(16, 1);
   const auto dense = dense_network(data);
   SparseSoupOptions options = small_options(4);
   options.phases = 1;
@@ -253,7 +253,7 @@ TEST(SparseSoup, GreedyTakesNoCopyThatHurts) {
 }
 
 TEST(SparseSoup, LeavesOutCopiesThatFailed) {
-  const ImageData data = learning::toy_data(16, 1);
+  const Dataset data = learning::toy_data(16, 1);
   const auto dense = dense_network(data);
   SparseSoupOptions options = small_options(4);
   options.phases = 1;
@@ -290,7 +290,7 @@ TEST(SparseSoup, LeavesOutCopiesThatFailed) {
 }
 
 TEST(SparseSoup, RefusesWhatMakesNoSense) {
-  const ImageData data = learning::toy_data(16, 1);
+  const Dataset data = learning::toy_data(16, 1);
   const auto dense = dense_network(data);
   const auto refused = [&](auto change) {
     SparseSoupOptions options = small_options(2);
@@ -307,7 +307,7 @@ TEST(SparseSoup, RefusesWhatMakesNoSense) {
 }
 
 TEST(SparseSoup, LearnsTheToyProblemAtNinetyPercent) {
-  const ImageData data = learning::toy_data(300, 1);
+  const Dataset data = learning::toy_data(300, 1);
   const auto dense = dense_network(data);
   const SparseSoup soup = sparse_soup(*dense, data, dense_recipe(), small_options(3));
   EXPECT_GT(accuracy(*network_with(*dense, soup.state), learning::toy_data(400, 2)), .95);
@@ -323,7 +323,7 @@ TrainingRecipe long_recipe() {
 }
 
 TEST(GradualPruning, ReachesTheTargetByTheCubicSchedule) {
-  const ImageData data = learning::toy_data(200, 1);
+  const Dataset data = learning::toy_data(200, 1);
   const auto start = learning::toy_network("mlp", {{"hidden", {16}}}, 1);
   for (const std::uint64_t copies : {1U, 3U}) {
     for (const bool recover : {false, true}) {
@@ -340,7 +340,7 @@ TEST(GradualPruning, ReachesTheTargetByTheCubicSchedule) {
 }
 
 TEST(DynamicPruning, KeepsDenseWeightsUntilTheEnd) {
-  const ImageData data = learning::toy_data(200, 1);
+  const Dataset data = learning::toy_data(200, 1);
   const auto start = learning::toy_network("mlp", {{"hidden", {16}}}, 1);
   for (const std::uint64_t copies : {1U, 3U}) {
     const PrunedTraining trained = dynamic_pruning(
@@ -353,7 +353,7 @@ TEST(DynamicPruning, KeepsDenseWeightsUntilTheEnd) {
 
 TEST(DynamicPruning, AStepMovesDenseWeightsByGradientsOfThePrunedNetwork) {
   // Two epochs of one step each: the first is dense, the second sees half of the weights.
-  const ImageData data = learning::toy_data(20, 1);
+  const Dataset data = learning::toy_data(20, 1);
   const auto start = learning::toy_network("mlp", {{"hidden", nlohmann::json::array()}}, 1);
   TrainingRecipe recipe = dense_recipe();
   recipe.epochs = 2;
@@ -363,7 +363,7 @@ TEST(DynamicPruning, AStepMovesDenseWeightsByGradientsOfThePrunedNetwork) {
   const auto network = network_with(*start, learning::copied_state(*start));
   const auto gradients_at = [&](const NamedTensors& state) {
     const auto at = network_with(*start, state);
-    torch::nn::functional::cross_entropy(at->forward(data.images), data.labels).backward();
+    torch::nn::functional::cross_entropy(at->forward(data.inputs), data.labels).backward();
     NamedTensors gradients;
     for (const auto& one : at->named_parameters()) gradients.emplace_back(one.key(), one->grad());
     return gradients;
@@ -389,7 +389,7 @@ TEST(DynamicPruning, AStepMovesDenseWeightsByGradientsOfThePrunedNetwork) {
 }
 
 TEST(BudgetedPruning, SpendsTheRestOfTheBudgetOnPhases) {
-  const ImageData data = learning::toy_data(200, 1);
+  const Dataset data = learning::toy_data(200, 1);
   const auto start = learning::toy_network("mlp", {{"hidden", {16}}}, 1);
   SparseSoupOptions options = small_options(2);
   options.phases = 3;
@@ -405,7 +405,7 @@ TEST(BudgetedPruning, SpendsTheRestOfTheBudgetOnPhases) {
 }
 
 TEST(PruningInTraining, RefusesWhatMakesNoSense) {
-  const ImageData data = learning::toy_data(16, 1);
+  const Dataset data = learning::toy_data(16, 1);
   const auto start = learning::toy_network("mlp", {{"hidden", {16}}}, 1);
   for (const GradualPruningOptions& options :
        {GradualPruningOptions{.sparsity = 1}, GradualPruningOptions{.interval = 0},

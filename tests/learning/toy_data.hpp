@@ -6,7 +6,7 @@
 #include <string>
 
 #include "amalgam/core/random.hpp"
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/network.hpp"
 #include "amalgam/learning/network_file.hpp"
 
@@ -14,14 +14,14 @@ namespace amalgam::learning {
 
 /// A small problem: images [1, 6, 6] of noise with a bright 3 x 3 corner that tells the class, of
 /// four. A function of the seed.
-inline ImageData toy_data(std::int64_t count, std::uint64_t seed) {
-  ImageData data;
+inline Dataset toy_data(std::int64_t count, std::uint64_t seed) {
+  Dataset data;
   data.source = "toy";
   data.class_names = {"upper left", "upper right", "lower left", "lower right"};
-  data.images = torch::empty({count, 1, 6, 6});
+  data.inputs = torch::empty({count, 1, 6, 6});
   data.labels = torch::empty({count}, torch::kLong);
   RandomStream random(seed, "toy");
-  auto pixels = data.images.accessor<float, 4>();
+  auto pixels = data.inputs.accessor<float, 4>();
   auto labels = data.labels.accessor<std::int64_t, 1>();
   for (std::int64_t n = 0; n < count; ++n) {
     labels[n] = static_cast<std::int64_t>(random.below(4));

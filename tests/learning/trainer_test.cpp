@@ -32,22 +32,22 @@ TrainingOptions quiet() {
 }
 
 // The weights after training from the recipe's own start.
-torch::Tensor trained(const TrainingRecipe& recipe, const ImageData& data,
+torch::Tensor trained(const TrainingRecipe& recipe, const Dataset& data,
                       const TrainingOptions& options = quiet()) {
   const auto network = initial_network(recipe, data);
   train(*network, data, recipe, options);
   return all_parameters(*network);
 }
 
-double accuracy(Network& network, const ImageData& data) {
+double accuracy(Network& network, const Dataset& data) {
   return evaluate(log_probabilities(predict_logits(network, data)), data.labels, data.class_names,
                   {.resamples = 0})
       .accuracy;
 }
 
 TEST(Trainer, EveryOptimiserAndArchitectureLearnsTheToyProblem) {
-  const ImageData data = toy_data(600, 1);
-  const ImageData test = toy_data(400, 2);
+  const Dataset data = toy_data(600, 1);
+  const Dataset test = toy_data(400, 2);
   const nlohmann::json cnn{{"architecture", "cnn"}, {"channels", {8}}, {"hidden", {16}}};
   const nlohmann::json mlp{{"architecture", "mlp"}, {"hidden", {16}}};
   for (const auto& network_options : {mlp, cnn}) {
@@ -70,7 +70,7 @@ TEST(Trainer, EveryOptimiserAndArchitectureLearnsTheToyProblem) {
 
 TEST(Trainer, SgdStepIsTheFormula) {
   // One batch of everything, one step: w - rate * (gradient + decay * w).
-  const ImageData data = toy_data(20, 1);
+  const Dataset data = toy_data(20, 1);
   const TrainingRecipe recipe =
       recipe_of({{"epochs", 1},
                  {"batch", 20},
@@ -78,7 +78,7 @@ TEST(Trainer, SgdStepIsTheFormula) {
                  {"schedule", {{"name", "constant"}}}});
   const auto network = initial_network(recipe, data);
   const torch::Tensor loss =
-      torch::nn::functional::cross_entropy(network->forward(data.images), data.labels);
+      torch::nn::functional::cross_entropy(network->forward(data.inputs), data.labels);
   loss.backward();
   std::vector<torch::Tensor> expected;
   for (const auto& one : network->parameters()) {
@@ -88,7 +88,7 @@ TEST(Trainer, SgdStepIsTheFormula) {
 }
 
 TEST(Trainer, IsAFunctionOfTheSeed) {
-  const ImageData data = toy_data(100, 1);
+  const Dataset data = toy_data(100, 1);
   const auto with_seed = [&](std::uint64_t seed) {
     return trained(recipe_of({{"epochs", 2},
                               {"seed", seed},
@@ -104,7 +104,7 @@ TEST(Trainer, IsAFunctionOfTheSeed) {
 }
 
 TEST(Trainer, ResumesWithTheSameBits) {
-  const ImageData data = toy_data(100, 1);
+  const Dataset data = toy_data(100, 1);
   const fs::path state =
       fs::temp_directory_path() / ("amalgam-" + std::to_string(getpid()) + ".safetensors");
   for (const nlohmann::json& optimizer :
@@ -140,7 +140,7 @@ TEST(Trainer, ResumesWithTheSameBits) {
 }
 
 TEST(Trainer, RefusesTheStateOfAnotherRecipe) {
-  const ImageData data = toy_data(40, 1);
+  const Dataset data = toy_data(40, 1);
   TrainingOptions options = quiet();
   options.state_file =
       fs::temp_directory_path() / ("amalgam-other-" + std::to_string(getpid()) + ".safetensors");
@@ -157,7 +157,7 @@ TEST(Trainer, RefusesTheStateOfAnotherRecipe) {
 }
 
 TEST(Trainer, StopsWhenTheLossIsNotFiniteAndSaysTheStep) {
-  const ImageData data = toy_data(64, 1);
+  const Dataset data = toy_data(64, 1);
   const TrainingRecipe recipe =
       recipe_of({{"epochs", 50},
                  {"batch", 16},
@@ -203,8 +203,8 @@ TEST(TrainingLoss, SmoothingSpreadsTheTargetOverAllClasses) {
 }
 
 TEST(Batches, ShowEveryExampleOncePerEpochInANewOrder) {
-  ImageData data = toy_data(50, 1);
-  for (std::int64_t i = 0; i < 50; ++i) data.images[i].fill_(static_cast<double>(i));
+  Dataset data = toy_data(50, 1);
+  for (std::int64_t i = 0; i < 50; ++i) data.inputs[i].fill_(static_cast<double>(i));
   const TrainingRecipe recipe = recipe_of({{"batch", 16}});
   Batches batches(data, recipe);
   ASSERT_EQ(batches.per_epoch(), 4U);
@@ -229,7 +229,7 @@ TEST(Batches, ShowEveryExampleOncePerEpochInANewOrder) {
 }
 
 TEST(Batches, DoNotDependOnWhatWasAskedBefore) {
-  const ImageData data = toy_data(50, 1);
+  const Dataset data = toy_data(50, 1);
   const TrainingRecipe recipe =
       recipe_of({{"batch", 16}, {"mixup", 0.5}, {"augment", {{"shift", 1}, {"noise", 0.1}}}});
   Batches in_order(data, recipe);
@@ -245,7 +245,7 @@ TEST(Batches, DoNotDependOnWhatWasAskedBefore) {
 
 TEST(Batches, MixupSharesHaveTheMomentsOfTheirDistribution) {
   // Beta(a, a) has mean 1/2 and variance 1 / (4 (2 a + 1)).
-  const ImageData data = toy_data(2, 1);
+  const Dataset data = toy_data(2, 1);
   for (const double a : {0.2, 2.0}) {
     const TrainingRecipe recipe = recipe_of({{"batch", 2}, {"mixup", a}});
     Batches batches(data, recipe);

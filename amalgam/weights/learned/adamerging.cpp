@@ -11,11 +11,11 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 
-void measure(learning::Network& network, const std::vector<ImageData>& tasks,
+void measure(learning::Network& network, const std::vector<Dataset>& tasks,
              std::vector<double>& entropies, std::vector<double>& largest) {
-  for (const ImageData& task : tasks) {
+  for (const Dataset& task : tasks) {
     const torch::Tensor logits = learning::predict_logits(network, task);
     entropies.push_back(mean_entropy(logits.to(torch::kDouble)).item<double>());
     largest.push_back(
@@ -72,7 +72,7 @@ NamedTensors unflattened(const torch::Tensor& flat, const NamedTensors& like) {
 
 AdaMerging adamerge(const learning::Network& network, const NamedTensors& base,
                     const std::vector<NamedTensors>& task_vectors,
-                    const std::vector<ImageData>& tasks, const AdaMergingOptions& options) {
+                    const std::vector<Dataset>& tasks, const AdaMergingOptions& options) {
   check_tasks(network, tasks, "adamerging");
   MergedPoint point(network, &base, task_vectors, options.granularity);
   const torch::Tensor initial =

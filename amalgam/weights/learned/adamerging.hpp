@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/weights/learned/coefficient_descent.hpp"
 
 namespace amalgam::learned {
@@ -44,7 +44,7 @@ struct AdaMerging {
 /// the loss is not finite, learning stops with a warning and the best coefficients so far count.
 AdaMerging adamerge(const learning::Network& network, const NamedTensors& base,
                     const std::vector<NamedTensors>& task_vectors,
-                    const std::vector<learning::ImageData>& tasks,
+                    const std::vector<learning::Dataset>& tasks,
                     const AdaMergingOptions& options = {});
 
 /// The task vectors as AdaMerging++ wants them: each trimmed to the round_half_even(density n)

@@ -11,12 +11,12 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 
 // Examples of one task without end, in a new random order every time around.
 class TaskStream {
  public:
-  TaskStream(const ImageData& data, std::uint64_t seed, std::size_t task)
+  TaskStream(const Dataset& data, std::uint64_t seed, std::size_t task)
       : data_(&data), seed_(seed), task_(task) {}
 
   torch::Tensor next(std::uint64_t count) {
@@ -32,10 +32,10 @@ class TaskStream {
     }
     return chosen;
   }
-  const ImageData& data() const { return *data_; }
+  const Dataset& data() const { return *data_; }
 
  private:
-  const ImageData* data_;
+  const Dataset* data_;
   std::uint64_t seed_;
   std::size_t task_;
   std::size_t round_ = 0;
@@ -50,27 +50,27 @@ torch::Tensor mean_entropy(const torch::Tensor& logits) {
   return -(log_probabilities.exp() * log_probabilities).sum(1).mean();
 }
 
-torch::Tensor coefficient_loss(learning::Network& network, const ImageData& data,
+torch::Tensor coefficient_loss(learning::Network& network, const Dataset& data,
                                const torch::Tensor& chosen, CoefficientLoss loss) {
-  const torch::Tensor logits = network.forward(data.images.index_select(0, chosen));
+  const torch::Tensor logits = network.forward(data.inputs.index_select(0, chosen));
   if (loss == CoefficientLoss::entropy) return mean_entropy(logits);
   return torch::nn::functional::cross_entropy(logits, data.labels.index_select(0, chosen));
 }
 
-void check_tasks(const learning::Network& network, const std::vector<ImageData>& tasks,
+void check_tasks(const learning::Network& network, const std::vector<Dataset>& tasks,
                  const char* method) {
   if (tasks.empty()) throw InputError("{}: no tasks to learn from", method);
   if (network.description().classes() < 2) {
     throw InputError("{}: predictions of a network with one class say nothing", method);
   }
-  for (const ImageData& task : tasks) {
+  for (const Dataset& task : tasks) {
     if (task.count() == 0) throw InputError("{}: {}: a task without examples", method, task.source);
     learning::check_fits(network, task);
   }
 }
 
-Descent descend(MergedPoint& point, const torch::Tensor& initial,
-                const std::vector<ImageData>& tasks, const DescentOptions& options) {
+Descent descend(MergedPoint& point, const torch::Tensor& initial, const std::vector<Dataset>& tasks,
+                const DescentOptions& options) {
   torch::Tensor raw = initial.to(torch::kDouble).clone().requires_grad_(true);
   torch::optim::Adam optimizer({raw}, torch::optim::AdamOptions(options.learning_rate));
   const auto merged = [&] {

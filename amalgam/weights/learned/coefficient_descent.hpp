@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/weights/learned/coefficients.hpp"
 
 namespace amalgam::learned {
@@ -18,12 +18,12 @@ enum class CoefficientLoss {
 /// Mean entropy of softmax(logits) in nats, a scalar; logits [count, classes].
 torch::Tensor mean_entropy(const torch::Tensor& logits);
 /// The loss of these examples of `data`, a scalar. Labels are looked at for cross_entropy only.
-torch::Tensor coefficient_loss(learning::Network& network, const learning::ImageData& data,
+torch::Tensor coefficient_loss(learning::Network& network, const learning::Dataset& data,
                                const torch::Tensor& chosen, CoefficientLoss loss);
 
 /// InputError if there are no tasks, one has no examples or does not fit, or the network has one
 /// class only, of which nothing can be learned.
-void check_tasks(const learning::Network& network, const std::vector<learning::ImageData>& tasks,
+void check_tasks(const learning::Network& network, const std::vector<learning::Dataset>& tasks,
                  const char* method);
 
 struct DescentOptions {
@@ -47,6 +47,6 @@ struct Descent {
 /// at them afterwards. Where the loss is not finite, it stops with a warning that names the step
 /// and goes back to the last coefficients that had a finite one.
 Descent descend(MergedPoint& point, const torch::Tensor& initial,
-                const std::vector<learning::ImageData>& tasks, const DescentOptions& options);
+                const std::vector<learning::Dataset>& tasks, const DescentOptions& options);
 
 }  // namespace amalgam::learned

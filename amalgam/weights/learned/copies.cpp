@@ -8,7 +8,7 @@
 
 namespace amalgam::learned {
 
-TrainCopy plain_training(const learning::ImageData& data) {
+TrainCopy plain_training(const learning::Dataset& data) {
   return [&data](learning::Network& network, const CopyTask& task) {
     learning::TrainingOptions options;
     options.progress = Progress::Mode::never;

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/pruning.hpp"
 #include "amalgam/learning/trainer.hpp"
 
@@ -26,7 +26,7 @@ struct CopyTask {
 using TrainCopy = std::function<void(learning::Network& network, const CopyTask& task)>;
 
 /// learning::train on `data` (which outlives it) under the task's mask, without progress.
-TrainCopy plain_training(const learning::ImageData& data);
+TrainCopy plain_training(const learning::Dataset& data);
 
 /// The seed of copy `copy` in phase `phase`: `seed` + copy + 1,000 phase.
 std::uint64_t copy_seed(std::uint64_t seed, std::uint64_t phase, std::uint64_t copy);

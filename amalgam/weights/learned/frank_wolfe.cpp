@@ -9,12 +9,10 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 
-torch::Tensor everything(const ImageData& data) {
-  return torch::arange(data.count(), torch::kLong);
-}
+torch::Tensor everything(const Dataset& data) { return torch::arange(data.count(), torch::kLong); }
 
 // The hull of a pool of checkpoints and the start, and a network that moves in it.
 class Hull {
@@ -53,12 +51,12 @@ class Hull {
   std::size_t shares_rows() const { return granularity_ == Granularity::whole ? 1 : rows_.size(); }
 
   // The mean loss over the tasks; its gradient is in the network afterwards.
-  double objective(const std::vector<ImageData>& tasks, bool with_gradient) {
+  double objective(const std::vector<Dataset>& tasks, bool with_gradient) {
     for (Row& row : rows_) {
       if (row.parameter.grad().defined()) row.parameter.mutable_grad().zero_();
     }
     double sum = 0;
-    for (const ImageData& task : tasks) {
+    for (const Dataset& task : tasks) {
       const torch::AutoGradMode mode(with_gradient);
       const torch::Tensor loss = coefficient_loss(*network_, task, everything(task), loss_) /
                                  static_cast<double>(tasks.size());
@@ -199,7 +197,7 @@ void shift_shares(torch::Tensor& shares, const std::vector<std::size_t>& picks, 
 
 // The first of gamma, gamma / 2, ... that does not raise the objective; 0 if none of them does not.
 double search_step(Hull& hull, const std::vector<std::size_t>& picks, double gamma,
-                   double objective, std::uint64_t halvings, const std::vector<ImageData>& tasks) {
+                   double objective, std::uint64_t halvings, const std::vector<Dataset>& tasks) {
   for (std::uint64_t i = 0; i <= halvings; ++i, gamma /= 2) {
     hull.move(picks, gamma);
     if (hull.objective(tasks, false) <= objective) return gamma;
@@ -216,7 +214,7 @@ std::vector<std::vector<bool>> none_taken(const Hull& hull) {
 }  // namespace
 
 FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
-                       const std::vector<NamedTensors>& pool, const std::vector<ImageData>& tasks,
+                       const std::vector<NamedTensors>& pool, const std::vector<Dataset>& tasks,
                        const FrankWolfeOptions& options) {
   check_tasks(network, tasks, "frank_wolfe");
   Hull hull(network, start, pool, options.granularity, options.rule, options.loss);
@@ -260,7 +258,7 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
 
 FrankWolfe soft_frank_wolfe(const Network& network, const NamedTensors& start,
                             const std::vector<NamedTensors>& pool,
-                            const std::vector<ImageData>& tasks,
+                            const std::vector<Dataset>& tasks,
                             const SoftFrankWolfeOptions& options) {
   check_tasks(network, tasks, "frank_wolfe");
   Hull hull(network, start, pool, options.granularity, options.rule, options.loss);

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/weights/learned/adamerging.hpp"
 #include "amalgam/weights/learned/coefficients.hpp"
 
@@ -80,13 +80,13 @@ struct FrankWolfe {
 /// warning.
 FrankWolfe frank_wolfe(const learning::Network& network, const NamedTensors& start,
                        const std::vector<NamedTensors>& pool,
-                       const std::vector<learning::ImageData>& tasks,
+                       const std::vector<learning::Dataset>& tasks,
                        const FrankWolfeOptions& options = {});
 
 /// Soft Frank-Wolfe merging, by the reference's learned coefficients.
 FrankWolfe soft_frank_wolfe(const learning::Network& network, const NamedTensors& start,
                             const std::vector<NamedTensors>& pool,
-                            const std::vector<learning::ImageData>& tasks,
+                            const std::vector<learning::Dataset>& tasks,
                             const SoftFrankWolfeOptions& options = {});
 
 /// The point of {c >= 0, sum c <= 1} nearest to each row, double [rows, n].

@@ -20,7 +20,7 @@ torch::Tensor through_softmax(const torch::Tensor& shares, const torch::Tensor& 
 }  // namespace
 
 LearnedSoup learn_soup(const learning::Network& network, const std::vector<NamedTensors>& members,
-                       const learning::ImageData& held_out, const LearnedSoupOptions& options) {
+                       const learning::Dataset& held_out, const LearnedSoupOptions& options) {
   learning::check_fits(network, held_out);
   if (held_out.count() == 0) throw InputError("learned_soup: no held-out examples");
   MergedPoint point(network, nullptr, members, options.granularity);
@@ -44,7 +44,7 @@ LearnedSoup learn_soup(const learning::Network& network, const std::vector<Named
       const torch::Tensor shares = torch::softmax(scores.detach(), 1);
       point.move_to(shares);
       optimizer.zero_grad();
-      const torch::Tensor logits = point.network().forward(held_out.images.index_select(0, chosen));
+      const torch::Tensor logits = point.network().forward(held_out.inputs.index_select(0, chosen));
       const torch::Tensor loss = torch::nn::functional::cross_entropy(
           beta * logits, held_out.labels.index_select(0, chosen));
       soup.losses.push_back(loss.item<double>());

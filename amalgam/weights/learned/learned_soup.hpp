@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/weights/learned/coefficients.hpp"
 
 namespace amalgam::learned {
@@ -32,6 +32,6 @@ struct LearnedSoup {
 /// temperature beta, by AdamW, from the uniform soup and beta = 1. InputError for members that do
 /// not fit and examples that are missing; Error naming the step if the loss is not finite.
 LearnedSoup learn_soup(const learning::Network& network, const std::vector<NamedTensors>& members,
-                       const learning::ImageData& held_out, const LearnedSoupOptions& options = {});
+                       const learning::Dataset& held_out, const LearnedSoupOptions& options = {});
 
 }  // namespace amalgam::learned

@@ -61,7 +61,7 @@ void combine(PairGrams& sums, const PairGrams& more) {
   for (const auto& [name, sum] : more) sums[name].combine(sum);
 }
 
-PairGrams pair_grams(Network& left, Network& right, const learning::ImageData& data,
+PairGrams pair_grams(Network& left, Network& right, const learning::Dataset& data,
                      std::int64_t batch) {
   check_pair(left, right);
   learning::check_fits(left, data);
@@ -75,7 +75,7 @@ PairGrams pair_grams(Network& left, Network& right, const learning::ImageData& d
   for (std::int64_t first = 0; first < data.count(); first += batch) {
     check_interrupt();
     const torch::Tensor images =
-        data.images.narrow(0, first, std::min(batch, data.count() - first));
+        data.inputs.narrow(0, first, std::min(batch, data.count() - first));
     const LayerTrace left_trace(left, images);
     const LayerTrace right_trace(right, images);
     for (std::size_t i = 0; i < left_trace.layers().size(); ++i) {

@@ -32,7 +32,7 @@ void combine(PairGrams& sums, const PairGrams& more);
 /// The sums over the images (labels are not looked at), in evaluation mode, accumulated in double.
 /// InputError if the networks are not of one kind, the data do not fit or are empty, or a layer's
 /// inputs are not finite.
-PairGrams pair_grams(Network& left, Network& right, const learning::ImageData& data,
+PairGrams pair_grams(Network& left, Network& right, const learning::Dataset& data,
                      std::int64_t batch = 256);
 
 /// InputError naming the first tensor in which the networks differ in name, shape or type, or that

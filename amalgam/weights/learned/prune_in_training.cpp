@@ -9,7 +9,7 @@
 namespace amalgam::learned {
 namespace {
 
-using learning::ImageData;
+using learning::Dataset;
 using learning::Network;
 using learning::TrainingRecipe;
 
@@ -29,7 +29,7 @@ struct Times {
   }
 };
 
-Times times_of(const Network& start, const ImageData& data, const TrainingRecipe& recipe,
+Times times_of(const Network& start, const Dataset& data, const TrainingRecipe& recipe,
                const GradualPruningOptions& options) {
   learning::check_fits(start, data);
   (void)learning::phase_fraction(options.sparsity, 1);  // refuses a sparsity that is none
@@ -166,7 +166,7 @@ class Feedback {
 
 }  // namespace
 
-PrunedTraining gradual_pruning(const Network& start, const ImageData& data,
+PrunedTraining gradual_pruning(const Network& start, const Dataset& data,
                                const TrainingRecipe& recipe, const GradualPruningOptions& options) {
   const Times times = times_of(start, data, recipe, options);
   auto network = learning::network_with(start, learning::state_of(start));
@@ -199,7 +199,7 @@ PrunedTraining gradual_pruning(const Network& start, const ImageData& data,
   return result;
 }
 
-PrunedTraining dynamic_pruning(const Network& start, const ImageData& data,
+PrunedTraining dynamic_pruning(const Network& start, const Dataset& data,
                                const TrainingRecipe& recipe, const GradualPruningOptions& options) {
   const Times times = times_of(start, data, recipe, options);
   auto network = learning::network_with(start, learning::state_of(start));
@@ -229,9 +229,8 @@ PrunedTraining dynamic_pruning(const Network& start, const ImageData& data,
   return result;
 }
 
-SparseSoup budgeted_pruning(const Network& start, const ImageData& data,
-                            const TrainingRecipe& recipe, std::uint64_t dense_epochs,
-                            SparseSoupOptions options) {
+SparseSoup budgeted_pruning(const Network& start, const Dataset& data, const TrainingRecipe& recipe,
+                            std::uint64_t dense_epochs, SparseSoupOptions options) {
   const std::uint64_t left = recipe.epochs - std::min(recipe.epochs, dense_epochs);
   if (dense_epochs < 1 || options.phases < 1 || left < 1 || left % options.phases != 0) {
     throw InputError(

@@ -34,7 +34,7 @@ struct PrunedTraining {
 /// own (copy_seed), and the rates of its place in the whole run. `start` is not trained yet.
 /// InputError for a sparsity outside [0, 1), no copies or too many, and fewer than two intervals;
 /// Error if every copy of a stretch diverged.
-PrunedTraining gradual_pruning(const learning::Network& start, const learning::ImageData& data,
+PrunedTraining gradual_pruning(const learning::Network& start, const learning::Dataset& data,
                                const learning::TrainingRecipe& recipe,
                                const GradualPruningOptions& options);
 
@@ -43,7 +43,7 @@ PrunedTraining gradual_pruning(const learning::Network& start, const learning::I
 /// at the sparsity that gradual pruning has then; they move the dense weights. At the end the
 /// weights are pruned to s. With copies, the dense weights are averaged and pruned again. Errors as
 /// gradual_pruning.
-PrunedTraining dynamic_pruning(const learning::Network& start, const learning::ImageData& data,
+PrunedTraining dynamic_pruning(const learning::Network& start, const learning::Dataset& data,
                                const learning::TrainingRecipe& recipe,
                                const GradualPruningOptions& options);
 
@@ -51,7 +51,7 @@ PrunedTraining dynamic_pruning(const learning::Network& start, const learning::I
 /// own schedule and spends the rest of its epochs, equally, on the phases of sparse_soup with
 /// budgeted retraining rates; one copy is the method itself. `options.retraining` is set from this.
 /// InputError if the phases cannot share the rest equally.
-SparseSoup budgeted_pruning(const learning::Network& start, const learning::ImageData& data,
+SparseSoup budgeted_pruning(const learning::Network& start, const learning::Dataset& data,
                             const learning::TrainingRecipe& recipe, std::uint64_t dense_epochs,
                             SparseSoupOptions options);
 

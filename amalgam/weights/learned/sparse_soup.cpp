@@ -197,7 +197,7 @@ class Soup {
 
 }  // namespace
 
-SparseSoup sparse_soup(const Network& dense, const learning::ImageData& data,
+SparseSoup sparse_soup(const Network& dense, const learning::Dataset& data,
                        const TrainingRecipe& recipe, const SparseSoupOptions& options) {
   check_options(options);
   learning::check_fits(dense, data);

@@ -72,7 +72,7 @@ struct SparseSoup {
 /// to be estimated anew for the soup. InputError for a sparsity outside [0, 1), no phases, no
 /// copies or 1,000 and more, `greedy` without `score` and weights that are NaN; Error if every copy
 /// of a phase diverged.
-SparseSoup sparse_soup(const learning::Network& dense, const learning::ImageData& data,
+SparseSoup sparse_soup(const learning::Network& dense, const learning::Dataset& data,
                        const learning::TrainingRecipe& recipe,
                        const SparseSoupOptions& options = {});
 

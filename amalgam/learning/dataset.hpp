@@ -11,32 +11,32 @@
 
 namespace amalgam::learning {
 
-/// A labelled image set as tensors.
-struct ImageData {
+/// Labelled examples as tensors.
+struct Dataset {
   std::string source;
-  torch::Tensor images;  ///< float [count, channels, rows, columns], values in [0, 1]
+  torch::Tensor inputs;  ///< images: float [count, channels, rows, columns], values in [0, 1]
   torch::Tensor labels;  ///< int64 [count]
   std::vector<std::string> class_names;
 
   std::int64_t count() const { return labels.size(0); }
   ImageSize size() const;
   /// The examples [first, first + wanted). InputError if there are not so many.
-  ImageData range(std::uint64_t first, std::uint64_t wanted) const;
+  Dataset range(std::uint64_t first, std::uint64_t wanted) const;
 };
 
-ImageData to_tensors(const LabelledImages& images);
+Dataset to_tensors(const LabelledImages& images);
 
 /// A copy with every image changed; see corrupt_image.
-ImageData corrupted(const ImageData& data, const Corruption& corruption, std::uint64_t seed);
+Dataset corrupted(const Dataset& data, const Corruption& corruption, std::uint64_t seed);
 
 /// The mean and standard deviation of every channel's values.
 struct ChannelStatistics {
   std::vector<double> mean;
   std::vector<double> deviation;
 };
-ChannelStatistics channel_statistics(const ImageData& data);
+ChannelStatistics channel_statistics(const Dataset& data);
 
 /// InputError unless the network takes these images and has as many classes.
-void check_fits(const Network& network, const ImageData& data);
+void check_fits(const Network& network, const Dataset& data);
 
 }  // namespace amalgam::learning

@@ -1,4 +1,4 @@
-#include "amalgam/learning/image_data.hpp"
+#include "amalgam/learning/dataset.hpp"
 
 #include <ATen/Parallel.h>
 #include <fmt/ranges.h>
@@ -9,12 +9,12 @@
 
 namespace amalgam::learning {
 
-ImageSize ImageData::size() const {
-  return {static_cast<std::size_t>(images.size(1)), static_cast<std::size_t>(images.size(2)),
-          static_cast<std::size_t>(images.size(3))};
+ImageSize Dataset::size() const {
+  return {static_cast<std::size_t>(inputs.size(1)), static_cast<std::size_t>(inputs.size(2)),
+          static_cast<std::size_t>(inputs.size(3))};
 }
 
-ImageData ImageData::range(std::uint64_t first, std::uint64_t wanted) const {
+Dataset Dataset::range(std::uint64_t first, std::uint64_t wanted) const {
   const auto available = static_cast<std::uint64_t>(count());
   if (wanted == 0 || first > available || wanted > available - first) {
     throw InputError("{}: examples {} to {} were asked for, but there are {}", source, first,
@@ -22,36 +22,36 @@ ImageData ImageData::range(std::uint64_t first, std::uint64_t wanted) const {
   }
   const auto begin = static_cast<std::int64_t>(first);
   const auto length = static_cast<std::int64_t>(wanted);
-  return {source, images.narrow(0, begin, length), labels.narrow(0, begin, length), class_names};
+  return {source, inputs.narrow(0, begin, length), labels.narrow(0, begin, length), class_names};
 }
 
-ImageData to_tensors(const LabelledImages& images) {
+Dataset to_tensors(const LabelledImages& images) {
   const auto count = static_cast<std::int64_t>(images.count());
-  ImageData data;
+  Dataset data;
   data.source = images.source;
   data.class_names = images.class_names;
-  data.images = torch::empty(
+  data.inputs = torch::empty(
       {count, static_cast<std::int64_t>(images.channels), static_cast<std::int64_t>(images.rows),
        static_cast<std::int64_t>(images.columns)},
       torch::kFloat);
-  std::transform(images.pixels.begin(), images.pixels.end(), data.images.data_ptr<float>(),
+  std::transform(images.pixels.begin(), images.pixels.end(), data.inputs.data_ptr<float>(),
                  [](std::uint8_t pixel) { return static_cast<float>(pixel) / 255.0F; });
   data.labels = torch::empty({count}, torch::kLong);
   std::copy(images.labels.begin(), images.labels.end(), data.labels.data_ptr<std::int64_t>());
   return data;
 }
 
-ImageData corrupted(const ImageData& data, const Corruption& corruption, std::uint64_t seed) {
+Dataset corrupted(const Dataset& data, const Corruption& corruption, std::uint64_t seed) {
   const ImageSize size = data.size();
   const ImageSize changed = corrupted_size(size, corruption);
-  ImageData result = data;
-  result.images = torch::empty(
+  Dataset result = data;
+  result.inputs = torch::empty(
       {data.count(), static_cast<std::int64_t>(changed.channels),
        static_cast<std::int64_t>(changed.rows), static_cast<std::int64_t>(changed.columns)},
       torch::kFloat);
-  const torch::Tensor images = data.images.contiguous();
+  const torch::Tensor images = data.inputs.contiguous();
   const float* from = images.data_ptr<float>();
-  float* to = result.images.data_ptr<float>();
+  float* to = result.inputs.data_ptr<float>();
   at::parallel_for(0, data.count(), 64, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const auto index = static_cast<std::size_t>(i);
@@ -62,10 +62,10 @@ ImageData corrupted(const ImageData& data, const Corruption& corruption, std::ui
   return result;
 }
 
-ChannelStatistics channel_statistics(const ImageData& data) {
+ChannelStatistics channel_statistics(const Dataset& data) {
   ChannelStatistics statistics;
-  for (std::int64_t channel = 0; channel < data.images.size(1); ++channel) {
-    const torch::Tensor values = data.images.select(1, channel).to(torch::kDouble);
+  for (std::int64_t channel = 0; channel < data.inputs.size(1); ++channel) {
+    const torch::Tensor values = data.inputs.select(1, channel).to(torch::kDouble);
     statistics.mean.push_back(values.mean().item<double>());
     // A channel of one value everywhere has nothing to scale.
     const double deviation = values.std(false).item<double>();
@@ -74,9 +74,9 @@ ChannelStatistics channel_statistics(const ImageData& data) {
   return statistics;
 }
 
-void check_fits(const Network& network, const ImageData& data) {
+void check_fits(const Network& network, const Dataset& data) {
   const NetworkDescription& description = network.description();
-  const std::vector<std::int64_t> shape(data.images.sizes().begin() + 1, data.images.sizes().end());
+  const std::vector<std::int64_t> shape(data.inputs.sizes().begin() + 1, data.inputs.sizes().end());
   if (shape != description.input_shape) {
     throw InputError("{}: images of shape {}, but the network takes {}", data.source, shape,
                      description.input_shape);
