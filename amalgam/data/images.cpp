@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/core/text.hpp"
 #include "amalgam/data/idx.hpp"
 #include "amalgam/data/shuffle.hpp"
 
@@ -127,28 +126,10 @@ LabelledImages load_idx_images(const fs::path& images_path, const fs::path& labe
   return result;
 }
 
-Split parse_split(std::string_view text) {
-  for (const Split split : {Split::train, Split::validation, Split::test}) {
-    if (text == split_name(split)) return split;
-  }
-  const std::vector<std::string> names{"train", "validation", "test"};
-  throw InputError("no split '{}'{}; expected train, validation or test", text,
-                   did_you_mean(text, names));
-}
-
-std::string_view split_name(Split split) {
-  switch (split) {
-    case Split::train:
-      return "train";
-    case Split::validation:
-      return "validation";
-    case Split::test:
-      return "test";
-  }
-  return "";
-}
-
 LabelledImages load_images(const std::string& set, Split split) {
+  if (split == Split::all) {
+    throw InputError("{}: images have no split 'all'; expected train, validation or test", set);
+  }
   LabelledImages images = load_official(set, split != Split::test);
   if (split == Split::test) return images;
   const std::vector<std::size_t> order = shuffled_indices(images.count(), 0, "split");

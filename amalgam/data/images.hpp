@@ -5,8 +5,9 @@
 #include <filesystem>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
+
+#include "amalgam/data/split.hpp"
 
 namespace amalgam {
 
@@ -34,21 +35,11 @@ LabelledImages load_idx_images(const std::filesystem::path& images,
                                const std::filesystem::path& labels,
                                std::vector<std::string> class_names = {});
 
-/// Parts of a data set, with the same meaning everywhere: `validation` is one twelfth of the
-/// official training images, drawn once for all (Philox stream "split", seed 0) for choosing
-/// between models; `train` are the others, in that shuffled order, so that any range of them is a
-/// random sample; `test` is the official test set in its order, for the final figures only.
-enum class Split { train, validation, test };
-
-/// "train", "validation" or "test"; InputError naming the nearest otherwise.
-Split parse_split(std::string_view text);
-std::string_view split_name(Split split);
-
 /// Loads a split of `set`: "fashion-mnist", which Debian's package dataset-fashion-mnist installs
 /// (another place is given by the environment variable AMALGAM_DATA, a folder that holds the four
 /// files or a folder `fashion-mnist` with them), or the path of a folder with four files named as
 /// MNIST's (`train-images-idx3-ubyte`, with or without `.gz`, ...). InputError says which file is
-/// missing and how to get it.
+/// missing and how to get it, or that images have no split `all`.
 LabelledImages load_images(const std::string& set, Split split);
 
 }  // namespace amalgam
