@@ -23,7 +23,7 @@ class Cnn final : public Network {
   Cnn(const NetworkDescription& description, const CnnOptions& options)
       : Network(description),
         convolutions_(make_convolutions(*this, description.input_shape[0], options)),
-        stack_(*this, widths(description, options)) {}
+        stack_(*this, flattened(description, options), options.hidden, description) {}
 
  protected:
   torch::Tensor compute(const torch::Tensor& inputs, const LayerObserver& observer) override {
@@ -40,25 +40,23 @@ class Cnn final : public Network {
   static Convolutions make_convolutions(torch::nn::Module& owner, std::int64_t inputs,
                                         const CnnOptions& options) {
     Convolutions convolutions;
+    const ConvolutionShape shape{
+        .kernel = options.kernel, .stride = 1, .padding = options.kernel / 2};
     auto list = std::make_shared<torch::nn::Module>("convolutions");
     for (const std::int64_t outputs : options.channels) {
       convolutions.push_back(
           list->register_module(std::to_string(convolutions.size()),
-                                std::make_shared<Convolution>(inputs, outputs, options.kernel)));
+                                std::make_shared<Convolution>(inputs, outputs, shape)));
       inputs = outputs;
     }
     owner.register_module("convolutions", list);
     return convolutions;
   }
 
-  static std::vector<std::int64_t> widths(const NetworkDescription& description,
-                                          const CnnOptions& options) {
+  static std::int64_t flattened(const NetworkDescription& description, const CnnOptions& options) {
     const auto blocks = options.channels.size();
-    std::vector<std::int64_t> all{options.channels.back() * (description.input_shape[1] >> blocks) *
-                                  (description.input_shape[2] >> blocks)};
-    all.insert(all.end(), options.hidden.begin(), options.hidden.end());
-    all.push_back(description.classes());
-    return all;
+    return options.channels.back() * (description.input_shape[1] >> blocks) *
+           (description.input_shape[2] >> blocks);
   }
 
   Convolutions convolutions_;

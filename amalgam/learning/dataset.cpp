@@ -22,7 +22,20 @@ Dataset Dataset::range(std::uint64_t first, std::uint64_t wanted) const {
   }
   const auto begin = static_cast<std::int64_t>(first);
   const auto length = static_cast<std::int64_t>(wanted);
-  return {source, inputs.narrow(0, begin, length), labels.narrow(0, begin, length), class_names};
+  Dataset part = *this;
+  part.inputs = inputs.narrow(0, begin, length);
+  part.labels = labels.narrow(0, begin, length);
+  return part;
+}
+
+Dataset Dataset::select(std::span<const std::size_t> indices) const {
+  if (indices.empty()) throw InputError("{}: no examples are left", source);
+  torch::Tensor places = torch::empty({static_cast<std::int64_t>(indices.size())}, torch::kLong);
+  std::copy(indices.begin(), indices.end(), places.data_ptr<std::int64_t>());
+  Dataset part = *this;
+  part.inputs = inputs.index_select(0, places);
+  part.labels = labels.index_select(0, places);
+  return part;
 }
 
 Dataset to_tensors(const LabelledImages& images) {
@@ -74,17 +87,62 @@ ChannelStatistics channel_statistics(const Dataset& data) {
   return statistics;
 }
 
+namespace {
+
+void check_tokens(const NetworkDescription& description, const Dataset& data) {
+  if (data.inputs.dim() != 2 || data.inputs.scalar_type() != torch::kLong) {
+    throw InputError("{}: the network reads text, but these are not sequences of tokens",
+                     data.source);
+  }
+  if (data.inputs.size(1) > description.input_shape[0]) {
+    throw InputError("{}: sequences of {} tokens, but the network reads at most {}", data.source,
+                     data.inputs.size(1), description.input_shape[0]);
+  }
+  if (data.inputs.numel() == 0) return;
+  const auto largest = data.inputs.max().item<std::int64_t>();
+  if (largest >= description.classes() || data.inputs.min().item<std::int64_t>() < 0) {
+    throw InputError("{}: token {}, but the network's vocabulary has {}", data.source, largest,
+                     description.classes());
+  }
+}
+
+}  // namespace
+
 void check_fits(const Network& network, const Dataset& data) {
   const NetworkDescription& description = network.description();
   const std::vector<std::int64_t> shape(data.inputs.sizes().begin() + 1, data.inputs.sizes().end());
-  if (shape != description.input_shape) {
-    throw InputError("{}: images of shape {}, but the network takes {}", data.source, shape,
+  if (description.takes_tokens()) {
+    check_tokens(description, data);
+  } else if (shape != description.input_shape) {
+    throw InputError("{}: inputs of shape {}, but the network takes {}", data.source, shape,
                      description.input_shape);
   }
-  if (data.class_names.size() != description.class_names.size()) {
-    throw InputError("{}: {} classes, but the network has {} outputs", data.source,
-                     data.class_names.size(), description.class_names.size());
+  if (!data.encoding.is_null() && data.encoding != description.input_encoding) {
+    throw InputError(
+        "{}: its columns or tokens are numbered otherwise than those that the network was trained"
+        " on",
+        data.source);
   }
+  const Head head = description.head(data.head, data.source);
+  if (static_cast<std::int64_t>(data.class_names.size()) == head.classes) return;
+  if (!data.head.empty()) {
+    throw InputError("{}: {} classes, but the network's head '{}' has {}", data.source,
+                     data.class_names.size(), data.head, head.classes);
+  }
+  std::string heads;
+  for (const Head& one : description.heads) {
+    heads += fmt::format("{}{} ({})", heads.empty() ? "; name one of its heads: " : ", ", one.name,
+                         one.classes);
+  }
+  throw InputError("{}: {} classes, but the network has {} outputs{}", data.source,
+                   data.class_names.size(), head.classes, heads);
+}
+
+torch::Tensor logits_of_head(const Network& network, const Dataset& data,
+                             const torch::Tensor& logits) {
+  if (data.head.empty()) return logits;
+  const Head head = network.description().head(data.head, data.source);
+  return logits.narrow(-1, head.first, head.classes);
 }
 
 }  // namespace amalgam::learning

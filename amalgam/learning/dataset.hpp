@@ -11,17 +11,29 @@
 
 namespace amalgam::learning {
 
-/// Labelled examples as tensors.
+/// Labelled examples as tensors. A table is images of one pixel, whose channels are its columns;
+/// text is sequences of tokens, each labelled with the token that follows it.
 struct Dataset {
   std::string source;
-  torch::Tensor inputs;  ///< images: float [count, channels, rows, columns], values in [0, 1]
-  torch::Tensor labels;  ///< int64 [count]
+  /// Float [count, channels, rows, columns], images with values in [0, 1]; of text int64 [count,
+  /// context].
+  torch::Tensor inputs;
+  torch::Tensor labels;  ///< int64 [count]; of text [count, context]
   std::vector<std::string> class_names;
+  std::string head = {};  ///< of a network, which the labels are for; empty: all its outputs
+
+  /// How the examples became numbers, for tables and texts; null for images. See encoding.hpp.
+  nlohmann::json encoding = {};
 
   std::int64_t count() const { return labels.size(0); }
+  bool is_text() const { return inputs.dim() == 2; }
+  /// Images of more than one pixel: what can be shifted, cut or corrupted.
+  bool is_images() const { return inputs.dim() == 4 && inputs.size(2) * inputs.size(3) > 1; }
   ImageSize size() const;
   /// The examples [first, first + wanted). InputError if there are not so many.
   Dataset range(std::uint64_t first, std::uint64_t wanted) const;
+  /// Copies of the examples at `indices`, in that order. InputError if there are none.
+  Dataset select(std::span<const std::size_t> indices) const;
 };
 
 Dataset to_tensors(const LabelledImages& images);
@@ -36,7 +48,13 @@ struct ChannelStatistics {
 };
 ChannelStatistics channel_statistics(const Dataset& data);
 
-/// InputError unless the network takes these images and has as many classes.
+/// InputError unless the network takes these inputs, and the data's head is one of its heads with
+/// as many classes as the data have.
 void check_fits(const Network& network, const Dataset& data);
+
+/// The columns of the data's head among a network's logits [..., outputs]: what labels and class
+/// names are about. InputError if the network has no such head.
+torch::Tensor logits_of_head(const Network& network, const Dataset& data,
+                             const torch::Tensor& logits);
 
 }  // namespace amalgam::learning

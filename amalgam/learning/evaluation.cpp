@@ -80,23 +80,24 @@ torch::Tensor predict_logits(Network& network, const Dataset& data, std::int64_t
   const torch::InferenceMode inference;
   const bool was_training = network.is_training();
   network.eval();
-  const auto type = network.parameters().front().scalar_type();
   std::vector<torch::Tensor> parts;
   for (std::int64_t first = 0; first < data.count(); first += batch) {
     const std::int64_t count = std::min(batch, data.count() - first);
-    parts.push_back(network.forward(data.inputs.narrow(0, first, count).to(type)));
+    const torch::Tensor logits = network.forward(data.inputs.narrow(0, first, count));
+    parts.push_back(logits_of_head(network, data, logits));
   }
   network.train(was_training);
   return torch::cat(parts);
 }
 
 torch::Tensor log_probabilities(const torch::Tensor& logits) {
-  return torch::log_softmax(logits.to(torch::kDouble), 1);
+  return torch::log_softmax(logits.to(torch::kDouble), -1);
 }
 
-Evaluation evaluate(const torch::Tensor& log_probs, const torch::Tensor& labels,
+Evaluation evaluate(const torch::Tensor& log_probs, const torch::Tensor& truth,
                     const std::vector<std::string>& class_names, const EvaluationOptions& options) {
-  const Judged judged = judge(log_probs, labels, options.bins);
+  const torch::Tensor labels = truth.flatten();
+  const Judged judged = judge(log_probs.flatten(0, -2), labels, options.bins);
   std::vector<std::uint32_t> all(judged.correct.size());
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint32_t>(i);
   if (all.empty()) throw InputError("there are no examples to evaluate on");

@@ -13,8 +13,9 @@
 
 namespace amalgam::learning {
 
-/// Logits [count, classes] of all examples, computed in batches in evaluation mode without
-/// gradients. InputError if the data do not fit the network.
+/// Logits [count, classes] (of text [count, context, classes]) of all examples, computed in batches
+/// in evaluation mode without gradients; those of the data's head, if the network has several.
+/// InputError if the data do not fit the network.
 torch::Tensor predict_logits(Network& network, const Dataset& data, std::int64_t batch = 100);
 
 struct EvaluationOptions {
@@ -44,13 +45,14 @@ struct Evaluation {
   std::vector<double> correct;  ///< 1 or 0 per example, for paired comparisons
 };
 
-/// Judges log-probabilities [count, classes] (double, count >= 1) against labels [count]. Of equal
-/// largest probabilities the lowest class is the prediction.
-Evaluation evaluate(const torch::Tensor& log_probs, const torch::Tensor& labels,
+/// Judges log-probabilities [count, classes] (double, count >= 1) against labels [count]; of text,
+/// with one axis more, every token is an example. Of equal largest probabilities the lowest class
+/// is the prediction.
+Evaluation evaluate(const torch::Tensor& log_probs, const torch::Tensor& truth,
                     const std::vector<std::string>& class_names,
                     const EvaluationOptions& options = {});
 
-/// log softmax of logits, in double.
+/// log softmax of logits over the last axis, in double.
 torch::Tensor log_probabilities(const torch::Tensor& logits);
 
 }  // namespace amalgam::learning

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <map>
-#include <string>
+#include <set>
+#include <vector>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
@@ -13,57 +14,91 @@
 namespace amalgam::learning {
 namespace {
 
+// log p of the chosen classes, one axis less than `log_probs`, summed over all.
+torch::Tensor sum_of_chosen(const torch::Tensor& log_probs, const torch::Tensor& classes) {
+  return log_probs.gather(-1, classes.unsqueeze(-1)).sum();
+}
+
 class FisherSum {
  public:
-  explicit FisherSum(const Network& network) {
+  FisherSum(Network& network, const Dataset& data) : network_(network), data_(data) {
     for (const auto& one : network.named_parameters()) {
-      sums_[one.key()] = torch::zeros_like(one.value(), torch::kDouble);
+      sums_[one.value().unsafeGetTensorImpl()] = torch::zeros_like(one.value(), torch::kDouble);
     }
   }
 
-  /// Adds sum_n weights[n] (d log p_class[n] / d theta)^2.
+  /// Adds sum_n weights[n] (d log p(classes[n]) / d theta)^2; `log_probs` belong to the trace.
   void add(const LayerTrace& trace, const torch::Tensor& log_probs, const torch::Tensor& classes,
            const torch::Tensor& weights) {
-    const torch::Tensor chosen = log_probs.gather(1, classes.unsqueeze(1)).sum();
-    const std::vector<torch::Tensor> deltas = trace.output_gradients(chosen);
+    const std::vector<torch::Tensor> deltas =
+        trace.output_gradients(sum_of_chosen(log_probs, classes));
+    std::map<const void*, std::vector<LayerUse>> uses;  // by weight
     for (std::size_t i = 0; i < deltas.size(); ++i) {
+      if (!deltas[i].defined()) continue;
       const LayerRecord& record = trace.layers()[i];
-      const SquaredGradients squares = squared_gradients(record, deltas[i], weights);
-      at(record.name + ".weight") += squares.weight;
-      at(record.name + ".bias") += squares.bias;
-      covered_ += i >= covered_ ? 1 : 0;
+      uses[record.layer->weight.unsafeGetTensorImpl()].push_back({&record, deltas[i]});
+    }
+    for (const auto& [weight, same] : uses) {
+      const LayerGradients squares = squared_gradients(same, weights);
+      sums_.at(weight) += squares.weight;
+      if (squares.bias.defined()) {
+        sums_.at(same.front().record->layer->bias.unsafeGetTensorImpl()) += squares.bias;
+      }
     }
   }
 
-  NamedTensors mean(const Network& network, double examples) const {
-    if (2 * covered_ != sums_.size()) {
-      throw Error(
-          "the Fisher diagonal covers {} of {} parameters: some are in no linear layer or"
-          " convolution",
-          2 * covered_, sums_.size());
+  /// The same for the parameters that are in no layer of the trace, one example at a time.
+  void add_others(const LayerTrace& trace, const torch::Tensor& inputs,
+                  const torch::Tensor& classes, const torch::Tensor& weights) {
+    const std::vector<torch::Tensor> others = outside(trace);
+    if (others.empty()) return;
+    for (std::int64_t n = 0; n < inputs.size(0); ++n) {
+      const torch::Tensor logits = network_.forward(inputs.narrow(0, n, 1));
+      const torch::Tensor log_probs =
+          torch::log_softmax(logits_of_head(network_, data_, logits), -1);
+      const auto gradients = torch::autograd::grad(
+          {sum_of_chosen(log_probs, classes.narrow(0, n, 1))}, others, {}, /*retain_graph=*/false,
+          /*create_graph=*/false, /*allow_unused=*/true);
+      for (std::size_t i = 0; i < others.size(); ++i) {
+        if (!gradients[i].defined()) continue;
+        sums_.at(others[i].unsafeGetTensorImpl()) += gradients[i].square() * weights[n];
+      }
     }
+  }
+
+  NamedTensors mean(double examples) const {
     NamedTensors result;
-    for (const auto& one : network.named_parameters()) {
-      result.emplace_back(one.key(), sums_.at(one.key()) / examples);
+    for (const auto& one : network_.named_parameters()) {
+      result.emplace_back(one.key(), sums_.at(one.value().unsafeGetTensorImpl()) / examples);
     }
     return result;
   }
 
  private:
-  torch::Tensor& at(const std::string& name) {
-    const auto found = sums_.find(name);
-    if (found == sums_.end()) throw Error("no parameter '{}'", name);
-    return found->second;
+  std::vector<torch::Tensor> outside(const LayerTrace& trace) const {
+    std::set<const void*> inside;
+    for (const LayerRecord& record : trace.layers()) {
+      inside.insert(record.layer->weight.unsafeGetTensorImpl());
+      inside.insert(record.layer->bias.unsafeGetTensorImpl());
+    }
+    std::vector<torch::Tensor> others;
+    for (const torch::Tensor& parameter : network_.parameters()) {
+      if (!inside.contains(parameter.unsafeGetTensorImpl())) others.push_back(parameter);
+    }
+    return others;
   }
 
-  std::map<std::string, torch::Tensor> sums_;
-  std::size_t covered_ = 0;
+  Network& network_;
+  const Dataset& data_;
+  std::map<const void*, torch::Tensor> sums_;  // by parameter
 };
 
-// One class per example by the inverse of the cumulative distribution.
-torch::Tensor sample_classes(const torch::Tensor& probabilities, std::int64_t first,
-                             std::uint64_t sample, std::uint64_t seed) {
-  const torch::Tensor rows = probabilities.to(torch::kDouble);
+// One class for each row of probabilities (that of an example, or of one of its positions) by the
+// inverse of the cumulative distribution, in the shape of `like`. `first`: the number of the first
+// row.
+torch::Tensor sample_classes(const torch::Tensor& probabilities, const torch::Tensor& like,
+                             std::int64_t first, std::uint64_t sample, std::uint64_t seed) {
+  const torch::Tensor rows = probabilities.flatten(0, -2).to(torch::kDouble);
   const auto values = rows.accessor<double, 2>();
   torch::Tensor classes = torch::empty({rows.size(0)}, torch::kLong);
   auto chosen = classes.accessor<std::int64_t, 1>();
@@ -74,7 +109,7 @@ torch::Tensor sample_classes(const torch::Tensor& probabilities, std::int64_t fi
     while (k + 1 < rows.size(1) && left >= values[n][k]) left -= values[n][k++];
     chosen[n] = k;
   }
-  return classes;
+  return classes.view(like.sizes());
 }
 
 }  // namespace
@@ -82,37 +117,48 @@ torch::Tensor sample_classes(const torch::Tensor& probabilities, std::int64_t fi
 NamedTensors fisher_diagonal(Network& network, const Dataset& data, const FisherOptions& options) {
   check_fits(network, data);
   if (data.count() == 0) throw InputError("{}: no examples for the Fisher diagonal", data.source);
+  if (network.description().takes_tokens() && options.kind == FisherKind::exact) {
+    throw InputError(
+        "the exact Fisher diagonal of a network that predicts tokens needs a pass for every"
+        " position and token; use 'sampled', whose mean is the same");
+  }
   const bool was_training = network.is_training();
   network.eval();
-  const auto type = network.parameters().front().scalar_type();
-  FisherSum sum(network);
+  FisherSum sum(network, data);
   for (std::int64_t first = 0; first < data.count(); first += options.batch) {
     const std::int64_t count = std::min(options.batch, data.count() - first);
-    const LayerTrace trace(network, data.inputs.narrow(0, first, count).to(type));
-    const torch::Tensor log_probs = torch::log_softmax(trace.logits(), 1);
+    const torch::Tensor inputs = data.inputs.narrow(0, first, count);
+    const torch::Tensor labels = data.labels.narrow(0, first, count);
+    const LayerTrace trace(network, inputs, TracedLayers::all);
+    const torch::Tensor log_probs =
+        torch::log_softmax(logits_of_head(network, data, trace.logits()), -1);
     const torch::Tensor probabilities = log_probs.detach().exp();
     const torch::Tensor ones = torch::ones({count}, probabilities.options());
+    const auto add = [&](const torch::Tensor& classes, const torch::Tensor& weights) {
+      sum.add(trace, log_probs, classes, weights);
+      sum.add_others(trace, inputs, classes, weights);
+    };
     switch (options.kind) {
       case FisherKind::exact:
         for (std::int64_t k = 0; k < log_probs.size(1); ++k) {
-          sum.add(trace, log_probs, torch::full({count}, k, torch::kLong),
-                  probabilities.select(1, k));
+          add(torch::full({count}, k, torch::kLong), probabilities.select(1, k));
         }
         break;
       case FisherKind::sampled:
         for (std::uint64_t sample = 0; sample < options.samples; ++sample) {
-          sum.add(trace, log_probs, sample_classes(probabilities, first, sample, options.seed),
-                  ones / static_cast<double>(options.samples));
+          const std::int64_t first_row = first * (labels.numel() / count);
+          add(sample_classes(probabilities, labels, first_row, sample, options.seed),
+              ones / static_cast<double>(options.samples));
         }
         break;
       case FisherKind::empirical:
-        sum.add(trace, log_probs, data.labels.narrow(0, first, count), ones);
+        add(labels, ones);
         break;
     }
     if (options.after_batch) options.after_batch(static_cast<std::uint64_t>(count));
   }
   network.train(was_training);
-  return sum.mean(network, static_cast<double>(data.count()));
+  return sum.mean(static_cast<double>(data.count()));
 }
 
 }  // namespace amalgam::learning

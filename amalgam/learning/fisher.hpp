@@ -28,9 +28,12 @@ struct FisherOptions {
 /// network's parameters (Matena and Raffel 2021, eq. 3). Gradients are squared per example and per
 /// class before they are summed; the network runs in evaluation mode and in its own type (float, or
 /// double for more digits). In linear layers the squares of a whole batch are one matrix product,
-/// (delta^2)^T (input^2); convolutions sum each example's gradient over positions first.
-/// InputError if the data do not fit or are empty; Error if a parameter is in no layer that an
-/// observer sees.
+/// (delta^2)^T (input^2); layers used at several positions (convolutions, what sees tokens) and
+/// tied weights sum each example's gradient first; parameters outside the layers that observers see
+/// take a pass per example. Of a network with heads, p is that of the data's head.
+/// An example of text is a whole sequence: log p is the sum over its positions, so the diagonal is
+/// the sum over positions, estimated by `sampled` or `empirical`.
+/// InputError if the data do not fit or are empty, and for `exact` on text.
 NamedTensors fisher_diagonal(Network& network, const Dataset& data,
                              const FisherOptions& options = {});
 

@@ -29,14 +29,10 @@ void GramSum::combine(const GramSum& right) {
 
 torch::Tensor GramSum::mean() const { return products / static_cast<double>(rows); }
 
-torch::Tensor input_rows(const torch::nn::Module& layer, const torch::Tensor& input) {
+torch::Tensor input_rows(const Layer& layer, const torch::Tensor& input) {
   if (dynamic_cast<const Linear*>(&layer) != nullptr) return input.flatten(0, -2);
   if (const auto* convolution = dynamic_cast<const Convolution*>(&layer)) {
-    const auto kernel = convolution->weight.size(-1);
-    const auto padding = convolution->padding();
-    return torch::im2col(input, {kernel, kernel}, {1, 1}, {padding, padding}, {1, 1})
-        .transpose(1, 2)
-        .flatten(0, 1);
+    return convolution->patches(input).transpose(1, 2).flatten(0, 1);
   }
   throw Error("a layer whose inputs are not known as rows");
 }

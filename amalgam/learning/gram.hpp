@@ -14,7 +14,7 @@ namespace amalgam::learning {
 /// examples. Sums add, so parts of the data may be taken apart and in any grouping.
 struct GramSum {
   torch::Tensor products;  ///< sum x x^T, double [inputs, inputs]
-  std::uint64_t rows = 0;  ///< examples, times positions for convolutions
+  std::uint64_t rows = 0;  ///< examples, times positions at which the layer is used
 
   void combine(const GramSum& right);
   /// products / rows.
@@ -24,9 +24,10 @@ struct GramSum {
 /// By the name of the layer ("layers.0").
 using GramSums = std::map<std::string, GramSum>;
 
-/// The rows of a layer's input: [examples, inputs] of a Linear, the patches [examples * positions,
-/// inputs * kernel * kernel] of a Convolution, in the order of its flattened weight.
-torch::Tensor input_rows(const torch::nn::Module& layer, const torch::Tensor& input);
+/// The rows of a layer's input: [examples * positions, inputs] of a Linear (one position unless it
+/// sees tokens), the patches [examples * positions, inputs * kernel * kernel] of a Convolution, in
+/// the order of its flattened weight.
+torch::Tensor input_rows(const Layer& layer, const torch::Tensor& input);
 
 /// The Gram sums of every Linear and Convolution of the network over the images (labels are not
 /// looked at), in evaluation mode, accumulated in double. InputError if the data do not fit or are

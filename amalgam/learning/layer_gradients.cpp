@@ -1,5 +1,6 @@
 #include "amalgam/learning/layer_gradients.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "amalgam/core/error.hpp"
@@ -7,55 +8,159 @@
 namespace amalgam::learning {
 namespace {
 
-SquaredGradients squared_gradients(const Linear&, const torch::Tensor& input,
-                                   const torch::Tensor& delta, const torch::Tensor& weights) {
-  if (input.dim() != 2) throw Error("per-example gradients of a linear layer used several times");
-  // The gradient of one example is the outer product of delta and input, so is its square.
-  const torch::Tensor squares = delta.square() * weights.unsqueeze(1);
-  return {squares.t().matmul(input.square()), squares.sum(0)};
+constexpr std::int64_t kMostElements = 1 << 24;  // of gradients that are there at once
+
+// x and delta are [batch, ..., width]: the sum over what is between, [batch, width].
+torch::Tensor sum_of_positions(const torch::Tensor& x) {
+  return x.dim() > 2 ? x.flatten(1, -2).sum(1) : x;
 }
 
-SquaredGradients squared_gradients(const Convolution& layer, const torch::Tensor& input,
-                                   const torch::Tensor& delta, const torch::Tensor& weights) {
-  const auto kernel = layer.weight.size(-1);
-  // [batch, inputs * kernel * kernel, positions]
-  const torch::Tensor patches =
-      torch::im2col(input, {kernel, kernel}, {1, 1}, {layer.padding(), layer.padding()}, {1, 1});
-  const torch::Tensor flat = delta.flatten(2);  // [batch, outputs, positions]
-  const torch::Tensor per_example = torch::bmm(flat, patches.transpose(1, 2));
-  const torch::Tensor weight = per_example.square_().mul_(weights.view({-1, 1, 1})).sum(0);
-  const torch::Tensor bias = (flat.sum(2).square() * weights.unsqueeze(1)).sum(0);
-  return {weight.view(layer.weight.sizes()), bias};
+LayerGradients of_linear(const Linear& layer, const torch::Tensor& input,
+                         const torch::Tensor& delta) {
+  const torch::Tensor rows = input.dim() > 2 ? input.flatten(1, -2) : input.unsqueeze(1);
+  const torch::Tensor deltas = delta.dim() > 2 ? delta.flatten(1, -2) : delta.unsqueeze(1);
+  LayerGradients gradients{torch::bmm(deltas.transpose(1, 2), rows), {}};
+  if (layer.bias.defined()) gradients.bias = deltas.sum(1);
+  return gradients;
 }
+
+LayerGradients of_convolution(const Convolution& layer, const torch::Tensor& input,
+                              const torch::Tensor& delta) {
+  const torch::Tensor flat = delta.flatten(2);  // [batch, outputs, positions]
+  std::vector<std::int64_t> shape = layer.weight.sizes().vec();
+  shape.insert(shape.begin(), input.size(0));
+  LayerGradients gradients{torch::bmm(flat, layer.patches(input).transpose(1, 2)).view(shape), {}};
+  if (layer.bias.defined()) gradients.bias = flat.sum(2);
+  return gradients;
+}
+
+LayerGradients of_batch_norm(const BatchNorm& layer, const torch::Tensor& input,
+                             const torch::Tensor& delta) {
+  if (layer.is_training()) throw Error("gradients per example of a BatchNorm in training mode");
+  return {(delta * layer.normalised(input)).flatten(2).sum(2), delta.flatten(2).sum(2)};
+}
+
+LayerGradients of_embedding(const Embedding& layer, const torch::Tensor& input,
+                            const torch::Tensor& delta) {
+  const std::int64_t batch = input.size(0);
+  const std::int64_t count = layer.weight.size(0);
+  const std::int64_t width = layer.weight.size(1);
+  const torch::Tensor tokens = input.flatten(1);
+  const torch::Tensor rows = tokens + torch::arange(batch, torch::kLong).unsqueeze(1) * count;
+  const torch::Tensor sums = torch::zeros({batch * count, width}, delta.options());
+  return {sums.index_add(0, rows.flatten(), delta.reshape({-1, width})).view({batch, count, width}),
+          {}};
+}
+
+LayerGradients gradients_of(const LayerRecord& record, const torch::Tensor& input,
+                            const torch::Tensor& delta) {
+  if (const auto* linear = dynamic_cast<const Linear*>(record.layer)) {
+    return of_linear(*linear, input, delta);
+  }
+  if (const auto* convolution = dynamic_cast<const Convolution*>(record.layer)) {
+    return of_convolution(*convolution, input, delta);
+  }
+  if (const auto* norm = dynamic_cast<const BatchNorm*>(record.layer)) {
+    return of_batch_norm(*norm, input, delta);
+  }
+  if (const auto* norm = dynamic_cast<const LayerNorm*>(record.layer)) {
+    return {sum_of_positions(delta * norm->normalised(input)), sum_of_positions(delta)};
+  }
+  if (const auto* norm = dynamic_cast<const RmsNorm*>(record.layer)) {
+    return {sum_of_positions(delta * norm->normalised(input)), {}};
+  }
+  if (const auto* embedding = dynamic_cast<const Embedding*>(record.layer)) {
+    return of_embedding(*embedding, input, delta);
+  }
+  if (dynamic_cast<const LearnedConstant*>(record.layer) != nullptr) {
+    return {delta.unsqueeze(1), {}};
+  }
+  throw Error("layer '{}': no per-example gradients for its kind", record.name);
+}
+
+void add(torch::Tensor& sum, const torch::Tensor& part) {
+  if (part.defined()) sum = sum.defined() ? sum + part : part;
+}
+
+// sum_n shares[n] gradients[n]^2; undefined for what is not there.
+torch::Tensor weighted_squares(const torch::Tensor& gradients, const torch::Tensor& shares) {
+  if (!gradients.defined()) return {};
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(gradients.dim()), 1);
+  shape[0] = -1;
+  return (gradients.square() * shares.view(shape)).sum(0);
+}
+
+// The names of layers, by themselves or by the parameter that they use.
+class LayerNames {
+ public:
+  explicit LayerNames(const Network& network) {
+    for (const auto& one : network.named_modules("", false)) layers_[one.value().get()] = one.key();
+    for (const auto& one : network.named_parameters()) {
+      parameters_[one.value().unsafeGetTensorImpl()] = one.key();
+    }
+  }
+
+  std::string name_of(const Layer& layer) const {
+    if (const auto found = layers_.find(&layer); found != layers_.end()) return found->second;
+    constexpr std::string_view kWeight = ".weight";
+    std::string name = parameters_.at(layer.weight.unsafeGetTensorImpl());
+    if (name.ends_with(kWeight)) name.resize(name.size() - kWeight.size());
+    return name;
+  }
+
+ private:
+  std::unordered_map<const torch::nn::Module*, std::string> layers_;
+  std::unordered_map<const void*, std::string> parameters_;
+};
 
 }  // namespace
 
-LayerTrace::LayerTrace(Network& network, const torch::Tensor& inputs) {
-  std::unordered_map<const torch::nn::Module*, std::string> names;
-  for (const auto& one : network.named_modules("", false)) names[one.value().get()] = one.key();
-  logits_ = network.forward(inputs, [&](const torch::nn::Module& layer, const torch::Tensor& input,
-                                        const torch::Tensor& output) {
-    layers_.push_back({&layer, names.at(&layer), input.detach(), output});
-  });
+LayerTrace::LayerTrace(Network& network, const torch::Tensor& inputs, TracedLayers traced) {
+  const LayerNames names(network);
+  logits_ = network.forward(
+      inputs, [&](const Layer& layer, const torch::Tensor& input, const torch::Tensor& output) {
+        if (traced == TracedLayers::all || is_linear_or_convolution(layer)) {
+          layers_.push_back({&layer, names.name_of(layer), input.detach(), output});
+        }
+      });
 }
 
 std::vector<torch::Tensor> LayerTrace::output_gradients(const torch::Tensor& scalar) const {
   std::vector<torch::Tensor> outputs;
   outputs.reserve(layers_.size());
   for (const LayerRecord& record : layers_) outputs.push_back(record.output);
-  return torch::autograd::grad({scalar}, outputs, {}, /*retain_graph=*/true);
+  return torch::autograd::grad({scalar}, outputs, {}, /*retain_graph=*/true,
+                               /*create_graph=*/false, /*allow_unused=*/true);
 }
 
-SquaredGradients squared_gradients(const LayerRecord& record, const torch::Tensor& output_gradient,
-                                   const torch::Tensor& weights) {
+LayerGradients squared_gradients(const std::vector<LayerUse>& uses, const torch::Tensor& weights) {
   const torch::NoGradGuard no_grad;
-  if (const auto* linear = dynamic_cast<const Linear*>(record.layer)) {
-    return squared_gradients(*linear, record.input, output_gradient, weights);
+  const LayerRecord& first_use = *uses.front().record;
+  if (uses.size() == 1 && first_use.input.dim() == 2 &&
+      dynamic_cast<const Linear*>(first_use.layer) != nullptr) {
+    // The gradient of one example is the outer product of delta and input, so is its square.
+    const torch::Tensor squares = uses.front().output_gradient.square() * weights.unsqueeze(1);
+    return {squares.t().matmul(first_use.input.square()),
+            first_use.layer->bias.defined() ? squares.sum(0) : torch::Tensor()};
   }
-  if (const auto* convolution = dynamic_cast<const Convolution*>(record.layer)) {
-    return squared_gradients(*convolution, record.input, output_gradient, weights);
+  LayerGradients sums;
+  const std::int64_t step =
+      std::max<std::int64_t>(1, kMostElements / first_use.layer->weight.numel());
+  for (std::int64_t first = 0; first < weights.size(0); first += step) {
+    const std::int64_t count = std::min(step, weights.size(0) - first);
+    LayerGradients gradients;  // [count, <shape of the parameter>]
+    for (const LayerUse& use : uses) {
+      const LayerGradients one =
+          gradients_of(*use.record, use.record->input.narrow(0, first, count),
+                       use.output_gradient.narrow(0, first, count));
+      add(gradients.weight, one.weight);
+      add(gradients.bias, one.bias);
+    }
+    const torch::Tensor shares = weights.narrow(0, first, count);
+    add(sums.weight, weighted_squares(gradients.weight, shares));
+    add(sums.bias, weighted_squares(gradients.bias, shares));
   }
-  throw Error("layer '{}': no per-example gradients for its kind", record.name);
+  return sums;
 }
 
 }  // namespace amalgam::learning

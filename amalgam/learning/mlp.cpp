@@ -11,10 +11,17 @@ namespace {
 constexpr std::int64_t kWidest = 65536;
 constexpr std::size_t kMostLayers = 64;
 
+std::int64_t values_of(const std::vector<std::int64_t>& shape) {
+  std::int64_t values = 1;
+  for (const std::int64_t axis : shape) values *= axis;
+  return values;
+}
+
 class Mlp final : public Network {
  public:
   Mlp(const NetworkDescription& description, const std::vector<std::int64_t>& hidden)
-      : Network(description), stack_(*this, widths(description, hidden)) {}
+      : Network(description),
+        stack_(*this, values_of(description.input_shape), hidden, description) {}
 
  protected:
   torch::Tensor compute(const torch::Tensor& inputs, const LayerObserver& observer) override {
@@ -22,36 +29,63 @@ class Mlp final : public Network {
   }
 
  private:
-  static std::vector<std::int64_t> widths(const NetworkDescription& description,
-                                          const std::vector<std::int64_t>& hidden) {
-    std::int64_t inputs = 1;
-    for (const std::int64_t axis : description.input_shape) inputs *= axis;
-    std::vector<std::int64_t> all{inputs};
-    all.insert(all.end(), hidden.begin(), hidden.end());
-    all.push_back(description.classes());
-    return all;
-  }
-
   LinearStack stack_;
 };
 
 }  // namespace
 
-LinearStack::LinearStack(torch::nn::Module& owner, const std::vector<std::int64_t>& widths) {
-  auto list = std::make_shared<torch::nn::Module>("layers");
-  for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
-    layers_.push_back(list->register_module(std::to_string(i),
-                                            std::make_shared<Linear>(widths[i], widths[i + 1])));
+OutputLayers::OutputLayers(torch::nn::Module& owner, torch::nn::Module& parent,
+                           const std::string& single, std::int64_t inputs,
+                           const NetworkDescription& description) {
+  if (description.heads.empty()) {
+    layers_.push_back(
+        parent.register_module(single, std::make_shared<Linear>(inputs, description.classes())));
+  } else {
+    auto list = std::make_shared<torch::nn::Module>("heads");
+    for (const Head& head : description.heads) {
+      layers_.push_back(
+          list->register_module(head.name, std::make_shared<Linear>(inputs, head.classes)));
+    }
+    owner.register_module("heads", list);
   }
-  owner.register_module("layers", list);
+  for (const auto& layer : layers_) layer->gain = 1;
+}
+
+torch::Tensor OutputLayers::forward(const torch::Tensor& features,
+                                    const LayerObserver& observer) const {
+  if (layers_.size() == 1) return layers_.front()->forward(features, observer);
+  std::vector<torch::Tensor> logits;
+  logits.reserve(layers_.size());
+  for (const auto& layer : layers_) logits.push_back(layer->forward(features, observer));
+  return torch::cat(logits, -1);
+}
+
+LinearStack::LinearStack(torch::nn::Module& owner, std::int64_t inputs,
+                         const std::vector<std::int64_t>& hidden,
+                         const NetworkDescription& description)
+    : list_(list_in(owner)),
+      hidden_(hidden_layers(*list_, inputs, hidden)),
+      output_(owner, *list_, std::to_string(hidden.size()), hidden.empty() ? inputs : hidden.back(),
+              description) {}
+
+std::shared_ptr<torch::nn::Module> LinearStack::list_in(torch::nn::Module& owner) {
+  return owner.register_module("layers", std::make_shared<torch::nn::Module>("layers"));
+}
+
+std::vector<std::shared_ptr<Linear>> LinearStack::hidden_layers(
+    torch::nn::Module& list, std::int64_t inputs, const std::vector<std::int64_t>& hidden) {
+  std::vector<std::shared_ptr<Linear>> layers;
+  for (const std::int64_t outputs : hidden) {
+    layers.push_back(list.register_module(std::to_string(layers.size()),
+                                          std::make_shared<Linear>(inputs, outputs)));
+    inputs = outputs;
+  }
+  return layers;
 }
 
 torch::Tensor LinearStack::forward(torch::Tensor x, const LayerObserver& observer) const {
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    if (i > 0) x = torch::relu(x);
-    x = layers_[i]->forward(x, observer);
-  }
-  return x;
+  for (const auto& layer : hidden_) x = torch::relu(layer->forward(x, observer));
+  return output_.forward(x, observer);
 }
 
 std::vector<std::int64_t> hidden_widths(Options& options, std::vector<std::int64_t> fallback) {

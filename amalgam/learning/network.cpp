@@ -1,5 +1,8 @@
 #include "amalgam/learning/network.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
@@ -13,32 +16,42 @@
 namespace amalgam::learning {
 namespace {
 
-constexpr std::size_t kMostClasses = 100'000;
+constexpr std::size_t kMostClasses = 1'000'000;
+constexpr std::size_t kMostHeads = 1000;
 constexpr std::int64_t kLongestAxis = 4096;
+constexpr std::int64_t kLongestContext = 100'000'000;
+constexpr double kEmbeddingDeviation = 0.02;
 
 struct Architecture {
   const char* name;
   std::shared_ptr<Network> (*make)(const NetworkDescription&, Options&);
+  bool takes_tokens = false;
 };
 constexpr std::array kArchitectures{
     Architecture{"mlp", make_mlp},
     Architecture{"cnn", make_cnn},
+    Architecture{"resnet", make_resnet},
+    Architecture{"vit", make_vit},
+    Architecture{"llama", make_llama, /*takes_tokens=*/true},
 };
 
 torch::Tensor per_channel(const std::vector<double>& values, const torch::Tensor& like) {
   return torch::tensor(values, torch::kDouble).to(like.scalar_type()).view({1, -1, 1, 1});
 }
 
-}  // namespace
-
-NetworkDescription parse_network_description(const nlohmann::json& json, const std::string& where) {
-  Options options(json, where);
-  NetworkDescription description;
-  description.architecture = options.choice("architecture", "", network_architectures());
-
-  Options input = options.section("input");
-  description.input_shape = input.counts("shape", {}, 1, kLongestAxis, 3);
-  if (description.input_shape.size() != 3) input.refuse("shape", "[channels, rows, columns]");
+void parse_input(Options input, NetworkDescription& description) {
+  (void)input.has("encoding");  // known here, read where it is used
+  description.input_shape = input.counts("shape", {}, 1, kLongestContext, 3);
+  if (description.takes_tokens()) {
+    input.finish();
+    return;
+  }
+  if (description.input_shape.size() != 3) {
+    input.refuse("shape", "[channels, rows, columns], or [longest context] of tokens");
+  }
+  if (std::ranges::any_of(description.input_shape, [](auto axis) { return axis > kLongestAxis; })) {
+    input.refuse("shape", fmt::format("at most {} along an axis", kLongestAxis));
+  }
   const auto channels = static_cast<std::size_t>(description.input_shape[0]);
   description.input_mean = input.numbers("mean", std::vector<double>(channels, 0.0), channels);
   description.input_deviation =
@@ -51,29 +64,173 @@ NetworkDescription parse_network_description(const nlohmann::json& json, const s
     input.refuse("deviation", "one number per channel");
   }
   input.finish();
+}
 
-  description.class_names = options.texts("classes", kMostClasses);
-  if (description.class_names.empty()) options.refuse("classes", "the names of the classes");
+std::vector<std::string> numerals(std::size_t count) {
+  std::vector<std::string> names;
+  names.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) names.push_back(std::to_string(i));
+  return names;
+}
 
+// The names under `classes` of a network or of a head, or how many there are.
+std::vector<std::string> parse_classes(Options& options, const nlohmann::json& json) {
+  constexpr const char* kKey = "classes";
+  const auto found = json.find(kKey);
+  std::vector<std::string> names;
+  if (found != json.end() && found->is_number()) {
+    names = numerals(options.count(kKey, 0, 1, kMostClasses));
+  } else {
+    names = options.texts(kKey, kMostClasses);
+  }
+  if (names.empty()) options.refuse(kKey, "the names of the classes, or how many there are");
+  return names;
+}
+
+bool is_head_name(const std::string& name) {
+  constexpr std::size_t kLongest = 100;
+  return !name.empty() && name.size() <= kLongest && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
+}
+
+void parse_heads(const nlohmann::json& list, const std::string& where,
+                 NetworkDescription& description) {
+  if (!list.is_array() || list.empty() || list.size() > kMostHeads) {
+    throw InputError("{}: heads is {}; expected a list of 1 to {} heads", where, list.dump(),
+                     kMostHeads);
+  }
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    Options options(list[i], where, fmt::format("heads[{}].", i));
+    const std::string name = options.text("name", "");
+    if (!is_head_name(name)) options.refuse("name", "letters, digits, '-' and '_'");
+    if (std::ranges::find(description.heads, name, &Head::name) != description.heads.end()) {
+      options.refuse("name", "another name than those of the other heads");
+    }
+    const std::vector<std::string> classes = parse_classes(options, list[i]);
+    options.finish();
+    description.heads.push_back(
+        {name, description.classes(), static_cast<std::int64_t>(classes.size())});
+    description.class_names.insert(description.class_names.end(), classes.begin(), classes.end());
+    if (description.class_names.size() > kMostClasses) {
+      throw InputError("{}: the heads have more than {} classes", where, kMostClasses);
+    }
+  }
+}
+
+nlohmann::json classes_to_json(const std::vector<std::string>& names) {
+  if (names == numerals(names.size())) return names.size();
+  return names;
+}
+
+void draw(torch::Tensor tensor, double deviation, std::uint64_t seed, const std::string& name) {
+  RandomStream random(seed, "initialise " + name);
+  std::vector<float> values(static_cast<std::size_t>(tensor.numel()));
+  for (float& value : values) value = static_cast<float>(deviation * random.normal());
+  tensor.copy_(torch::from_blob(values.data(), tensor.sizes(), torch::kFloat));
+}
+
+// Linear or Convolution.
+template <class Layer>
+void initialise_matrix(const Layer& layer, std::uint64_t seed, const std::string& name) {
+  torch::Tensor weight = layer.weight;
+  const double inputs = static_cast<double>(weight.numel()) / static_cast<double>(weight.size(0));
+  draw(weight, std::sqrt(layer.gain / inputs), seed, name + ".weight");
+  if (torch::Tensor bias = layer.bias; bias.defined()) bias.zero_();
+}
+
+void initialise_layer(const torch::nn::Module& layer, std::uint64_t seed, const std::string& name) {
+  if (const auto* linear = dynamic_cast<const Linear*>(&layer)) {
+    initialise_matrix(*linear, seed, name);
+  } else if (const auto* convolution = dynamic_cast<const Convolution*>(&layer)) {
+    initialise_matrix(*convolution, seed, name);
+  } else if (const auto* embedding = dynamic_cast<const Embedding*>(&layer)) {
+    draw(embedding->weight, kEmbeddingDeviation, seed, name + ".weight");
+  } else {  // norms: scales and variances are 1, the rest 0
+    for (const auto& all : {layer.named_parameters(false), layer.named_buffers(false)}) {
+      for (const auto& one : all) {
+        torch::Tensor tensor = one.value();
+        tensor.fill_(one.key() == "weight" || one.key() == "running_var" ? 1 : 0);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Head NetworkDescription::head(const std::string& name, const std::string& where) const {
+  if (name.empty()) return {.name = "", .first = 0, .classes = classes()};
+  if (const auto found = std::ranges::find(heads, name, &Head::name); found != heads.end()) {
+    return *found;
+  }
+  std::vector<std::string> names;
+  for (const Head& head : heads) names.push_back(head.name);
+  if (names.empty()) throw InputError("{}: no head '{}': the network has one output", where, name);
+  throw InputError("{}: no head '{}'{}; the network has {}", where, name, did_you_mean(name, names),
+                   join(names, ", "));
+}
+
+NetworkDescription parse_network_description(const nlohmann::json& json, const std::string& where) {
+  Options options(json, where);
+  NetworkDescription description;
+  description.architecture = options.choice("architecture", "", network_architectures());
+  parse_input(options.section("input"), description);
+  description.input_encoding = json["input"].value("encoding", nlohmann::json());
+  if (const auto heads = json.find("heads"); heads == json.end()) {
+    description.class_names = parse_classes(options, json);
+  } else {
+    if (json.contains("classes")) options.refuse("classes", "nothing: each head has its own");
+    parse_heads(*heads, where, description);
+  }
   description.options = json;
-  for (const char* key : {"architecture", "input", "classes"}) description.options.erase(key);
+  for (const char* key : {"architecture", "input", "classes", "heads"}) {
+    description.options.erase(key);
+  }
   return description;
 }
 
 nlohmann::json to_json(const NetworkDescription& description) {
   nlohmann::json json = description.options;
   json["architecture"] = description.architecture;
-  json["input"] = {{"shape", description.input_shape},
-                   {"mean", description.input_mean},
-                   {"deviation", description.input_deviation}};
-  json["classes"] = description.class_names;
+  json["input"] = {{"shape", description.input_shape}};
+  if (!description.input_encoding.is_null()) {
+    json["input"]["encoding"] = description.input_encoding;
+  }
+  if (!description.takes_tokens()) {
+    json["input"]["mean"] = description.input_mean;
+    json["input"]["deviation"] = description.input_deviation;
+  }
+  if (description.heads.empty()) {
+    json["classes"] = classes_to_json(description.class_names);
+    return json;
+  }
+  json["heads"] = nlohmann::json::array();
+  for (const Head& head : description.heads) {
+    const auto first = description.class_names.begin() + head.first;
+    json["heads"].push_back(
+        {{"name", head.name}, {"classes", classes_to_json({first, first + head.classes})}});
+  }
   return json;
 }
 
 torch::Tensor Network::forward(const torch::Tensor& inputs, const LayerObserver& observer) {
-  const torch::Tensor centred = (inputs - per_channel(description_.input_mean, inputs)) /
-                                per_channel(description_.input_deviation, inputs);
+  if (description_.takes_tokens()) return compute(inputs, observer);
+  if (!first_parameter_.defined()) first_parameter_ = parameters().front();
+  const torch::Tensor typed = inputs.to(first_parameter_.scalar_type());
+  const torch::Tensor centred = (typed - per_channel(description_.input_mean, typed)) /
+                                per_channel(description_.input_deviation, typed);
   return compute(centred, observer);
+}
+
+torch::Tensor Network::features(const torch::Tensor& inputs) {
+  torch::Tensor last;
+  forward(inputs,
+          [&](const torch::nn::Module& layer, const torch::Tensor& input, const torch::Tensor&) {
+            if (dynamic_cast<const Linear*>(&layer) != nullptr) last = input;
+          });
+  if (!last.defined()) throw Error("the network has no linear layer");
+  return last;
 }
 
 std::vector<std::string> network_architectures() {
@@ -87,6 +244,11 @@ std::shared_ptr<Network> make_network(const NetworkDescription& description,
                                       const std::string& where) {
   for (const Architecture& architecture : kArchitectures) {
     if (description.architecture != architecture.name) continue;
+    if (description.takes_tokens() != architecture.takes_tokens) {
+      throw InputError("{}: {} takes {}, but the input's shape is {}", where, architecture.name,
+                       architecture.takes_tokens ? "tokens" : "images",
+                       nlohmann::json(description.input_shape).dump());
+    }
     Options options(description.options, where);
     auto network = architecture.make(description, options);
     options.finish();
@@ -99,22 +261,11 @@ std::shared_ptr<Network> make_network(const NetworkDescription& description,
 
 void initialise(Network& network, std::uint64_t seed) {
   const torch::NoGradGuard no_grad;
-  torch::Tensor last;  // the output layer: it comes last among the matrices
-  for (const auto& parameter : network.named_parameters()) {
-    if (parameter.value().dim() == 2) last = parameter.value();
+  for (const auto& one : network.named_modules("", false)) {
+    initialise_layer(*one.value(), seed, one.key());
   }
-  for (auto& parameter : network.named_parameters()) {
-    torch::Tensor& tensor = parameter.value();
-    if (tensor.dim() < 2) {
-      tensor.zero_();
-      continue;
-    }
-    const double inputs = static_cast<double>(tensor.numel()) / static_cast<double>(tensor.size(0));
-    const double deviation = std::sqrt((tensor.is_same(last) ? 1.0 : 2.0) / inputs);
-    RandomStream random(seed, "initialise " + parameter.key());
-    std::vector<float> values(static_cast<std::size_t>(tensor.numel()));
-    for (float& value : values) value = static_cast<float>(deviation * random.normal());
-    tensor.copy_(torch::from_blob(values.data(), tensor.sizes(), torch::kFloat));
+  for (const auto& one : network.named_parameters(false)) {
+    draw(one.value(), kEmbeddingDeviation, seed, one.key());
   }
 }
 

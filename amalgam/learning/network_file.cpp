@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <span>
 
+#include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/learning/hugging_face.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -19,7 +21,7 @@ Shape shape_of(const torch::Tensor& tensor) {
 
 std::vector<std::int64_t> sizes_of(const Shape& shape) { return {shape.begin(), shape.end()}; }
 
-void check_shapes(const TensorSource& source, const NamedTensors& state) {
+void check_shapes(const TensorSource& source, const Network& network, const NamedTensors& state) {
   for (const auto& [name, tensor] : state) {
     const auto index = source.find(name);
     if (!index) {
@@ -35,7 +37,7 @@ void check_shapes(const TensorSource& source, const NamedTensors& state) {
   if (source.tensors().size() == state.size()) return;
   for (const TensorInfo& info : source.tensors()) {
     const auto same = [&](const auto& one) { return one.first == info.name; };
-    if (std::none_of(state.begin(), state.end(), same)) {
+    if (std::none_of(state.begin(), state.end(), same) && !network.ignores(info.name)) {
       throw InputError("{}: tensor '{}' does not belong to the network that the file describes",
                        source.label(), info.name);
     }
@@ -132,7 +134,7 @@ std::shared_ptr<Network> load_network(const TensorSource& source,
   }
   auto network = make_network(*known, source.label());
   const NamedTensors state = state_of(*network);
-  check_shapes(source, state);
+  check_shapes(source, *network, state);
   const torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : state) {
     torch::Tensor target = tensor;
@@ -140,6 +142,19 @@ std::shared_ptr<Network> load_network(const TensorSource& source,
   }
   network->eval();
   return network;
+}
+
+std::optional<NetworkDescription> description_of(const std::filesystem::path& path,
+                                                 const TensorSource& source) {
+  auto description = description_of(source);
+  if (!description) description = hugging_face_folder(path);
+  return description;
+}
+
+std::shared_ptr<Network> load_network(const std::filesystem::path& path,
+                                      const std::optional<NetworkDescription>& description) {
+  const auto source = open_checkpoint(path);
+  return load_network(*source, description ? description : description_of(path, *source));
 }
 
 }  // namespace amalgam::learning

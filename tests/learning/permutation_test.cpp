@@ -240,10 +240,10 @@ TEST(ActivationMatching, SumsSquaredDistancesOverPixels) {
   const torch::NoGradGuard no_grad;
   const auto second_inputs = [&](Network& network) {
     torch::Tensor found;
-    network.forward(data.inputs, [&](const torch::nn::Module&, const torch::Tensor& input,
-                                     const torch::Tensor&) {
-      if (input.dim() == 4 && input.size(1) == 3) found = input;
-    });
+    network.forward(data.inputs,
+                    [&](const learning::Layer&, const torch::Tensor& input, const torch::Tensor&) {
+                      if (input.dim() == 4 && input.size(1) == 3) found = input;
+                    });
     return found.transpose(0, 1).flatten(1).to(torch::kDouble);
   };
   const torch::Tensor a = second_inputs(*left);

@@ -122,7 +122,9 @@ TEST(Gram, IsTheSameInAnyGroupingAndFromAFile) {
   ASSERT_EQ(again.size(), whole.size());
   for (const auto& [name, sum] : whole) {
     EXPECT_EQ(again.at(name).rows, sum.rows);
-    EXPECT_TRUE(torch::allclose(again.at(name).products, sum.products, 1e-12, 1e-12));
+    // The last bits of hidden activations, which are float, depend on the size of the batch.
+    const double tolerance = name == "layers.0" ? 1e-12 : 1e-6;
+    EXPECT_TRUE(torch::allclose(again.at(name).products, sum.products, tolerance, tolerance));
   }
   EXPECT_THROW(learning::gram_sums_from({}, "file"), InputError);
 }

@@ -35,6 +35,10 @@ PairGram products(const LayerRecord& left_record, const LayerRecord& right_recor
   return sums;
 }
 
+bool same_head(const learning::Head& a, const learning::Head& b) {
+  return a.name == b.name && a.classes == b.classes;
+}
+
 }  // namespace
 
 void PairGram::combine(const PairGram& more) {
@@ -114,7 +118,7 @@ void check_pair(const Network& left, const Network& right) {
         "the networks standardise their inputs differently; expected equal shape,"
         " mean and deviation");
   }
-  if (a.class_names != b.class_names) {
+  if (a.class_names != b.class_names || !std::ranges::equal(a.heads, b.heads, same_head)) {
     throw InputError("the networks tell different classes apart; expected the same in one order");
   }
 }

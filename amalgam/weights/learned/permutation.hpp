@@ -47,7 +47,8 @@ struct PermutationSpec {
 
 /// Derives the specification from the network's own computation graph: axes that a unit flows
 /// through are joined (union-find); the network's inputs and logits stay as they are. Operations
-/// known to keep units apart: ReLU, pooling, elementwise arithmetic (which joins its operands) and
+/// known to keep units apart: ReLU, pooling, BatchNorm (whose scales and statistics go along),
+/// elementwise arithmetic (which joins its operands, as the additions of a residual network do) and
 /// flattening. InputError naming any other operation.
 PermutationSpec permutation_spec(Network& network);
 

@@ -14,15 +14,18 @@
 namespace amalgam::learned {
 namespace {
 
+using learning::Layer;
 using torch::autograd::Edge;
 using torch::autograd::Node;
 
 // Operations that treat every unit alike and by itself. Several operands are joined: unit i of one
-// meets unit i of the other.
-constexpr std::array<std::string_view, 9> kKeepUnits = {
+// meets unit i of the other. Means are those over the pixels of a channel.
+constexpr std::array<std::string_view, 10> kKeepUnits = {
     "ReluBackward0",      "GeluBackward0", "MaxPool2DWithIndicesBackward0",
     "AvgPool2DBackward0", "AddBackward0",  "SubBackward0",
-    "MulBackward0",       "DivBackward0",  "CloneBackward0"};
+    "MulBackward0",       "DivBackward0",  "CloneBackward0",
+    "MeanBackward1"};
+constexpr std::string_view kSideBySide = "CatBackward0";
 constexpr std::array<std::string_view, 4> kReshape = {"ViewBackward0", "ReshapeAliasBackward0",
                                                       "UnsafeViewBackward0", "FlattenBackward0"};
 
@@ -34,6 +37,7 @@ struct ObservedLayer {
   std::string name;
   torch::Tensor weight;
   bool has_bias = false;
+  bool is_norm = false;  // it scales and moves every unit by itself
   torch::Tensor input;
   torch::Tensor output;
 };
@@ -76,7 +80,7 @@ class Tracer {
     const bool was_training = network.is_training();
     network.eval();
     logits_ =
-        network.forward(blank, [&](const torch::nn::Module& layer, const torch::Tensor& input,
+        network.forward(blank, [&](const Layer& layer, const torch::Tensor& input,
                                    const torch::Tensor& output) { observe(layer, input, output); });
     network.train(was_training);
   }
@@ -86,18 +90,29 @@ class Tracer {
   std::vector<Origin> origins_of_input(std::size_t layer) const {
     return origins(layers_[layer].input);
   }
-  std::vector<Origin> origins_of_logits() const { return origins(logits_); }
+  // Of several heads the logits are side by side.
+  std::vector<Origin> origins_of_logits() const {
+    const auto node = logits_.grad_fn();
+    if (node == nullptr || node->name() != kSideBySide) return origins(logits_);
+    std::vector<Origin> found;
+    std::set<std::pair<const Node*, std::int64_t>> visited;
+    for (const Edge& head : node->next_edges()) follow(head, 1, found, visited);
+    return found;
+  }
 
  private:
-  void observe(const torch::nn::Module& layer, const torch::Tensor& input,
-               const torch::Tensor& output) {
-    ObservedLayer one{.name = names_.at(&layer), .input = input, .output = output};
+  void observe(const Layer& layer, const torch::Tensor& input, const torch::Tensor& output) {
+    const bool is_norm = dynamic_cast<const learning::BatchNorm*>(&layer) != nullptr;
+    // Others are met as operations without a rule, if units flow through them.
+    if (!is_norm && !learning::is_linear_or_convolution(layer)) return;
+    ObservedLayer one{.name = names_.at(&layer),
+                      .weight = layer.weight.detach(),
+                      .has_bias = layer.bias.defined(),
+                      .is_norm = is_norm,
+                      .input = input,
+                      .output = output};
     if (std::ranges::find(layers_, one.name, &ObservedLayer::name) != layers_.end()) {
       throw InputError("permutations: layer '{}' is used twice", one.name);
-    }
-    for (const auto& parameter : layer.named_parameters(false)) {
-      if (parameter.key() == "weight") one.weight = parameter.value().detach();
-      if (parameter.key() == "bias") one.has_bias = true;
     }
     if (input.dim() != 2 && input.dim() != 4) {
       throw InputError("permutations: layer '{}' takes inputs of {} axes; expected 2 or 4",
@@ -139,7 +154,8 @@ class Tracer {
     for (const Edge& next : node->next_edges()) {
       if (!next.is_valid()) continue;
       const std::vector<std::int64_t> before = shape_of(next);
-      const bool same_units = before.size() == after.size() && before[1] == after[1];
+      const bool same_units =
+          (before.size() == after.size() || name.starts_with("Mean")) && before[1] == after[1];
       const bool flattens = reshapes && after.size() == 2 && before.size() > 2 &&
                             before[0] == after[0] && before[1] > 0;
       if (!same_units && !flattens) {
@@ -175,9 +191,13 @@ PermutationSpec permutation_spec(Network& network) {
       if (origin.block != origins.front().block) {
         throw InputError("permutations: layer '{}' joins units of different sizes", layers[i].name);
       }
+      if (layers[i].is_norm && origin.block != 1) {
+        throw InputError("permutations: '{}' after flattening has no rule", layers[i].name);
+      }
       block[i] = origin.block;
       axes.join(inputs_of(i), origin.layer ? outputs_of(*origin.layer) : fixed);
     }
+    if (layers[i].is_norm) axes.join(inputs_of(i), outputs_of(i));
   }
   for (const Origin& origin : tracer.origins_of_logits()) {
     if (origin.layer) axes.join(outputs_of(*origin.layer), fixed);
@@ -205,6 +225,14 @@ PermutationSpec permutation_spec(Network& network) {
       std::vector<UnitAxis>& all = spec.groups[*units.outputs].axes;
       all.push_back({layer.name + ".weight", 0, 1});
       if (layer.has_bias) all.push_back({layer.name + ".bias", 0, 1});
+    }
+    if (layer.is_norm) {
+      if (!units.outputs) continue;
+      std::vector<UnitAxis>& all = spec.groups[*units.outputs].axes;
+      for (const char* statistic : {".running_mean", ".running_var"}) {
+        all.push_back({layer.name + statistic, 0, 1});
+      }
+      continue;
     }
     if (units.inputs) {
       PermutationGroup& group = spec.groups[*units.inputs];
