@@ -1,6 +1,7 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <string>
 
 #include "amalgam/core/interrupt.hpp"
@@ -20,6 +21,10 @@ void allow_many_files() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// A file that may not grow further is an error like a full disk, not a signal that ends the program
+// with its work half done.
+void report_limits_as_errors() { std::signal(SIGXFSZ, SIG_IGN); }
+
 int run(int argc, char** argv) {
   CLI::App root("Amalgam turns many models, updates, predictions, labels or scores into one.",
                 "amalgam");
@@ -36,6 +41,7 @@ int run(int argc, char** argv) {
   register_learning(root);
 
   allow_many_files();
+  report_limits_as_errors();
   catch_interrupts();
   if (wants_learning_library(argc, argv)) {
     return with_exit_code([&] { return run_learning_library(argc, argv); });

@@ -6,33 +6,35 @@
 #include <algorithm>
 #include <cmath>
 
+#include "amalgam/core/distributions.hpp"
+#include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/data/shuffle.hpp"
 
 namespace amalgam::learning {
-namespace {
 
-// Marsaglia and Tsang 2000; for a < 1 by the power transform of a + 1.
-double draw_gamma(double a, RandomStream& random) {
-  if (a < 1) return draw_gamma(a + 1, random) * std::pow(1.0 - random.uniform(), 1.0 / a);
-  const double d = a - 1.0 / 3.0;
-  const double c = 1.0 / std::sqrt(9.0 * d);
-  while (true) {
-    const double normal = random.normal();
-    const double cube = std::pow(1.0 + c * normal, 3);
-    if (cube <= 0) continue;
-    const double u = 1.0 - random.uniform();
-    if (std::log(u) < 0.5 * normal * normal + d - d * cube + d * std::log(cube)) return d * cube;
-  }
+CutBox cut_box(std::int64_t rows, std::int64_t columns, double share, std::int64_t centre_row,
+               std::int64_t centre_column) {
+  const double side = std::sqrt(std::clamp(1.0 - share, 0.0, 1.0));
+  const auto height = static_cast<std::int64_t>(std::llround(side * static_cast<double>(rows)));
+  const auto width = static_cast<std::int64_t>(std::llround(side * static_cast<double>(columns)));
+  const std::int64_t top = centre_row - height / 2;
+  const std::int64_t left = centre_column - width / 2;
+  return {.top = std::clamp<std::int64_t>(top, 0, rows),
+          .bottom = std::clamp<std::int64_t>(top + height, 0, rows),
+          .left = std::clamp<std::int64_t>(left, 0, columns),
+          .right = std::clamp<std::int64_t>(left + width, 0, columns)};
 }
 
-double draw_beta(double a, RandomStream& random) {
-  const double x = draw_gamma(a, random);
-  const double y = draw_gamma(a, random);
-  return x + y > 0 ? x / (x + y) : 0.5;  // both underflow for tiny a
+void check_mixing(const TrainingRecipe& recipe, const Dataset& data) {
+  const auto refuse = [&](const char* what, const char* expected) {
+    throw InputError("{}: the recipe's '{}' needs {}", data.source, what, expected);
+  };
+  if (recipe.mixup > 0 && data.is_text()) refuse("mixup", "inputs that are numbers, not tokens");
+  if (data.is_images()) return;
+  if (recipe.cutmix > 0) refuse("cutmix", "images of more than one pixel");
+  if (recipe.augment.any()) refuse("augment", "images of more than one pixel");
 }
-
-}  // namespace
 
 Batches::Batches(const Dataset& data, const TrainingRecipe& recipe)
     : data_(data),
@@ -55,14 +57,35 @@ Batch Batches::get(std::uint64_t epoch, std::uint64_t index) {
   batch.inputs = data_.inputs.index_select(0, places);
   batch.labels = data_.labels.index_select(0, places);
   if (recipe_.augment.any()) augment(batch.inputs, epoch, first);
-  if (recipe_.mixup > 0) {
-    RandomStream random(recipe_.seed, fmt::format("mixup {} {}", epoch, index));
-    batch.share = draw_beta(recipe_.mixup, random);
-    // The batch is in random order already, so its reverse pairs examples at random.
-    batch.second_labels = batch.labels.flip(0);
-    batch.inputs = batch.inputs * batch.share + batch.inputs.flip(0) * (1.0 - batch.share);
-  }
+  // An example alone would be mixed with itself.
+  if (count > 1 && recipe_.mixup > 0) mix(batch, epoch, index);
+  if (count > 1 && recipe_.cutmix > 0) cut(batch, epoch, index);
   return batch;
+}
+
+// The batch is in random order already, so its reverse pairs examples at random.
+void Batches::mix(Batch& batch, std::uint64_t epoch, std::uint64_t index) const {
+  RandomStream random(recipe_.seed, fmt::format("mixup {} {}", epoch, index));
+  batch.share = beta_draw(recipe_.mixup, random);
+  batch.second_labels = batch.labels.flip(0);
+  batch.inputs = batch.inputs * batch.share + batch.inputs.flip(0) * (1.0 - batch.share);
+}
+
+void Batches::cut(Batch& batch, std::uint64_t epoch, std::uint64_t index) const {
+  RandomStream random(recipe_.seed, fmt::format("cutmix {} {}", epoch, index));
+  const std::int64_t rows = batch.inputs.size(2);
+  const std::int64_t columns = batch.inputs.size(3);
+  const double share = beta_draw(recipe_.cutmix, random);
+  const auto row = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(rows)));
+  const auto column = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(columns)));
+  const CutBox box = cut_box(rows, columns, share, row, column);
+  batch.share = 1.0 - static_cast<double>(box.area()) / static_cast<double>(rows * columns);
+  batch.second_labels = batch.labels.flip(0);
+  const auto inside = [&](const torch::Tensor& images) {
+    return images.slice(2, box.top, box.bottom).slice(3, box.left, box.right);
+  };
+  const torch::Tensor partners = inside(batch.inputs).flip(0);
+  inside(batch.inputs).copy_(partners);
 }
 
 void Batches::augment(torch::Tensor& inputs, std::uint64_t epoch, std::size_t first) const {

@@ -115,6 +115,21 @@ std::vector<std::string> Options::texts(const std::string& key, std::size_t most
   return value->get<std::vector<std::string>>();
 }
 
+std::vector<std::string> Options::names(const std::string& key, std::size_t most) {
+  const nlohmann::json* value = find(key);
+  if (value == nullptr) return {};
+  const auto fits = [](const auto& one) { return one.is_string() || one.is_number_unsigned(); };
+  if (!value->is_array() || value->size() > most ||
+      !std::all_of(value->begin(), value->end(), fits)) {
+    refuse(key, fmt::format("a list of at most {} names or numbers from 0", most));
+  }
+  std::vector<std::string> names;
+  for (const nlohmann::json& one : *value) {
+    names.push_back(one.is_string() ? one.get<std::string>() : one.dump());
+  }
+  return names;
+}
+
 Options Options::section(const std::string& key) {
   const nlohmann::json* value = find(key);
   return {value == nullptr ? nlohmann::json::object() : *value, where_, prefix_ + key + "."};

@@ -34,6 +34,8 @@ class Options {
   std::vector<double> numbers(const std::string& key, std::vector<double> fallback,
                               std::size_t most);
   std::vector<std::string> texts(const std::string& key, std::size_t most);
+  /// The same, of which whole numbers from 0 are some, as text.
+  std::vector<std::string> names(const std::string& key, std::size_t most);
   /// The options inside `key`, which is an object; empty if the key is missing.
   Options section(const std::string& key);
   /// InputError naming the first key that no accessor asked for, and the nearest that one did.

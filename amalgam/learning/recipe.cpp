@@ -74,13 +74,31 @@ OptimizerOptions read_optimizer(Options options) {
   return optimizer;
 }
 
+void read_decay(Options& options, ScheduleOptions& schedule) {
+  schedule.decay = options.number("decay", schedule.decay, 0, 1);
+  const std::string form =
+      options.choice("form", "linear", {"linear", "sqrt", "cosine", "exponential"});
+  const bool exponential = form == "exponential";
+  schedule.form = exponential        ? ScheduleOptions::Decay::exponential
+                  : form == "sqrt"   ? ScheduleOptions::Decay::sqrt
+                  : form == "cosine" ? ScheduleOptions::Decay::cosine
+                                     : ScheduleOptions::Decay::linear;
+  schedule.floor = options.number("floor", exponential ? 0.1 : 0.0, 0, 1);
+  if (exponential && !(schedule.floor > 0)) {
+    options.refuse("floor", "a positive number: an exponential never reaches 0");
+  }
+}
+
 ScheduleOptions read_schedule(Options options) {
   ScheduleOptions schedule;
-  const std::string name = options.choice("name", "cosine", {"constant", "linear", "cosine"});
+  const std::string name =
+      options.choice("name", "cosine", {"constant", "linear", "cosine", "wsd"});
   schedule.kind = name == "constant" ? ScheduleOptions::Kind::constant
                   : name == "linear" ? ScheduleOptions::Kind::linear
+                  : name == "wsd"    ? ScheduleOptions::Kind::wsd
                                      : ScheduleOptions::Kind::cosine;
   schedule.warmup = options.count("warmup", 0, 0, kMany);
+  if (schedule.kind == ScheduleOptions::Kind::wsd) read_decay(options, schedule);
   options.finish();
   return schedule;
 }
@@ -97,6 +115,72 @@ AverageOptions read_average(Options options) {
   }
   options.finish();
   return average;
+}
+
+std::optional<EarlyStop> read_early_stop(Options options, bool asked) {
+  EarlyStop stop;
+  stop.patience = options.count("patience", stop.patience, 1, kMany);
+  stop.min_change = options.number("min_change", stop.min_change, 0, 1e9);
+  stop.metric = options.choice("metric", "loss", {"loss", "accuracy"}) == "loss"
+                    ? EarlyStop::Metric::loss
+                    : EarlyStop::Metric::accuracy;
+  options.finish();
+  return asked ? std::optional(stop) : std::nullopt;
+}
+
+// "split", "none" or a share; a run that may stop early is judged by the validation split unless it
+// says otherwise.
+ValidationOptions read_validation(Options& options, const nlohmann::json& document, bool needed) {
+  using Kind = ValidationOptions::Kind;
+  constexpr const char* kKey = "validation";
+  if (!options.has(kKey)) return {needed ? Kind::split : Kind::none, 0};
+  const nlohmann::json& value = document.at(kKey);
+  if (value == "split") return {Kind::split, 0};
+  if (value == "none" && !needed) return {};
+  const double share = value.is_number() ? value.get<double>() : 0.0;
+  const bool good = share > 0 && share < 1;
+  if (!good) {
+    options.refuse(kKey, needed ? "'split' or a share between 0 and 1, since early_stop needs it"
+                                : "'none', 'split' or a share between 0 and 1");
+  }
+  return {Kind::share, share};
+}
+
+ClientPart read_partition(Options options) {
+  ClientPart client;
+  client.clients = options.count("clients", 0, 1, 1'000'000);
+  if (!options.has("clients")) options.refuse("clients", "how many there are");
+  client.part = options.count("part", 0, 0, client.clients - 1);
+  constexpr double kSmallest = 1e-9;
+  if (options.has("alpha")) client.alpha = options.number("alpha", 1, kSmallest, 1e9);
+  client.least = options.count("least", 1, 1, kMany);
+  options.finish();
+  return client;
+}
+
+DataRecipe read_data(Options options) {
+  constexpr std::size_t kMostNames = 10'000;
+  constexpr std::uint64_t kLongestContext = 100'000;
+  DataRecipe data;
+  data.set = options.text("set", data.set);
+  data.label = options.text("label", "");
+  data.ignore = options.texts("ignore", kMostNames);
+  data.categorical = options.texts("categorical", kMostNames);
+  if (options.has("tokens")) data.tokens = options.choice("tokens", "", {"byte", "character"});
+  data.context = options.count("context", 0, 1, kLongestContext);
+  data.classes = options.names("classes", kMostNames);
+  data.relabel = options.flag("relabel", false);
+  if (data.relabel && data.classes.empty()) {
+    options.refuse("relabel", "false without data.classes");
+  }
+  data.first = options.count("first", 0, 0, kMany);
+  if (options.has("examples")) data.examples = options.count("examples", 0, 1, kMany);
+  data.imbalance = options.number("imbalance", 1, 1, 1e9);
+  if (options.has("partition")) data.partition = read_partition(options.section("partition"));
+  data.corruption = options.text("corrupt", "");
+  data.head = options.text("head", "");
+  options.finish();
+  return data;
 }
 
 Augmentation read_augmentation(Options options) {
@@ -135,6 +219,10 @@ nlohmann::json yaml_to_json(std::string_view text, const std::string& where) {
   return node_to_json(*documents.front());
 }
 
+DataRecipe parse_data_recipe(nlohmann::json data, const std::string& where) {
+  return read_data(Options(std::move(data), where, "data."));
+}
+
 TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
   Options options(document, where);
   TrainingRecipe recipe;
@@ -148,12 +236,10 @@ TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
         " from), found {}",
         where, recipe.network ? "both" : "neither");
   }
-  Options data = options.section("data");
-  recipe.data_set = data.text("set", recipe.data_set);
-  recipe.first = data.count("first", 0, 0, kMany);
-  if (data.has("examples")) recipe.examples = data.count("examples", 0, 1, kMany);
-  recipe.corruption = data.text("corrupt", "");
-  data.finish();
+  recipe.data = read_data(options.section("data"));
+  const bool may_stop = options.has("early_stop");
+  recipe.early_stop = read_early_stop(options.section("early_stop"), may_stop);
+  recipe.validation = read_validation(options, document, may_stop);
 
   recipe.epochs = options.count("epochs", recipe.epochs, 1, 1'000'000);
   recipe.batch = options.count("batch", recipe.batch, 1, 1'000'000);
@@ -167,6 +253,10 @@ TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
   recipe.augment = read_augmentation(options.section("augment"));
   recipe.label_smoothing = options.number("label_smoothing", 0, 0, 0.999999);
   recipe.mixup = options.number("mixup", 0, 0, 100);
+  recipe.cutmix = options.number("cutmix", 0, 0, 100);
+  if (recipe.mixup > 0 && recipe.cutmix > 0) {
+    options.refuse("cutmix", "0 with mixup: a batch is mixed in one way");
+  }
   recipe.seed = options.count("seed", 0, 0, kExact);
   options.finish();
   recipe.document = std::move(document);

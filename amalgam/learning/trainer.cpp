@@ -11,8 +11,10 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/learning/batches.hpp"
+#include "amalgam/learning/encoding.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/schedule.hpp"
+#include "amalgam/learning/validation.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -22,46 +24,88 @@ class Trainer {
   Trainer(Network& network, const Dataset& data, const TrainingRecipe& recipe,
           const TrainingOptions& options)
       : network_(network),
+        data_(data),
         recipe_(recipe),
         options_(options),
         batches_(data, recipe),
         optimizer_(network, recipe.optimizer),
         average_(network, recipe.average),
+        stopper_(recipe.early_stop),
         steps_(recipe.epochs * batches_.per_epoch()) {}
 
   TrainingReport run(std::uint64_t examples) {
-    if (options_.resume && std::filesystem::exists(options_.state_file)) {
-      done_ = load_training_state(options_.state_file, network_, optimizer_, average_, recipe_);
-      if (options_.mask != nullptr && options_.mask->largest_outside(state_of(network_)) > 0) {
-        throw InputError("{}: the state of a run with another pruning mask",
-                         options_.state_file.string());
-      }
-    }
+    resume();
     TrainingReport report;
     report.first_epoch = done_.epochs.size();
     Progress progress("training", (recipe_.epochs - report.first_epoch) * batches_.per_epoch(),
                       Progress::Unit::items, options_.progress);
     network_.train();
-    for (std::uint64_t epoch = report.first_epoch; epoch < recipe_.epochs; ++epoch) {
+    for (std::uint64_t epoch = report.first_epoch; epoch < recipe_.epochs && !stopper_.stops(done_);
+         ++epoch) {
+      last_good_ = copied_state(network_);
       done_.epochs.push_back(run_epoch(epoch, progress));
       average_.after_epoch(epoch);
-      if (!options_.state_file.empty() && epoch + 1 < recipe_.epochs) {
+      if (options_.validation != nullptr) judge(epoch);
+      const bool last = epoch + 1 == recipe_.epochs || stopper_.stops(done_);
+      if (!options_.state_file.empty() && !last) {
         save_training_state(options_.state_file, network_, optimizer_, average_, done_, recipe_);
       }
       if (options_.after_epoch) options_.after_epoch(epoch);
     }
-    average_.apply();
-    if (options_.mask != nullptr) options_.mask->apply(state_of(network_));
-    network_.eval();
+    finish();
     progress.finish();
     report.epochs = done_.epochs;
-    report.steps = steps_;
+    report.best_epoch = done_.best_epoch;
+    report.steps = done_.epochs.size() * batches_.per_epoch();
     report.examples = examples;
     report.seconds = progress.seconds();
     return report;
   }
 
  private:
+  void resume() {
+    if (!options_.resume || !std::filesystem::exists(options_.state_file)) return;
+    done_ = load_training_state(options_.state_file, network_, optimizer_, average_, recipe_);
+    if (options_.mask != nullptr && options_.mask->largest_outside(state_of(network_)) > 0) {
+      throw InputError("{}: the state of a run with another pruning mask",
+                       options_.state_file.string());
+    }
+  }
+
+  // The validation examples see the weights that the network would have if the run ended now.
+  void judge(std::uint64_t epoch) {
+    const bool averaged = average_.count() > 0;
+    const NamedTensors weights = averaged ? copied_state(network_) : NamedTensors();
+    if (averaged) average_.apply();
+    const ValidationFigures figures = validate(network_, *options_.validation);
+    if (!std::isfinite(figures.loss)) {
+      throw diverged(fmt::format("the loss on the validation examples is {}", figures.loss),
+                     (epoch + 1) * batches_.per_epoch() - 1, epoch);
+    }
+    done_.epochs.back().validation = figures;
+    stopper_.note(epoch, figures, network_, done_);
+    if (averaged) restore(weights);
+  }
+
+  void finish() {
+    if (done_.best_epoch) {
+      restore(done_.best_weights);
+    } else {
+      average_.apply();
+    }
+    if (options_.mask != nullptr) options_.mask->apply(state_of(network_));
+    network_.eval();
+  }
+
+  void restore(const NamedTensors& weights) {
+    const torch::NoGradGuard no_grad;
+    const NamedTensors state = state_of(network_);
+    for (std::size_t i = 0; i < state.size(); ++i) {
+      torch::Tensor target = state[i].second;
+      target.copy_(weights[i].second);
+    }
+  }
+
   EpochRecord run_epoch(std::uint64_t epoch, Progress& progress) {
     double loss_sum = 0;
     double examples = 0;
@@ -71,10 +115,10 @@ class Trainer {
       const std::uint64_t step = epoch * batches_.per_epoch() + index;
       const Batch batch = batches_.get(epoch, index);
       if (options_.before_forward) options_.before_forward(step);
-      const torch::Tensor loss =
-          training_loss(network_.forward(batch.inputs), batch, recipe_.label_smoothing);
+      const torch::Tensor logits = logits_of_head(network_, data_, network_.forward(batch.inputs));
+      const torch::Tensor loss = training_loss(logits, batch, recipe_.label_smoothing);
       const auto value = loss.item<double>();
-      if (!std::isfinite(value)) throw diverged(step, epoch, value);
+      if (!std::isfinite(value)) throw diverged(fmt::format("the loss is {}", value), step, epoch);
       optimizer_.zero_gradients();
       loss.backward();
       if (options_.before_update) options_.before_update(step);
@@ -86,30 +130,90 @@ class Trainer {
       loss_sum += value * count;
       examples += count;
       progress.advance(1);
-      progress.describe(
-          fmt::format("epoch {}/{}  loss {:.4f}", epoch + 1, recipe_.epochs, loss_sum / examples));
+      progress.describe(fmt::format("epoch {}/{}  loss {:.4f}{}", epoch + 1, recipe_.epochs,
+                                    loss_sum / examples, validation_text()));
     }
+    check_weights(epoch);
     return {loss_sum / examples, factor * recipe_.optimizer.learning_rate};
   }
 
-  Diverged diverged(std::uint64_t step, std::uint64_t epoch, double loss) const {
-    const bool kept = !options_.state_file.empty() && epoch > 0;
-    return Diverged(
-        "the loss is {} at step {} of {} (epoch {}); lower optimizer.learning_rate, or set"
-        " optimizer.clip_norm{}",
-        loss, step + 1, steps_, epoch + 1,
-        kept ? "; the last good weights are in " + options_.state_file.string() : "");
+  // What the last whole epoch's validation figures look like beside the progress bar.
+  std::string validation_text() const {
+    if (done_.epochs.empty() || !done_.epochs.back().validation) return "";
+    const ValidationFigures& figures = *done_.epochs.back().validation;
+    return fmt::format("  validation {:.4f}, {:.2f} %", figures.loss, 100 * figures.accuracy);
+  }
+
+  // The last step of an epoch may have spoilt weights that no loss has seen yet.
+  void check_weights(std::uint64_t epoch) {
+    for (const auto& [name, tensor] : state_of(network_)) {
+      if (tensor.isfinite().all().item<bool>()) continue;
+      throw diverged(fmt::format("'{}' has weights that are not finite", name),
+                     (epoch + 1) * batches_.per_epoch() - 1, epoch);
+    }
+  }
+
+  // Gives the network the last good weights.
+  Diverged diverged(const std::string& what, std::uint64_t step, std::uint64_t epoch) {
+    restore(last_good_);
+    network_.eval();
+    return {fmt::format("{} at step {} of {} (epoch {}); lower optimizer.learning_rate, or set"
+                        " optimizer.clip_norm",
+                        what, step + 1, steps_, epoch + 1),
+            epoch};
   }
 
   Network& network_;
+  const Dataset& data_;
   const TrainingRecipe& recipe_;
   const TrainingOptions& options_;
   Batches batches_;
   Optimizer optimizer_;
   WeightAverage average_;
+  EarlyStopper stopper_;
   std::uint64_t steps_ = 0;
   TrainingProgress done_;
+  NamedTensors last_good_;  // after the last whole epoch
 };
+
+// What a new network's description says of its input.
+nlohmann::json input_of(const Dataset& data, bool standardise) {
+  nlohmann::json input;
+  input["shape"] =
+      std::vector<std::int64_t>(data.inputs.sizes().begin() + 1, data.inputs.sizes().end());
+  if (!data.encoding.is_null()) input["encoding"] = data.encoding;
+  if (data.is_text()) return input;
+  const auto channels = static_cast<std::size_t>(data.inputs.size(1));
+  ChannelStatistics statistics{std::vector<double>(channels, 0.0),
+                               std::vector<double>(channels, 1.0)};
+  if (standardise) {
+    const ChannelStatistics found = channel_statistics(data);
+    const std::vector<bool> flags = flag_channels(data);
+    for (std::size_t channel = 0; channel < channels; ++channel) {
+      if (flags[channel]) continue;
+      statistics.mean[channel] = found.mean[channel];
+      statistics.deviation[channel] = found.deviation[channel];
+    }
+  }
+  input["mean"] = statistics.mean;
+  input["deviation"] = statistics.deviation;
+  return input;
+}
+
+void check_trainable(const Network& network, const Dataset& data, const TrainingRecipe& recipe,
+                     const TrainingOptions& options) {
+  if (data.count() == 0) throw InputError("{}: no examples to train on", data.source);
+  check_fits(network, data);
+  check_mixing(recipe, data);
+  const auto count = static_cast<std::uint64_t>(data.count());
+  check_schedule(recipe.schedule, recipe.epochs * ((count + recipe.batch - 1) / recipe.batch));
+  if (options.validation != nullptr) {
+    check_fits(network, *options.validation);
+    if (options.validation->count() > 0) return;
+    throw InputError("{}: no examples to validate on", options.validation->source);
+  }
+  if (recipe.early_stop) throw InputError("early stopping needs validation examples");
+}
 
 }  // namespace
 
@@ -137,15 +241,7 @@ std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dat
     standardise = asked->get<bool>();
     json.erase(asked);
   }
-  const auto channels = static_cast<std::size_t>(data.inputs.size(1));
-  const ChannelStatistics statistics = standardise
-                                           ? channel_statistics(data)
-                                           : ChannelStatistics{std::vector<double>(channels, 0.0),
-                                                               std::vector<double>(channels, 1.0)};
-  json["input"] = {{"shape", std::vector<std::int64_t>(data.inputs.sizes().begin() + 1,
-                                                       data.inputs.sizes().end())},
-                   {"mean", statistics.mean},
-                   {"deviation", statistics.deviation}};
+  json["input"] = input_of(data, standardise);
   json["classes"] = data.class_names;
   const std::string where = "the recipe's network";
   auto network = make_network(parse_network_description(json, where), where);
@@ -158,7 +254,7 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
   const auto options =
       torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(label_smoothing);
   const auto loss = [&](const torch::Tensor& labels) {
-    return torch::nn::functional::cross_entropy(logits, labels, options);
+    return torch::nn::functional::cross_entropy(logits.flatten(0, -2), labels.flatten(), options);
   };
   if (!batch.second_labels.defined()) return loss(batch.labels);
   return loss(batch.labels) * batch.share + loss(batch.second_labels) * (1.0 - batch.share);
@@ -166,7 +262,7 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
 
 TrainingReport train(Network& network, const Dataset& data, const TrainingRecipe& recipe,
                      const TrainingOptions& options) {
-  check_fits(network, data);
+  check_trainable(network, data, recipe, options);
   if (options.mask != nullptr) options.mask->apply(state_of(network));
   return Trainer(network, data, recipe, options).run(static_cast<std::uint64_t>(data.count()));
 }

@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/progress.hpp"
@@ -17,14 +19,23 @@
 
 namespace amalgam::learning {
 
-/// The loss of a run is no longer finite.
+/// The loss of a run, or a weight, is no longer finite.
 class Diverged : public Error {
  public:
-  using Error::Error;
+  Diverged(const std::string& message, std::uint64_t whole_epochs)
+      : Error(message), whole_epochs_(whole_epochs) {}
+  /// After how many epochs the weights are that the network has now: the last good ones.
+  std::uint64_t whole_epochs() const { return whole_epochs_; }
+
+ private:
+  std::uint64_t whole_epochs_;
 };
 
 struct TrainingOptions {
   Progress::Mode progress = Progress::Mode::automatic;
+  /// The examples that the network is judged by after every epoch; null: none. Needed by a recipe
+  /// with early stopping.
+  const Dataset* validation = nullptr;
   /// Where the state of the run is kept after every epoch but the last; empty: nowhere.
   std::filesystem::path state_file;
   /// Go on from `state_file` if it exists.
@@ -43,15 +54,17 @@ struct TrainingOptions {
 
 struct TrainingReport {
   std::vector<EpochRecord> epochs;  ///< resumed ones included
-  std::uint64_t steps = 0;
-  std::uint64_t examples = 0;     ///< in the training set
-  std::uint64_t first_epoch = 0;  ///< where this run began (0 unless resumed)
-  double seconds = 0;             ///< of this run
+  std::uint64_t steps = 0;          ///< up to the end, those of resumed epochs included
+  std::uint64_t examples = 0;       ///< in the training set
+  std::uint64_t first_epoch = 0;    ///< where this run began (0 unless resumed)
+  /// With early stopping: the epoch whose weights the network has.
+  std::optional<std::uint64_t> best_epoch = {};
+  double seconds = 0;  ///< of this run
 };
 
-/// The network a recipe starts from: new weights by its seed for images like `data` (the inputs are
-/// standardised by the data's own statistics, unless the recipe's network says `standardise:
-/// false`), or the checkpoint `init`. InputError if they do not
+/// The network a recipe starts from: new weights by its seed for inputs like `data` (images and columns of
+/// numbers are standardised by the data's own statistics, unless the recipe's network says
+/// `standardise: false`), or the checkpoint `init`. InputError if they do not
 /// fit.
 std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dataset& data);
 
@@ -60,9 +73,15 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
                             double label_smoothing);
 
 /// Trains `network` as the recipe says; it is in evaluation mode afterwards, with averaged weights
-/// if the recipe averages. Bit-identical for equal recipe, data, threads and machine, resumed or
-/// not. Diverged naming the step if the loss is not finite; Interrupted between steps on a signal.
-/// In both cases the state file of the last whole epoch stays. InputError if the mask does not fit.
+/// if the recipe averages, and with those of the best epoch if it stops early (which it may do
+/// after that epoch's number and the patience). Bit-identical for equal recipe, data, threads and
+/// machine, resumed or not.
+///
+/// Diverged naming the step if the loss or a weight is not finite; the network then has the weights
+/// after the last whole epoch, or those it began with. Interrupted between steps on a signal. In
+/// both cases the state file of the last whole epoch stays. InputError if the mask does not fit,
+/// there are no examples, or the recipe asks for what these data or this many steps do not have
+/// (images to augment or cut, room for the schedule's stages).
 TrainingReport train(Network& network, const Dataset& data, const TrainingRecipe& recipe,
                      const TrainingOptions& options = {});
 

@@ -14,6 +14,7 @@ constexpr const char* kProgressKey = "amalgam.training";
 const std::string kWeights = "weights/";
 const std::string kOptimizer = "optimizer/";
 const std::string kAverage = "average/";
+const std::string kBest = "best/";
 
 void append(NamedTensors& all, const std::string& prefix, const NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors) all.emplace_back(prefix + name, tensor);
@@ -28,6 +29,30 @@ NamedTensors with_prefix(const TensorSource& source, const std::string& prefix) 
     }
   }
   return found;
+}
+
+EpochRecord parse_epoch(const nlohmann::json& figures) {
+  EpochRecord epoch{figures.at(0).get<double>(), figures.at(1).get<double>()};
+  if (figures.size() > 2) {
+    epoch.validation = {figures.at(2).get<double>(), figures.at(3).get<double>()};
+  }
+  return epoch;
+}
+
+// Gives the network's weights, or copies of them, the values that the file has under `prefix`.
+void restore_weights(const TensorSource& source, const std::string& prefix,
+                     const NamedTensors& state) {
+  const torch::NoGradGuard no_grad;
+  for (const auto& [name, tensor] : state) {
+    const auto index = source.find(prefix + name);
+    const torch::Tensor stored = index ? read_tensor(source, *index) : torch::Tensor();
+    if (!stored.defined() || stored.sizes() != tensor.sizes()) {
+      throw InputError("{}: weight '{}' is missing or of another shape", source.label(),
+                       prefix + name);
+    }
+    torch::Tensor target = tensor;
+    target.copy_(stored);
+  }
 }
 
 nlohmann::json read_progress(const TensorSource& source, const TrainingRecipe& recipe) {
@@ -55,13 +80,20 @@ void save_training_state(const std::filesystem::path& path, const Network& netwo
   append(all, kWeights, state_of(network));
   append(all, kOptimizer, optimizer.memory());
   append(all, kAverage, average.memory());
+  append(all, kBest, progress.best_weights);
   nlohmann::json json;
   json["recipe"] = recipe.document;
   json["averaged"] = average.count();
   json["epochs"] = nlohmann::json::array();
   for (const EpochRecord& epoch : progress.epochs) {
-    json["epochs"].push_back({epoch.loss, epoch.learning_rate});
+    nlohmann::json figures{epoch.loss, epoch.learning_rate};
+    if (epoch.validation) {
+      figures.push_back(epoch.validation->loss);
+      figures.push_back(epoch.validation->accuracy);
+    }
+    json["epochs"].push_back(figures);
   }
+  if (progress.best_epoch) json["best_epoch"] = *progress.best_epoch;
   save_tensors(path, all, {{kProgressKey, json.dump()}}, true);
 }
 
@@ -71,32 +103,31 @@ TrainingProgress load_training_state(const std::filesystem::path& path, Network&
   const auto source = open_checkpoint_file(path);
   const nlohmann::json json = read_progress(*source, recipe);
   const std::string& where = source->label();
-  {
-    const torch::NoGradGuard no_grad;
-    for (const auto& [name, tensor] : state_of(network)) {
-      const auto index = source->find(kWeights + name);
-      const torch::Tensor stored = index ? read_tensor(*source, *index) : torch::Tensor();
-      if (!stored.defined() || stored.sizes() != tensor.sizes()) {
-        throw InputError("{}: weight '{}' is missing or of another shape", where, name);
-      }
-      torch::Tensor target = tensor;
-      target.copy_(stored);
-    }
-  }
+  restore_weights(*source, kWeights, state_of(network));
   optimizer.restore(with_prefix(*source, kOptimizer), where);
   TrainingProgress progress;
   try {
     average.restore(with_prefix(*source, kAverage), json.at("averaged").get<std::uint64_t>(),
                     where);
     for (const auto& epoch : json.at("epochs")) {
-      progress.epochs.push_back({epoch.at(0).get<double>(), epoch.at(1).get<double>()});
+      progress.epochs.push_back(parse_epoch(epoch));
     }
+    if (json.contains("best_epoch")) progress.best_epoch = json["best_epoch"].get<std::uint64_t>();
   } catch (const nlohmann::json::exception& error) {
     throw InputError("{}: its '{}' is damaged: {}", where, kProgressKey, error.what());
   }
   if (progress.epochs.size() > recipe.epochs) {
     throw InputError("{}: {} epochs are done, but the recipe has {}", where, progress.epochs.size(),
                      recipe.epochs);
+  }
+  if (progress.best_epoch) {
+    if (*progress.best_epoch >= progress.epochs.size() ||
+        !progress.epochs[*progress.best_epoch].validation) {
+      throw InputError("{}: its '{}' is damaged: best epoch {} of {}", where, kProgressKey,
+                       *progress.best_epoch, progress.epochs.size());
+    }
+    progress.best_weights = copied_state(network);
+    restore_weights(*source, kBest, progress.best_weights);
   }
   return progress;
 }

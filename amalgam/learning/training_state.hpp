@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <vector>
 
 #include "amalgam/learning/optimizer.hpp"
@@ -9,15 +10,25 @@
 
 namespace amalgam::learning {
 
+/// How good the weights are on the validation examples.
+struct ValidationFigures {
+  double loss = 0;  ///< mean cross-entropy in nats, without label smoothing
+  double accuracy = 0;
+};
+
 /// One epoch of a run.
 struct EpochRecord {
   double loss = 0;           ///< mean over the epoch's examples, as it was trained
   double learning_rate = 0;  ///< of the last step
+  std::optional<ValidationFigures> validation = {};
 };
 
 /// A run between two epochs.
 struct TrainingProgress {
   std::vector<EpochRecord> epochs;  ///< those that are done
+  /// With early stopping: the epoch (0-based) that was best, and the weights after it.
+  std::optional<std::uint64_t> best_epoch = {};
+  NamedTensors best_weights = {};
 };
 
 /// Writes everything that a run needs to go on with the same bits as if it had not stopped:

@@ -1,28 +1,34 @@
 #include "cli/learning/data_options.hpp"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/learning/load_dataset.hpp"
 
 namespace amalgam::cli {
 
-learning::Dataset DataOptions::load(std::uint64_t seed) const {
-  const Split part = parse_split(split);
-  learning::Dataset data = learning::to_tensors(load_images(set, part));
-  const auto available = static_cast<std::uint64_t>(data.count());
-  const std::uint64_t left = available - std::min(first, available);
-  if (first > 0 || examples > 0) {
-    const bool all = examples == 0 || (at_most && examples > left);
-    data = data.range(first, all ? left : examples);
-  }
-  if (!corruption.empty()) data = learning::corrupted(data, parse_corruption(corruption), seed);
-  return data;
+learning::Dataset DataOptions::load(std::uint64_t seed,
+                                    const learning::NetworkDescription* network) const {
+  return learning::load_dataset(recipe(), parse_split(split), seed, network);
 }
 
-std::string DataOptions::describe() const {
-  return set + " " + split + (corruption.empty() ? "" : ", " + corruption);
+std::string DataOptions::describe() const { return recipe().describe(split); }
+
+learning::DataRecipe DataOptions::recipe() const {
+  learning::DataRecipe recipe;
+  recipe.set = set;
+  recipe.label = label;
+  recipe.tokens = tokens;
+  recipe.context = context;
+  recipe.classes = classes;
+  recipe.relabel = relabel;
+  recipe.first = first;
+  if (examples > 0) recipe.examples = examples;
+  recipe.at_most = at_most;
+  recipe.corruption = corruption;
+  recipe.head = head;
+  return recipe;
 }
 
 void add_file_options(CLI::App& command, std::string& checkpoint, std::string& output) {
@@ -38,10 +44,12 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
   options.split = split;
   command
       .add_option("--data", options.set,
-                  "'fashion-mnist', or a folder with files named as MNIST's (default"
-                  " fashion-mnist)")
+                  "'fashion-mnist' (default), a folder with files named as MNIST's, a table (.csv,"
+                  " .tsv) or a text (.txt)")
       ->type_name("SET");
-  command.add_option("--split", options.split, "train, validation or test (default " + split + ")")
+  command
+      .add_option("--split", options.split,
+                  "train, validation, test, or all of a table or text (default " + split + ")")
       ->type_name("SPLIT");
   command.add_option("--first", options.first, "First example of the split (default 0)")
       ->check(whole_number())
@@ -56,6 +64,25 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
           " contrast=F, invert, transpose, swap, keep=left|right, pool=K; for example"
           " shift=1,noise=0.25")
       ->type_name("WHAT");
+  command
+      .add_option("--label", options.label,
+                  "Column of the class in a table, if it is called otherwise than in training")
+      ->type_name("COLUMN");
+  command.add_option("--tokens", options.tokens, "What a text is made of: byte or character")
+      ->check(CLI::IsMember({"byte", "character"}))
+      ->type_name("KIND");
+  command
+      .add_option("--context", options.context,
+                  "Tokens per example of a text (default: the network's)")
+      ->check(CLI::Range(1, 100'000))
+      ->type_name("N");
+  command
+      .add_option("--classes", options.classes,
+                  "Only the examples of these classes, by name or number, for example 0,Trouser")
+      ->delimiter(',')
+      ->type_name("CLASS,...");
+  command.add_flag("--relabel", options.relabel,
+                   "Number those classes anew, in the order given, as data.relabel does");
 }
 
 void add_learning_options(CLI::App& command, CommonOptions& options) {

@@ -50,7 +50,7 @@ Judged judge(std::string name, const torch::Tensor& log_probs, const Dataset& da
   Judged judged;
   judged.name = std::move(name);
   judged.evaluation =
-      evaluate(log_probs, data.labels, data.class_names,
+      evaluate(log_probs.flatten(0, -2), data.labels.flatten(), data.class_names,
                {.resamples = options.common.json ? 1000U : 0U, .seed = options.common.seed});
   return judged;
 }
@@ -80,8 +80,10 @@ void compare_with_reference(std::vector<Judged>& all, const std::string& referen
 }
 
 std::vector<Judged> judge_all(const EvaluateOptions& options) {
-  const Dataset data = options.data.load(options.common.seed);
   const auto description = stated_network(options);
+  const auto first =
+      description ? description : description_of(*open_checkpoint(options.checkpoints.front()));
+  const Dataset data = options.data.load(options.common.seed, first ? &*first : nullptr);
   std::vector<Judged> all;
   torch::Tensor logit_sum;
   torch::Tensor probability_sum;
@@ -103,7 +105,7 @@ std::vector<Judged> judge_all(const EvaluateOptions& options) {
     if (all.size() > options.checkpoints.size()) continue;
     seconds += taken.count();
     logit_sum = logit_sum.defined() ? logit_sum + logits : logits;
-    const torch::Tensor probabilities = torch::softmax(logits, 1);
+    const torch::Tensor probabilities = torch::softmax(logits, -1);
     probability_sum = probability_sum.defined() ? probability_sum + probabilities : probabilities;
   }
   progress.finish();

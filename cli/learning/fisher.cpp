@@ -44,7 +44,7 @@ void run(const FisherCommand& command) {
   }
   set_threads(command.common.threads);
   const auto network = load_network(*open_checkpoint(command.checkpoint));
-  const Dataset data = command.data.load(command.common.seed);
+  const Dataset data = command.data.load(command.common.seed, &network->description());
   const bool in_double = command.dtype == "F64";
   if (in_double) network->to(torch::kDouble);
 

@@ -31,7 +31,7 @@ void run(const GramCommand& command) {
   }
   learning::set_threads(command.common.threads);
   const auto network = learning::load_network(*open_checkpoint(command.checkpoint));
-  const learning::Dataset data = command.data.load(command.common.seed);
+  const learning::Dataset data = command.data.load(command.common.seed, &network->description());
   const learning::GramSums sums = learning::gram_sums(*network, data);
   learning::save_tensors(command.output, learning::to_tensors(sums),
                          {{"amalgam.gram.examples", std::to_string(data.count())},

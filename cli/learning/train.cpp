@@ -3,12 +3,17 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/text.hpp"
 #include "amalgam/learning/evaluation.hpp"
+#include "amalgam/learning/load_dataset.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/recipe.hpp"
 #include "amalgam/learning/trainer.hpp"
@@ -58,13 +63,83 @@ Json to_json(const TrainingReport& report, const Evaluation& validation) {
   json["seconds"] = report.seconds;
   json["epochs"] = Json::array();
   for (const EpochRecord& epoch : report.epochs) {
-    json["epochs"].push_back({{"loss", epoch.loss}, {"learning_rate", epoch.learning_rate}});
+    Json one{{"loss", epoch.loss}, {"learning_rate", epoch.learning_rate}};
+    if (epoch.validation) {
+      one["validation_loss"] = epoch.validation->loss;
+      one["validation_accuracy"] = epoch.validation->accuracy;
+    }
+    json["epochs"].push_back(one);
   }
+  if (report.best_epoch) json["best_epoch"] = *report.best_epoch;
   json["validation"] = {{"examples", validation.examples},
                         {"accuracy", validation.accuracy},
                         {"nll", validation.nll},
                         {"ece", validation.ece}};
   return json;
+}
+
+// The network that a recipe's data are for, if it starts from one.
+std::optional<NetworkDescription> starting_network(const TrainingRecipe& recipe) {
+  if (recipe.init.empty()) return std::nullopt;
+  return description_of(*open_checkpoint(recipe.init));
+}
+
+void warn_about_classes(const Dataset& data, const DataRecipe& recipe) {
+  const std::vector<std::string> missing = classes_without_examples(data, recipe);
+  if (missing.empty()) return;
+  log::warn("{}: no training example of {}: the network cannot learn {}", data.source,
+            missing.size() == 1
+                ? "class '" + missing.front() + "'"
+                : fmt::format("{} classes: {}", missing.size(), join(missing, ", ")),
+            missing.size() == 1 ? "it" : "them");
+}
+
+// A disk without room for the result is better known before the work than after it.
+void check_room(const fs::path& output, const Network& network) {
+  constexpr std::uint64_t kHeader = 1U << 20U;
+  std::uint64_t bytes = kHeader;
+  for (const auto& [name, tensor] : state_of(network)) bytes += tensor.nbytes();
+  check_free_space(output, bytes);
+}
+
+fs::path last_good_path(const fs::path& output) {
+  return output.parent_path() / (output.stem().string() + ".last-good.safetensors");
+}
+
+// Trains, and if that diverges leaves the last good weights where the user can find them.
+TrainingReport train_or_keep(Network& network, const Dataset& data, const TrainingRecipe& recipe,
+                             const TrainingOptions& training, const fs::path& output) {
+  try {
+    return train(network, data, recipe, training);
+  } catch (const Diverged& error) {
+    if (error.whole_epochs() == 0) {
+      throw Error("{}; no epoch was finished, so there are no better weights to keep",
+                  error.what());
+    }
+    const fs::path kept = last_good_path(output);
+    save_network(kept, network, true);
+    fs::remove(training.state_file);
+    throw Error("{}; the weights after epoch {} are in {}, from which --init goes on", error.what(),
+                error.whole_epochs(), kept.string());
+  }
+}
+
+void save_result(const TrainOptions& options, const Network& network, const fs::path& state) {
+  try {
+    save_network(options.output, network, options.overwrite);
+  } catch (const InputError&) {
+    throw;
+  } catch (const Error& error) {
+    if (!fs::exists(state)) throw;
+    throw Error("{}; the run up to its last epoch is in {}: make room and go on with --resume",
+                error.what(), state.string());
+  }
+  fs::remove(state);
+}
+
+Evaluation held_out_figures(Network& network, const Dataset& data) {
+  return evaluate(log_probabilities(predict_logits(network, data)).flatten(0, -2),
+                  data.labels.flatten(), data.class_names, {.resamples = 0});
 }
 
 void run(const TrainOptions& options) {
@@ -75,42 +150,39 @@ void run(const TrainOptions& options) {
   const TrainingRecipe recipe = read_recipe(options.recipe, all_overrides(options));
   set_threads(options.common.threads);
 
-  Dataset data = to_tensors(load_images(recipe.data_set, Split::train));
-  const auto all = static_cast<std::uint64_t>(data.count());
-  data = data.range(recipe.first, recipe.examples.value_or(all - std::min(recipe.first, all)));
-  if (!recipe.corruption.empty()) {
-    data = corrupted(data, parse_corruption(recipe.corruption), recipe.seed);
-  }
-  const auto network = initial_network(recipe, data);
+  const std::optional<NetworkDescription> start = starting_network(recipe);
+  const TrainingData data = load_training_data(recipe, start ? &*start : nullptr);
+  warn_about_classes(data.train, recipe.data);
+  const auto network = initial_network(recipe, data.train);
+  check_room(options.output, *network);
 
   TrainingOptions training;
   training.progress = options.common.progress_mode();
+  training.validation = data.validation ? &*data.validation : nullptr;
   training.state_file = state_path(options.output);
   training.resume = options.resume;
   if (!options.resume && fs::exists(training.state_file)) {
     log::warn("{}: left by a run that did not finish; --resume goes on with it, now it is replaced",
               training.state_file.string());
   }
-  const TrainingReport report = train(*network, data, recipe, training);
-  save_network(options.output, *network, options.overwrite);
-  fs::remove(training.state_file);
+  const TrainingReport report =
+      train_or_keep(*network, data.train, recipe, training, options.output);
+  save_result(options, *network, training.state_file);
 
-  Dataset held_out = to_tensors(load_images(recipe.data_set, Split::validation));
-  if (!recipe.corruption.empty()) {
-    held_out = corrupted(held_out, parse_corruption(recipe.corruption), recipe.seed);
-  }
-  const Evaluation validation = evaluate(log_probabilities(predict_logits(*network, held_out)),
-                                         held_out.labels, held_out.class_names, {.resamples = 0});
+  const Evaluation validation = held_out_figures(
+      *network, data.validation ? *data.validation : load_held_out(recipe, network->description()));
   if (options.common.json) {
     Json json = to_json(report, validation);
     json["output"] = options.output;
     print_json(json);
   } else if (!options.common.quiet) {
+    const std::size_t shown = report.best_epoch.value_or(report.epochs.size() - 1);
     print(
         fmt::format("{}: {} epochs of {} examples in {:.1f} s, loss {:.4f}, validation accuracy"
-                    " {:.2f} %\n",
+                    " {:.2f} %{}\n",
                     options.output, report.epochs.size(), report.examples, report.seconds,
-                    report.epochs.back().loss, 100 * validation.accuracy));
+                    report.epochs[shown].loss, 100 * validation.accuracy,
+                    report.best_epoch ? fmt::format(" (epoch {})", shown + 1) : ""));
   }
 }
 

@@ -262,7 +262,7 @@ TEST(SparseSoup, LeavesOutCopiesThatFailed) {
     network.named_parameters()["layers.0.bias"][0] = value;
   };
   options.train = [&](Network& network, const CopyTask& task) {
-    if (task.copy == 1) throw learning::Diverged("the loss is nan");
+    if (task.copy == 1) throw learning::Diverged("the loss is nan", 0);
     const double nan = std::numeric_limits<double>::quiet_NaN();
     set_bias(network, std::vector{1.0, 0.0, nan, -9.0}[task.copy]);
   };
@@ -278,7 +278,7 @@ TEST(SparseSoup, LeavesOutCopiesThatFailed) {
   EXPECT_THAT(soup.phases[0].ingredients, ElementsAre(0));
   EXPECT_TRUE(std::isnan(soup.phases[0].scores[1]));
 
-  options.train = [](Network&, const CopyTask&) { throw learning::Diverged("the loss is inf"); };
+  options.train = [](Network&, const CopyTask&) { throw learning::Diverged("the loss is inf", 0); };
   try {
     sparse_soup(*dense, data, dense_recipe(), options);
     ADD_FAILURE() << "no copy was left";

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace amalgam::learning {
+
+/// One client's part of the examples, when they are shared out to many (data/partition.hpp).
+struct ClientPart {
+  std::uint64_t clients = 1;
+  std::uint64_t part = 0;       ///< which client's, from 0
+  std::optional<double> alpha;  ///< of the Dirichlet distribution; nothing: even random parts
+  std::uint64_t least = 1;      ///< examples that every client has at least
+};
+
+/// Which examples of which data set, in the order in which it is applied: a split of the set, some
+/// of its classes, a range of those, a long tail, a client's part, a change of every image.
+struct DataRecipe {
+  /// "fashion-mnist", a folder of IDX files, a table (.csv, .tsv) or a text (.txt).
+  std::string set = "fashion-mnist";
+  std::string label;                     ///< tables: the column of the class
+  std::vector<std::string> ignore;       ///< tables: columns that are not looked at
+  std::vector<std::string> categorical;  ///< tables: columns of names that look like numbers
+  std::string tokens;                    ///< texts: "byte" or "character"; empty: byte
+  std::uint64_t context = 0;             ///< texts: tokens per example; 0: 128, or the network's
+
+  /// The classes to keep, by name or, if no class is called so, by number from 0; empty: all.
+  std::vector<std::string> classes;
+  bool relabel = false;                   ///< number the classes anew, in the order of `classes`
+  std::uint64_t first = 0;                ///< the first example of those
+  std::optional<std::uint64_t> examples;  ///< how many; nothing: all
+  bool at_most = false;                   ///< fewer than `examples` are enough
+  double imbalance = 1;  ///< the first class has this many times the examples of the last one
+  std::optional<ClientPart> partition;
+  std::string corruption;  ///< a fixed change of every image; see parse_corruption
+  std::string head;        ///< of a network with several, which the labels are for
+
+  /// "fashion-mnist test, classes 1 2, shift=1": what reports call it.
+  std::string describe(const std::string& split) const;
+};
+
+}  // namespace amalgam::learning

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "amalgam/data/table.hpp"
+#include "amalgam/data/text.hpp"
+#include "amalgam/learning/dataset.hpp"
+
+namespace amalgam::learning {
+
+/// How examples became numbers, as a network's description keeps it under `input.encoding`:
+///
+///     {"kind": "table", "label": "class", "columns": [{"name": "age", "fill": 38.5, "flags":
+///     true},
+///                                                     {"name": "sex", "categories": ["f", "m"]}]}
+///     {"kind": "text", "tokens": "character", "characters": ["\n", " ", "a"]}
+///
+/// The classes of a table are those of the network.
+nlohmann::json to_json(const TableLayout& layout);
+nlohmann::json to_json(const TextTokens& tokens);
+
+/// The other way round, of a description that may be from anywhere. InputError beginning with
+/// `where` if it is of another kind or damaged.
+TableLayout parse_table_layout(const nlohmann::json& encoding,
+                               const std::vector<std::string>& class_names,
+                               const std::string& where);
+TextTokens parse_text_tokens(const nlohmann::json& encoding, const std::string& where);
+
+/// Which channels of the data are flags (categories, missing numbers): 0 or 1 by themselves.
+std::vector<bool> flag_channels(const Dataset& data);
+
+}  // namespace amalgam::learning
