@@ -100,14 +100,18 @@ std::map<std::string, torch::Tensor> by_definition(Network& network, const Datas
   return sums;
 }
 
-TEST(Fisher, EqualsTheDefinitionForLinearAndConvolutionLayers) {
+TEST(Fisher, EqualsTheDefinitionForEveryArchitecture) {
   const Dataset data = toy_data(11, 5);
   for (const auto& [architecture, options] :
        {std::pair<std::string, nlohmann::json>{"mlp", {{"hidden", {7, 5}}}},
         {"cnn", {{"channels", {3, 4}}, {"kernel", 3}, {"hidden", {6}}}},
-        {"cnn", {{"channels", {2}}, {"kernel", 5}, {"hidden", nlohmann::json::array()}}}}) {
-    const auto network = toy_network(architecture, options, 4);
+        {"cnn", {{"channels", {2}}, {"kernel", 5}, {"hidden", nlohmann::json::array()}}},
+        {"resnet", {{"width", 2}}},
+        {"resnet", {{"width", 2}, {"batch_norm", false}}},
+        {"vit", {{"patch", 3}, {"width", 8}, {"depth", 2}, {"attention_heads", 2}}}}) {
+    const auto network = network_with_biases(architecture, options, 4);
     network->to(torch::kDouble);
+    network->eval();
     for (const FisherKind kind : {FisherKind::exact, FisherKind::empirical}) {
       const auto expected = by_definition(*network, data, kind == FisherKind::empirical);
       const auto result = fisher(*network, data, {.kind = kind, .batch = 4});
@@ -115,6 +119,43 @@ TEST(Fisher, EqualsTheDefinitionForLinearAndConvolutionLayers) {
       for (const auto& [name, tensor] : expected) {
         EXPECT_TRUE(torch::allclose(result.at(name), tensor, 1e-9, 1e-14)) << name;
       }
+    }
+  }
+}
+
+// A network with a parameter in no layer, and a layer that is used twice.
+class Unusual : public Network {
+ public:
+  Unusual()
+      : Network(toy_description("mlp", nlohmann::json::object())),
+        scale_(register_parameter("scale", torch::ones({36}))),
+        first_(register_module("first", std::make_shared<Linear>(36, 36))),
+        last_(register_module("last", std::make_shared<Linear>(36, 4))) {
+    initialise(*this, 1);
+  }
+
+ protected:
+  torch::Tensor compute(const torch::Tensor& inputs, const LayerObserver& observer) override {
+    const torch::Tensor once = torch::tanh(first_->forward(inputs.flatten(1), observer));
+    return last_->forward(torch::tanh(first_->forward(once, observer)) * scale_, observer);
+  }
+
+ private:
+  torch::Tensor scale_;
+  std::shared_ptr<Linear> first_;
+  std::shared_ptr<Linear> last_;
+};
+
+TEST(Fisher, EqualsTheDefinitionOutsideLayersAndInLayersUsedTwice) {
+  Unusual network;
+  network.to(torch::kDouble);
+  const Dataset data = toy_data(7, 5);
+  for (const FisherKind kind : {FisherKind::exact, FisherKind::empirical}) {
+    const auto expected = by_definition(network, data, kind == FisherKind::empirical);
+    const auto result = fisher(network, data, {.kind = kind, .batch = 3});
+    for (const auto& [name, tensor] : expected) {
+      EXPECT_GT(tensor.max().item<double>(), 0) << name;
+      EXPECT_TRUE(torch::allclose(result.at(name), tensor, 1e-9, 1e-14)) << name;
     }
   }
 }

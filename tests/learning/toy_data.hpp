@@ -54,7 +54,8 @@ inline std::shared_ptr<Network> toy_network(const std::string& architecture,
   return network;
 }
 
-/// A toy network whose biases are not zero, as those of new networks are: units differ by them too.
+/// A toy network whose biases (and scales and statistics of norms) are not those of new networks:
+/// units differ by them too.
 inline std::shared_ptr<Network> network_with_biases(const std::string& architecture,
                                                     const nlohmann::json& options,
                                                     std::uint64_t seed) {
@@ -63,7 +64,10 @@ inline std::shared_ptr<Network> network_with_biases(const std::string& architect
   RandomStream random(seed, "biases");
   for (auto& [name, tensor] : state_of(*network)) {
     if (tensor.dim() != 1) continue;
-    for (std::int64_t i = 0; i < tensor.size(0); ++i) tensor[i] = 0.3 * random.normal();
+    const bool positive = name.ends_with("running_var");
+    for (std::int64_t i = 0; i < tensor.size(0); ++i) {
+      tensor[i] = positive ? 0.5 + random.uniform() : 0.3 * random.normal();
+    }
   }
   return network;
 }
