@@ -25,7 +25,9 @@ namespace amalgam::cli {
 void register_inspect(CLI::App& root);
 void register_diff(CLI::App& root);
 void register_convert(CLI::App& root);
-void register_merge(CLI::App& root);
+/// Sets `needs_library`, and does no more, where a merge runs networks: the learning library then
+/// gets the same command line.
+void register_merge(CLI::App& root, bool& needs_library);
 /// `amalgam merge methods`.
 void register_merge_methods(CLI::App& merge);
 

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <string>
@@ -9,7 +10,6 @@
 #include <vector>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/weights/data_methods.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -54,22 +54,9 @@ void register_learning(CLI::App& root) {
   }
 }
 
-bool wants_learning_library(int argc, const char* const* argv) {
-  if (argc < 2) return false;
-  const std::string_view noun = argv[1];
-  for (const LearningCommand& command : kCommands) {
-    if (noun == command.name) return true;
-  }
-  if (noun != "merge") return false;
-  const auto is_method = [](std::string_view name) { return find_data_method(name) != nullptr; };
-  for (int i = 2; i < argc; ++i) {
-    const std::string_view word = argv[i];
-    if (word == "--method" || word == "-m") return i + 1 < argc && is_method(argv[i + 1]);
-    for (const std::string_view start : {"--method=", "-m"}) {
-      if (word.starts_with(start)) return is_method(word.substr(start.size()));
-    }
-  }
-  return false;
+bool is_learning_command(int argc, const char* const* argv) {
+  return argc >= 2 &&
+         std::ranges::find(kCommands, argv[1], &LearningCommand::name) != kCommands.end();
 }
 
 int run_learning_library(int argc, const char* const* argv) {

@@ -9,9 +9,8 @@ namespace amalgam::cli {
 /// Adds the library's sub-commands to `root`, so that --help lists them.
 void register_learning(CLI::App& root);
 
-/// Whether this command line is the library's to carry out: one of its sub-commands, or a merge by
-/// a method that looks at data.
-bool wants_learning_library(int argc, const char* const* argv);
+/// Whether this command line names one of the library's sub-commands.
+bool is_learning_command(int argc, const char* const* argv);
 
 /// Loads the library, hands it the words of the command line and returns its exit code. It is
 /// looked for in `../lib` beside the folder of the running program, which is right for build trees

@@ -37,16 +37,19 @@ int run(int argc, char** argv) {
   register_inspect(root);
   register_diff(root);
   register_convert(root);
-  register_merge(root);
+  bool needs_library = false;
+  register_merge(root, needs_library);
   register_learning(root);
 
   allow_many_files();
   report_limits_as_errors();
   catch_interrupts();
-  if (wants_learning_library(argc, argv)) {
-    return with_exit_code([&] { return run_learning_library(argc, argv); });
+  needs_library = is_learning_command(argc, argv);
+  if (!needs_library) {
+    const int code = parse_and_run(root, argc, argv);
+    if (!needs_library) return code;
   }
-  return parse_and_run(root, argc, argv);
+  return with_exit_code([&] { return run_learning_library(argc, argv); });
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <utility>
-#include <variant>
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/error.hpp"
@@ -16,39 +15,6 @@ namespace {
 constexpr std::uint64_t kMany = 1'000'000'000;
 // Up to here every whole number is a double, which is what YAML's numbers are read as.
 constexpr std::uint64_t kExact = 1ULL << 53;
-
-nlohmann::json scalar_to_json(const YamlNode& node) {
-  if (!node.plain) return node.text;
-  const ParameterValue value = yaml_value(node.text);
-  if (const auto* flag = std::get_if<bool>(&value)) return *flag;
-  const auto* number = std::get_if<double>(&value);
-  if (number == nullptr) return std::get<std::string>(value);
-  if (std::trunc(*number) != *number || std::abs(*number) > static_cast<double>(kExact)) {
-    return *number;
-  }
-  if (*number < 0) return static_cast<std::int64_t>(*number);
-  return static_cast<std::uint64_t>(*number);
-}
-
-nlohmann::json node_to_json(const YamlNode& node) {
-  nlohmann::json json;
-  switch (node.kind) {
-    case YamlNode::Kind::null:
-      break;
-    case YamlNode::Kind::scalar:
-      json = scalar_to_json(node);
-      break;
-    case YamlNode::Kind::sequence:
-      json = nlohmann::json::array();
-      for (const auto& item : node.items) json.push_back(node_to_json(*item));
-      break;
-    case YamlNode::Kind::map:
-      json = nlohmann::json::object();
-      for (const auto& [key, value] : node.entries) json[key] = node_to_json(*value);
-      break;
-  }
-  return json;
-}
 
 OptimizerOptions read_optimizer(Options options) {
   OptimizerOptions optimizer;
@@ -216,7 +182,7 @@ nlohmann::json yaml_to_json(std::string_view text, const std::string& where) {
   if (documents.size() != 1) {
     throw InputError("{}: {} YAML documents; expected one", where, documents.size());
   }
-  return node_to_json(*documents.front());
+  return yaml_as_json(*documents.front());
 }
 
 DataRecipe parse_data_recipe(nlohmann::json data, const std::string& where) {

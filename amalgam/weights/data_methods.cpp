@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
 #include "amalgam/weights/plan_parameters.hpp"
 
 namespace amalgam {
@@ -91,6 +92,41 @@ RuleInfo regmean_info() {
                                 "how much the off-diagonal entries of Gram matrices count")}};
 }
 
+RuleInfo pleas_info() {
+  ParameterInfo ratio =
+      number("ratio", 0, 0, 1,
+             "share of the units that both networks keep for themselves; ratio:LAYER=... for one"
+             " group");
+  ratio.by_group = true;
+  ParameterInfo budget =
+      number("budget", 1, 1, 2, "instead of ratio: compute, as a multiple of one network's");
+  budget.default_value.reset();
+  budget.optional = true;
+  return {
+      .name = "pleas",
+      .summary =
+          "Merges two networks of any origin: units are matched, those that are alike averaged,"
+          " and every layer fitted by least squares to what the two compute.",
+      .source =
+          "Nasery et al. 2024, PLeaS (arXiv 2407.02447); with fit=none and ratio=0 Git"
+          " Re-Basin (Ainsworth et al. 2022, arXiv 2209.04836)",
+      .min_members = 2,
+      .max_members = 2,
+      .parameters = {
+          choice("matching", {"activations", "weights", "none"}, "activations",
+                 "units go together by what they compute on the data, by their weights (as Git"
+                 " Re-Basin does, without data), or as they stand"),
+          choice("similarity", {"squared_distance", "correlation"}, "squared_distance",
+                 "of activations"),
+          choice("fit", {"averaged", "stacked", "none"}, "averaged",
+                 "layers are fitted to the mean of both networks, to either by itself, or not at"
+                 " all (no data needed)"),
+          ratio, budget,
+          number("ridge", 1e-3, 0, 1e6,
+                 "how much weights before the fit count, as a share of the mean square of a"
+                 " layer's inputs")}};
+}
+
 RuleInfo adamerging_info() {
   ParameterInfo density = number("density", .2, 0, 1,
                                  "AdaMerging++: trim task vectors to this share and keep what has"
@@ -150,7 +186,7 @@ RuleInfo frank_wolfe_info() {
 
 std::span<const RuleInfo> data_methods() {
   static const std::array kMethods = {greedy_soup_info(), learned_soup_info(), regmean_info(),
-                                      adamerging_info(), frank_wolfe_info()};
+                                      pleas_info(),       adamerging_info(),   frank_wolfe_info()};
   return kMethods;
 }
 
@@ -159,21 +195,94 @@ const RuleInfo* find_data_method(std::string_view name) {
   return found == data_methods().end() ? nullptr : &*found;
 }
 
-Parameters data_method_parameters(const RuleInfo& method, const Recipe& recipe) {
+const RuleInfo& find_method(std::string_view name) {
+  if (const RuleInfo* method = find_data_method(name)) return *method;
+  std::vector<std::string> names;
+  for (const MergeRule* rule : merge_rules()) {
+    if (rule->info().name == name) return rule->info();
+    names.push_back(rule->info().name);
+  }
+  for (const RuleInfo& method : data_methods()) names.push_back(method.name);
+  throw InputError("no merge method '{}'{}; 'amalgam merge methods' lists them", name,
+                   did_you_mean(name, names));
+}
+
+void check_data_recipe(const RuleInfo& method, const Recipe& recipe) {
+  const auto fail = [&](RecipeLine line, std::string_view what) {
+    const std::string place =
+        line.number == 0 ? recipe.label : fmt::format("{}:{}", recipe.label, line.number);
+    throw InputError("{}: {}", place, what);
+  };
+  if (recipe.models.empty()) {
+    fail(recipe.line,
+         fmt::format("method '{}' merges whole models; expected 'models'", method.name));
+  }
+  const std::pair<const char*, const std::string*> keys[] = {
+      {"dtype", &recipe.dtype},
+      {"out_dtype", &recipe.out_dtype},
+      {"tokenizer_source", &recipe.tokenizer_source},
+      {"chat_template", &recipe.chat_template}};
+  for (const auto& [key, value] : keys) {
+    if (value->empty()) continue;
+    fail(recipe.line, fmt::format("method '{}' writes a network as its members are, without '{}'",
+                                  method.name, key));
+  }
+  const auto check = [&](const ParameterSettings& settings) {
+    for (const auto& [name, setting] : settings) {
+      const auto info = std::ranges::find(method.parameters, name, &ParameterInfo::name);
+      const bool by_group = info != method.parameters.end() && info->by_group;
+      for (const ParameterSetting::Entry& entry : setting.entries) {
+        if (entry.values.size() == 1 && (by_group || entry.filter.empty() || entry.filter == "*")) {
+          continue;
+        }
+        fail(setting.line, fmt::format("parameter '{}' of method '{}' takes one value, no {}", name,
+                                       method.name, entry.values.size() > 1 ? "list" : "filter"));
+      }
+    }
+  };
+  check(recipe.parameters);
+  for (const RecipeSource& source : recipe.models) {
+    check(source.parameters);
+    if (!source.model.adapter.empty()) {
+      fail(source.line, fmt::format("'{}': adapters are not available for method '{}'",
+                                    source.model.text(), method.name));
+    }
+  }
+  if (method.base == BaseUse::required && !recipe.base_model) {
+    fail(recipe.line, fmt::format("method '{}' needs a base (base_model, or --base)", method.name));
+  }
+  if (method.base == BaseUse::ignored && recipe.base_model) {
+    fail(recipe.line, fmt::format("method '{}' has no use for a base", method.name));
+  }
+}
+
+std::vector<std::size_t> data_method_members(const RuleInfo& method, const Recipe& recipe) {
+  std::vector<std::size_t> members;
+  for (std::size_t i = 0; i < recipe.models.size(); ++i) {
+    const bool is_base = method.base != BaseUse::ignored && recipe.base_model &&
+                         recipe.models[i].model == *recipe.base_model;
+    if (!is_base) members.push_back(i);
+  }
+  return members;
+}
+
+Parameters data_method_parameters(const RuleInfo& method, const Recipe& recipe,
+                                  std::string_view group) {
+  check_data_recipe(method, recipe);
   check_parameters(recipe, method);
-  const std::size_t count = recipe.models.size();
+  const std::size_t count = data_method_members(method, recipe).size();
   if (count < method.min_members || count > method.max_members) {
     throw InputError("{}: method '{}' merges {} {} models; found {}", recipe.label, method.name,
                      count < method.min_members ? "at least" : "at most",
                      count < method.min_members ? method.min_members : method.max_members, count);
   }
   return resolve_parameters(method, false, {.document = &recipe.parameters},
-                            {.recipe = recipe.label, .model = {}, .tensor = {}});
+                            {.recipe = recipe.label, .model = {}, .tensor = group});
 }
 
 Parameters data_method_member_parameters(const RuleInfo& method, const Recipe& recipe,
-                                         std::size_t member) {
-  const RecipeSource& source = recipe.models.at(member);
+                                         std::size_t model) {
+  const RecipeSource& source = recipe.models.at(model);
   return resolve_parameters(method, true,
                             {.source = &source.parameters, .document = &recipe.parameters},
                             {.recipe = recipe.label, .model = source.model.path, .tensor = {}});

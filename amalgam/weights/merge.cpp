@@ -57,6 +57,10 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
     return {std::move(source), config};
   };
   for (const Recipe& document : documents) {
+    if (document.looks_at_data()) {
+      throw InputError("{}:{}: 'data', 'search' and 'evaluate' are not for a merge by rules alone",
+                       document.label, document.line.number);
+    }
     const bool last = &document == &documents.back();
     Stage stage{.document = &document};
     stage.plan = plan_merge(document, open,

@@ -44,7 +44,11 @@ struct ParameterInfo {
   std::string doc;  ///< one sentence, with the unit and the source if it is not the rule's own
   std::optional<ParameterValue> default_value;  ///< none: required, unless `optional`
   bool optional = false;                        ///< may be absent (Parameters::has tells)
+  /// For people: what being absent means, where that depends on other parameters ("tensor (paper:
+  /// model)"); empty: it means that nothing is done.
+  std::string default_text;
   bool per_member = false;                      ///< one value per member instead of one per merge
+  bool by_group = false;  ///< of methods that look at data: filters choose among groups of units
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool low_open = false;   ///< `low` itself is excluded

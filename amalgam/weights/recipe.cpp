@@ -77,9 +77,10 @@ std::optional<ParameterValue> ParameterSetting::evaluate(std::string_view name, 
 bool Recipe::operator==(const Recipe& other) const {
   return name == other.name && merge_method == other.merge_method &&
          base_model == other.base_model && models == other.models && slices == other.slices &&
-         modules == other.modules && parameters == other.parameters && dtype == other.dtype &&
-         out_dtype == other.out_dtype && tokenizer_source == other.tokenizer_source &&
-         chat_template == other.chat_template;
+         modules == other.modules && parameters == other.parameters && data == other.data &&
+         tasks == other.tasks && search == other.search && search_by == other.search_by &&
+         evaluate == other.evaluate && dtype == other.dtype && out_dtype == other.out_dtype &&
+         tokenizer_source == other.tokenizer_source && chat_template == other.chat_template;
 }
 
 const ModelReference& Recipe::reference() const {
@@ -105,6 +106,13 @@ void check_stages(const std::vector<Recipe>& documents) {
   std::map<std::string, std::size_t> stages;
   for (std::size_t i = 0; i < documents.size(); ++i) {
     const Recipe& document = documents[i];
+    if (document.looks_at_data() && i + 1 < documents.size()) {
+      throw InputError(
+          "{}:{}: document {} has 'data', 'search' or 'evaluate'; expected them in the last "
+          "document"
+          " only",
+          document.label, document.line.number, i + 1);
+    }
     if (document.name.empty()) {
       if (i + 1 == documents.size()) continue;
       throw InputError(

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -101,6 +103,30 @@ struct RecipeModule {
   bool operator==(const RecipeModule&) const = default;
 };
 
+/// Examples that a method looks at, or that a result is evaluated on. What a recipe leaves out
+/// comes from the level above (a task's from its `data`), else from the defaults of the command.
+struct RecipeData {
+  std::string name;   ///< what reports call it; empty: what it consists of
+  std::string split;  ///< empty, "train", "validation", "test" or "all"
+  /// The keys of `data` in training recipes (docs/training.md), as they are written: an object. The
+  /// learning library checks their values.
+  nlohmann::ordered_json keys = nlohmann::ordered_json::object();
+  RecipeLine line;
+  bool operator==(const RecipeData&) const = default;
+
+  /// Whether nothing is said.
+  bool empty() const { return name.empty() && split.empty() && keys.empty(); }
+};
+
+/// A parameter that is chosen by data among values: as text, see parse_search_axis in
+/// weights/search_grid.hpp.
+struct RecipeSearch {
+  std::string parameter;
+  std::string values;
+  RecipeLine line;
+  bool operator==(const RecipeSearch&) const = default;
+};
+
 /// One document of a recipe in the mergekit dialect (docs/formats/recipes.md). Exactly one of
 /// `models`, `slices` and `modules` is given.
 struct Recipe {
@@ -112,13 +138,21 @@ struct Recipe {
   std::vector<RecipeSlice> slices;
   std::vector<RecipeModule> modules;
   ParameterSettings parameters;
-  std::string dtype;             ///< empty or a name that parse_dtype knows
-  std::string out_dtype;         ///< likewise; it wins over `dtype`
-  std::string tokenizer_source;  ///< empty or "base"
-  std::string chat_template;     ///< empty, "auto", or the Jinja text
+  std::optional<RecipeData> data;    ///< what the method looks at
+  std::vector<RecipeData> tasks;     ///< of `data`; empty: `data` is the only one
+  std::vector<RecipeSearch> search;  ///< parameters that are chosen by `data`
+  std::string search_by;             ///< empty, "accuracy" or "nll"
+  std::vector<RecipeData> evaluate;  ///< what the result is evaluated on
+  std::string dtype;                 ///< empty or a name that parse_dtype knows
+  std::string out_dtype;             ///< likewise; it wins over `dtype`
+  std::string tokenizer_source;      ///< empty or "base"
+  std::string chat_template;         ///< empty, "auto", or the Jinja text
   RecipeLine line;
 
   bool operator==(const Recipe& other) const;
+
+  /// Whether carrying it out takes more than its rule: data, a search or an evaluation.
+  bool looks_at_data() const { return data || !search.empty() || !evaluate.empty(); }
 
   /// The base (or first) model: whose config, tokenizer and types the output has unless said
   /// otherwise.

@@ -123,17 +123,24 @@ Recipe recipe_from_arguments(const RuleInfo& rule, const RecipeArguments& argume
     recipe.base_model = parse_model_reference(arguments.base, "--base");
   }
   if (arguments.members.empty()) throw InputError("no models given; expected paths to merge");
-  std::vector<std::size_t> counted;  // those that values are given for
   for (const std::string& member : arguments.members) {
     RecipeSource source;
     source.model = parse_model_reference(member, kLabel);
-    if (!recipe.base_model || !(source.model == *recipe.base_model) ||
-        rule.base == BaseUse::ignored) {
-      counted.push_back(recipe.models.size());
-    }
     recipe.models.push_back(std::move(source));
   }
-  for (const std::string& text : arguments.parameters) {
+  add_parameters(recipe, rule, arguments.parameters);
+  return recipe;
+}
+
+void add_parameters(Recipe& recipe, const RuleInfo& rule, std::span<const std::string> parameters) {
+  std::vector<std::size_t> counted;  // the models that values are given for
+  for (std::size_t i = 0; i < recipe.models.size(); ++i) {
+    if (!recipe.base_model || !(recipe.models[i].model == *recipe.base_model) ||
+        rule.base == BaseUse::ignored) {
+      counted.push_back(i);
+    }
+  }
+  for (const std::string& text : parameters) {
     const Argument argument = parse_argument(text, rule);
     if (argument.info->kind == ParameterInfo::Kind::path && argument.info->per_member &&
         argument.values.size() != counted.size()) {
@@ -160,7 +167,6 @@ Recipe recipe_from_arguments(const RuleInfo& rule, const RecipeArguments& argume
       add_entry(recipe.models[counted[i]].parameters, argument, argument.values[i], text);
     }
   }
-  return recipe;
 }
 
 }  // namespace amalgam

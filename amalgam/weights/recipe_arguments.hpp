@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,5 +26,9 @@ struct RecipeArguments {
 /// malformed or unknown parameter, a list for what holds for the whole merge, and a wrong number of
 /// values; values themselves are checked when planning.
 Recipe recipe_from_arguments(const RuleInfo& rule, const RecipeArguments& arguments);
+
+/// Adds parameters as given to -p to a recipe, whose models they are counted by. One value for each
+/// model goes with whole models only. InputError as recipe_from_arguments.
+void add_parameters(Recipe& recipe, const RuleInfo& rule, std::span<const std::string> parameters);
 
 }  // namespace amalgam

@@ -22,6 +22,10 @@ std::string format_values(const std::vector<ParameterValue>& values) {
   return "[" + join(parts, ", ") + "]";
 }
 
+std::string json_text(const nlohmann::ordered_json& value) {
+  return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 class Writer {
  public:
   std::string take() { return std::move(text_); }
@@ -42,6 +46,7 @@ class Writer {
       }
     }
     parameters(0, recipe.parameters);
+    data(recipe);
     if (!recipe.dtype.empty()) line(0, "dtype: " + yaml_text(recipe.dtype));
     if (!recipe.out_dtype.empty()) line(0, "out_dtype: " + yaml_text(recipe.out_dtype));
     if (!recipe.tokenizer_source.empty()) {
@@ -87,6 +92,43 @@ class Writer {
       base_model(level + 2, slice.base_model);
       parameters(level + 2, slice.parameters);
     }
+  }
+
+  void data(const Recipe& recipe) {
+    if (recipe.data) {
+      line(0, "data:");
+      if (recipe.tasks.empty() || !recipe.data->empty()) {
+        examples("  ", "  ", *recipe.data);
+      }
+      if (!recipe.tasks.empty()) line(1, "tasks:");
+      for (const RecipeData& task : recipe.tasks) examples("    - ", "      ", task);
+    }
+    if (!recipe.search.empty()) {
+      line(0, "search:");
+      line(1, "parameters:");
+      for (const RecipeSearch& one : recipe.search) {
+        line(2, yaml_text(one.parameter) + ": " + yaml_text(one.values));
+      }
+      if (!recipe.search_by.empty()) line(1, "by: " + recipe.search_by);
+    }
+    if (!recipe.evaluate.empty()) line(0, "evaluate:");
+    for (const RecipeData& one : recipe.evaluate) examples("  - ", "    ", one);
+  }
+
+  // The keys of a map, `first` before the first of them and `then` before the others.
+  void examples(std::string_view first, std::string_view then, const RecipeData& data) {
+    std::string_view start = first;
+    const auto add = [&](std::string_view key, const std::string& value) {
+      text_ += fmt::format("{}{}: {}\n", start, key, value);
+      start = then;
+    };
+    if (!data.name.empty()) add("name", yaml_text(data.name));
+    if (!data.split.empty()) add("split", yaml_text(data.split));
+    for (const auto& [key, value] : data.keys.items()) {
+      // JSON is YAML.
+      add(key, value.is_string() ? yaml_text(value.get<std::string>()) : json_text(value));
+    }
+    if (data.empty()) text_ += fmt::format("{}{{}}\n", first);
   }
 
   void parameters(std::size_t level, const ParameterSettings& settings) {

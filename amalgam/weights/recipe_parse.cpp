@@ -8,6 +8,7 @@
 #include "amalgam/core/text.hpp"
 #include "amalgam/tensor/dtype.hpp"
 #include "amalgam/weights/recipe.hpp"
+#include "amalgam/weights/recipe_reader.hpp"
 #include "amalgam/weights/yaml.hpp"
 
 namespace amalgam {
@@ -15,31 +16,18 @@ namespace {
 
 constexpr std::size_t kMostLayers = 1'000'000;
 
-std::string_view kind_name(YamlNode::Kind kind) {
-  switch (kind) {
-    case YamlNode::Kind::null:
-      return "nothing";
-    case YamlNode::Kind::scalar:
-      return "a single value";
-    case YamlNode::Kind::sequence:
-      return "a list";
-    case YamlNode::Kind::map:
-      return "a map";
-  }
-  return "";
-}
-
-class RecipeReader {
+class RecipeReader : private NodeReader {
  public:
-  explicit RecipeReader(std::string_view label) : label_(label) {}
+  using NodeReader::NodeReader;
 
   Recipe document(const YamlNode& node) const {
     expect_map(node, "a recipe");
     check_keys(node, "a recipe",
                {"name", "merge_method", "base_model", "models", "slices", "modules", "parameters",
-                "dtype", "out_dtype", "tokenizer_source", "tokenizer", "chat_template"});
+                "data", "search", "evaluate", "dtype", "out_dtype", "tokenizer_source", "tokenizer",
+                "chat_template"});
     Recipe recipe;
-    recipe.label = label_;
+    recipe.label = label();
     recipe.line = {node.line};
     if (const YamlNode* name = node.find("name")) recipe.name = text(*name, "name");
     const YamlNode* method = node.find("merge_method");
@@ -55,6 +43,7 @@ class RecipeReader {
       recipe.modules = modules(*models);
     }
     recipe.parameters = parameters(node);
+    read_data_keys(*this, node, recipe);
     recipe.dtype = dtype(node, "dtype");
     recipe.out_dtype = dtype(node, "out_dtype");
     recipe.tokenizer_source = tokenizer_source(node, recipe);
@@ -66,36 +55,6 @@ class RecipeReader {
   }
 
  private:
-  [[noreturn]] void fail(const YamlNode& node, std::string_view what) const {
-    throw InputError("{}:{}: {}", label_, node.line, what);
-  }
-  std::string where(const YamlNode& node) const { return fmt::format("{}:{}", label_, node.line); }
-
-  void expect(const YamlNode& node, YamlNode::Kind kind, std::string_view what) const {
-    if (node.kind != kind) {
-      fail(node, fmt::format("{} is {}; expected {}", what, kind_name(node.kind), kind_name(kind)));
-    }
-  }
-  void expect_map(const YamlNode& node, std::string_view what) const {
-    expect(node, YamlNode::Kind::map, what);
-  }
-
-  void check_keys(const YamlNode& node, std::string_view what,
-                  std::initializer_list<const char*> known) const {
-    const std::vector<std::string> names(known.begin(), known.end());
-    for (const auto& [key, value] : node.entries) {
-      if (std::find(names.begin(), names.end(), key) == names.end()) {
-        fail(*value, fmt::format("{} has no key '{}'{}", what, key, did_you_mean(key, names)));
-      }
-    }
-  }
-
-  // The value of a key that may be missing or null.
-  static const YamlNode* present(const YamlNode& node, std::string_view key) {
-    const YamlNode* value = node.find(key);
-    return value != nullptr && value->kind != YamlNode::Kind::null ? value : nullptr;
-  }
-
   // The value of the one of `keys` that is there.
   const YamlNode* sole_content(const YamlNode& node,
                                std::initializer_list<const char*> keys) const {
@@ -116,12 +75,6 @@ class RecipeReader {
     return found;
   }
 
-  std::string text(const YamlNode& node, std::string_view what) const {
-    expect(node, YamlNode::Kind::scalar, fmt::format("'{}'", what));
-    if (node.text.empty()) fail(node, fmt::format("'{}' is empty", what));
-    return node.text;
-  }
-
   ModelReference model_reference(const YamlNode& node, std::string_view what) const {
     return parse_model_reference(text(node, what), where(node));
   }
@@ -130,13 +83,6 @@ class RecipeReader {
     const YamlNode* base = present(node, "base_model");
     if (base == nullptr) return std::nullopt;
     return model_reference(*base, "base_model");
-  }
-
-  // The items of a list that must not be empty.
-  const std::vector<YamlNode::Pointer>& list(const YamlNode& node, std::string_view what) const {
-    expect(node, YamlNode::Kind::sequence, fmt::format("'{}'", what));
-    if (node.items.empty()) fail(node, fmt::format("'{}' is empty", what));
-    return node.items;
   }
 
   std::vector<RecipeSource> sources(const YamlNode& node, std::string_view what,
@@ -211,7 +157,7 @@ class RecipeReader {
         throw InputError(
             "{}:{}: '{}' gives {} layers to a slice, but '{}' gives {}; expected equally many from "
             "every source of a slice",
-            label_, source.line.number, source.model.text(), source.range().count(),
+            label(), source.line.number, source.model.text(), source.range().count(),
             slice.sources.front().model.text(), count);
       }
       read.push_back(std::move(slice));
@@ -239,11 +185,6 @@ class RecipeReader {
       read.push_back(std::move(module));
     }
     return read;
-  }
-
-  ParameterValue scalar(const YamlNode& node, std::string_view what) const {
-    expect(node, YamlNode::Kind::scalar, fmt::format("'{}'", what));
-    return node.plain ? yaml_value(node.text) : ParameterValue(node.text);
   }
 
   std::vector<ParameterValue> values(const YamlNode& node, std::string_view name) const {
@@ -341,8 +282,6 @@ class RecipeReader {
                        given));
     }
   }
-
-  const std::string_view label_;
 };
 
 }  // namespace

@@ -259,6 +259,30 @@ ParameterValue yaml_value(std::string_view text) {
   return std::string(text);
 }
 
+nlohmann::json yaml_as_json(const YamlNode& node) {
+  if (node.kind == YamlNode::Kind::sequence) {
+    nlohmann::json list = nlohmann::json::array();
+    for (const YamlNode::Pointer& item : node.items) list.push_back(yaml_as_json(*item));
+    return list;
+  }
+  if (node.kind == YamlNode::Kind::map) {
+    nlohmann::json map = nlohmann::json::object();
+    for (const auto& [key, value] : node.entries) map[key] = yaml_as_json(*value);
+    return map;
+  }
+  if (node.kind == YamlNode::Kind::null) return nullptr;
+  if (!node.plain) return node.text;
+  const ParameterValue value = yaml_value(node.text);
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag;
+  const auto* number = std::get_if<double>(&value);
+  if (number == nullptr) return std::get<std::string>(value);
+  // Up to here every whole number is a double.
+  constexpr double kExact = 1ULL << 53;
+  if (std::trunc(*number) != *number || std::abs(*number) > kExact) return *number;
+  if (*number < 0) return static_cast<std::int64_t>(*number);
+  return static_cast<std::uint64_t>(*number);
+}
+
 std::string yaml_text(std::string_view text) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   const auto is_bare = [&](char c) {

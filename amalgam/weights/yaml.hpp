@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,6 +49,10 @@ std::vector<YamlNode::Pointer> parse_yaml(std::string_view text, std::string_vie
 
 /// What an unquoted YAML scalar means: true/false (yes, no, on, off), a finite number, or text.
 ParameterValue yaml_value(std::string_view text);
+
+/// The node as JSON: unquoted scalars are flags and numbers (whole ones up to 2^53 as integers)
+/// where they look like it.
+nlohmann::json yaml_as_json(const YamlNode& node);
 
 /// `text` as a YAML scalar that parse_yaml reads back as the same text (not as a number, flag or
 /// null): bare where that is safe, in double quotes elsewhere.

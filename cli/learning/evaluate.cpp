@@ -17,6 +17,7 @@
 #include "amalgam/learning/trainer.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
+#include "cli/learning/evaluation_output.hpp"
 #include "cli/output.hpp"
 
 namespace amalgam::cli {
@@ -128,31 +129,16 @@ Json pair(const Interval& interval) { return Json::array({interval.low, interval
 
 Json to_json(const Judged& judged) {
   const Evaluation& evaluation = judged.evaluation;
-  Json json;
-  json["name"] = judged.name;
-  json["networks"] = judged.networks;
-  json["examples"] = evaluation.examples;
-  json["accuracy"] = evaluation.accuracy;
-  json["accuracy_interval"] = pair(evaluation.accuracy_interval);
-  json["nll"] = evaluation.nll;
-  json["nll_interval"] = pair(evaluation.nll_interval);
-  json["ece"] = evaluation.ece;
-  json["ece_interval"] = pair(evaluation.ece_interval);
+  Json json{{"name", judged.name}, {"networks", judged.networks}};
+  json.update(figures_json(evaluation));
   if (judged.difference) {
     json["accuracy_difference"] = judged.difference->mean;
     json["accuracy_difference_interval"] = pair(judged.difference->interval);
   }
   json["seconds"] = judged.seconds;
-  json["per_class"] = Json::array();
-  for (const ClassAccuracy& one : evaluation.per_class) {
-    Json entry{{"name", one.name}, {"examples", one.examples}, {"accuracy", nullptr}};
-    if (one.accuracy) entry["accuracy"] = *one.accuracy;
-    json["per_class"].push_back(entry);
-  }
+  add_classes(json, evaluation);
   return json;
 }
-
-std::string percent(double share) { return fmt::format("{:.2f}", 100 * share); }
 
 void print_table(const std::vector<Judged>& all) {
   using Align = Table::Align;

@@ -3,222 +3,218 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <memory>
-#include <span>
-#include <string>
-#include <vector>
+#include <functional>
+#include <map>
+#include <utility>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/log.hpp"
-#include "amalgam/core/progress.hpp"
-#include "amalgam/learning/evaluation.hpp"
-#include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/trainer.hpp"
-#include "amalgam/weights/data_methods.hpp"
-#include "amalgam/weights/learned/greedy_soup.hpp"
-#include "amalgam/weights/merge.hpp"
-#include "amalgam/weights/recipe_arguments.hpp"
+#include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
-#include "cli/output.hpp"
+#include "cli/learning/evaluation_output.hpp"
 
 namespace amalgam::cli {
 namespace {
 
-using learned::GreedySoup;
-using learned::SoupTrial;
+using InMemory = MergedNetwork (*)(LearnedMerge&, const Ingredients&);
 
-// Scores averages of members by accuracy; each distinct choice once.
-class HeldOutAccuracy {
- public:
-  explicit HeldOutAccuracy(const LearnedMerge& command)
-      : data_(command.data.load(command.common.seed)) {
-    OpenedMembers opened = open_members(command);
-    sources_ = std::move(opened.sources);
-    description_ = std::move(opened.network);
-    engine_.parallel = command.common.parallel();
+// Methods by name; greedy_soup writes its result itself.
+const std::map<std::string, InMemory>& in_memory_methods() {
+  static const std::map<std::string, InMemory> kMethods{{"learned_soup", merge_by_learned_soup},
+                                                        {"regmean", merge_by_regmean},
+                                                        {"pleas", merge_by_pleas},
+                                                        {"adamerging", merge_by_adamerging},
+                                                        {"frank_wolfe", merge_by_frank_wolfe}};
+  return kMethods;
+}
+
+bool looks_at_data(const RuleInfo& method, const Parameters& parameters) {
+  if (method.name == "regmean") return false;
+  if (method.name != "pleas") return true;
+  return parameters.text("matching") == "activations" || parameters.text("fit") != "none";
+}
+
+void check_options(const LearnedMerge& merge) {
+  const MergeCommand& command = merge.command;
+  const MergeCommand plain;
+  const std::pair<const char*, bool> without_use[] = {
+      {"--dtype", command.dtype != plain.dtype},
+      {"--nan", command.non_finite != plain.non_finite},
+      {"--shard-size", command.shard_size != plain.shard_size},
+      {"--memory", command.common.memory != plain.common.memory},
+      {"--keep-partial", command.keep_partial},
+      {"--allow-shape-mismatch", command.allow_shape_mismatch}};
+  for (const auto& [option, given] : without_use) {
+    if (given) throw InputError("{}: method '{}' has no use for it", option, merge.method.name);
   }
-
-  double operator()(std::span<const std::size_t> members) const {
-    check_interrupt();
-    std::vector<std::shared_ptr<const TensorSource>> chosen;
-    for (const std::size_t member : members) chosen.push_back(sources_[member]);
-    const auto average = learned::average_in_memory(chosen, engine_);
-    const auto network = learning::load_network(*average, description_);
-    return learning::evaluate(
-               learning::log_probabilities(learning::predict_logits(*network, data_)), data_.labels,
-               data_.class_names, {.resamples = 0})
-        .accuracy;
+  if (!merge.recipe.search.empty()) {
+    throw InputError("{}: method '{}' looks at data itself; a search is for parameters of rules",
+                     merge.recipe.label, merge.method.name);
   }
-
-  std::int64_t examples() const { return data_.count(); }
-
- private:
-  learning::Dataset data_;
-  std::vector<std::shared_ptr<const TensorSource>> sources_;
-  learning::NetworkDescription description_;
-  EngineOptions engine_;
-};
-
-Json to_json(const GreedySoup& soup, const LearnedMerge& command) {
-  Json json;
-  json["output"] = command.output;
-  json["method"] = command.method;
-  json["data"] = command.data.describe();
-  json["score"] = soup.score;
-  json["ingredients"] = Json::array();
-  for (const std::size_t member : soup.ingredients) {
-    json["ingredients"].push_back(command.members[member]);
+  if (merge.recipe.data && !looks_at_data(merge.method, merge.parameters)) {
+    throw InputError("{}: method '{}' looks at no data{}; remove what is said of them",
+                     merge.recipe.label, merge.method.name,
+                     merge.method.name == "pleas" ? " with these parameters" : "");
   }
-  json["trials"] = Json::array();
-  for (const SoupTrial& trial : soup.trials) {
-    json["trials"].push_back({{"member", command.members[trial.member]},
-                              {"alone", trial.alone},
-                              {"before", trial.before},
-                              {"score", trial.score},
-                              {"accepted", trial.accepted}});
+}
+
+void check_output(const LearnedMerge& merge) {
+  const std::string& output = merge.command.output;
+  std::vector<std::filesystem::path> inputs(merge.members.begin(), merge.members.end());
+  if (!merge.base.empty()) inputs.emplace_back(merge.base);
+  check_output_is_no_input(inputs, output);
+  if (std::filesystem::exists(output) && !merge.command.overwrite) {
+    throw InputError("{}: exists already; use --overwrite to replace it", output);
+  }
+  if (merge.method.name != "greedy_soup") check_safetensors_output(output, {});
+}
+
+LearnedMerge checked(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
+  LearnedMerge merge{.command = command,
+                     .recipe = recipe,
+                     .method = method,
+                     .parameters = {},
+                     .models = {},
+                     .members = {},
+                     .base = recipe.base_model ? recipe.base_model->path : "",
+                     .data = MergeData(recipe, command.common.seed)};
+  // Parameters of groups are resolved where the groups are known.
+  merge.parameters = data_method_parameters(method, recipe);
+  merge.models = data_method_members(method, recipe);
+  for (const std::size_t model : merge.models) {
+    merge.members.push_back(recipe.models[model].model.path);
+  }
+  check_options(merge);
+  check_output(merge);
+  return merge;
+}
+
+Ingredients load(const LearnedMerge& merge) {
+  const OpenedMembers opened = open_members(merge.members);
+  Ingredients ingredients;
+  ingredients.network = learning::load_network(*opened.sources.front(), opened.network);
+  for (const auto& source : opened.sources) {
+    ingredients.members.push_back(
+        learning::state_of(*learning::load_network(*source, opened.network)));
+  }
+  if (!merge.base.empty()) {
+    ingredients.base =
+        learning::state_of(*learning::load_network(*open_checkpoint(merge.base), opened.network));
+  }
+  return ingredients;
+}
+
+Json carry_out(LearnedMerge& merge) {
+  if (merge.method.name == "greedy_soup") return merge_greedily(merge);
+  const auto found = in_memory_methods().find(merge.method.name);
+  if (found == in_memory_methods().end()) {
+    throw Error("method '{}' is not carried out by anything", merge.method.name);
+  }
+  const MergedNetwork made = found->second(merge, load(merge));
+  const auto network =
+      learning::load_network(*learned::as_source(made.state, "merged network"), made.description);
+  learning::save_network(merge.command.output, *network, merge.command.overwrite);
+  return made.details;
+}
+
+Json parameters_json(const Parameters& parameters) {
+  Json json = Json::object();
+  for (const auto& [name, value] : parameters.all()) {
+    json[name] = std::visit([](const auto& held) { return Json(held); }, value);
   }
   return json;
 }
 
-void print_soup(const GreedySoup& soup, const LearnedMerge& command) {
-  using Align = Table::Align;
-  Table table({{"member"}, {"alone %", Align::right}, {"soup with it %", Align::right}, {"kept"}});
-  for (const SoupTrial& trial : soup.trials) {
-    table.add_row({command.members[trial.member], fmt::format("{:.2f}", 100 * trial.alone),
-                   fmt::format("{:.2f}", 100 * trial.score), trial.accepted ? "yes" : "no"});
+// What --dry-run shows, and what a finished merge's JSON begins with.
+Json plan_json(const LearnedMerge& merge) {
+  const bool looks = looks_at_data(merge.method, merge.parameters);
+  Json json{{"output", merge.command.output},
+            {"method", merge.method.name},
+            {"base", merge.base.empty() ? Json() : Json(merge.base)},
+            {"members", merge.members},
+            {"parameters", parameters_json(merge.parameters)},
+            {"data", looks ? Json(merge.data.describe()) : Json()},
+            {"tasks", Json::array()}};
+  for (std::size_t t = 0; t < merge.recipe.tasks.size(); ++t) {
+    json["tasks"].push_back(merge.data.task_name(t));
   }
-  print(table.text());
-  print(fmt::format("{}: average of {} of {} members, {:.2f} % on {}\n", command.output,
-                    soup.ingredients.size(), command.members.size(), 100 * soup.score,
-                    command.data.describe()));
+  return json;
 }
 
-void merge_greedily(const LearnedMerge& command, const Parameters& parameters) {
-  const HeldOutAccuracy accuracy(command);
-  Progress progress("greedy soup", 2 * command.members.size() - 1, Progress::Unit::items,
-                    command.common.progress_mode());
-  const GreedySoup soup = learned::greedy_soup(command.members.size(),
-                                               [&](std::span<const std::size_t> members) {
-                                                 const double score = accuracy(members);
-                                                 progress.advance(1);
-                                                 return score;
-                                               },
-                                               {.strict = parameters.flag("strict")});
-  progress.finish();
-
-  std::vector<std::string> chosen;
-  for (const std::size_t member : soup.ingredients) chosen.push_back(command.members[member]);
-  MergeOptions options;
-  options.output = command.output;
-  options.engine.parallel = command.common.parallel();
-  options.progress = Progress::Mode::never;
-  options.overwrite = command.overwrite;
-  merge_checkpoints({learned::uniform_soup(chosen)}, options);
-  if (command.common.json) {
-    print_json(to_json(soup, command));
-  } else if (!command.common.quiet) {
-    print_soup(soup, command);
+void show_plan(const LearnedMerge& merge) {
+  const OpenedMembers opened = open_members(merge.members);
+  Json plan = plan_json(merge);
+  plan["network"] = opened.network.architecture;
+  plan["evaluate"] = Json::array();
+  for (std::size_t entry = 0; entry < merge.data.evaluation_count(); ++entry) {
+    plan["evaluate"].push_back(merge.data.evaluation_name(entry));
+  }
+  if (merge.command.common.json) return print_json(plan);
+  for (const auto& [key, value] : plan.items()) {
+    if (value.is_null() || (value.is_array() && value.empty())) continue;
+    print(named_line(key, value));
   }
 }
 
-void run(const LearnedMerge& command) {
-  check_output_is_no_input({command.members.begin(), command.members.end()}, command.output);
-  if (std::filesystem::exists(command.output) && !command.overwrite) {
-    throw InputError("{}: exists already; use --overwrite to replace it", command.output);
-  }
-  const RuleInfo* method = find_data_method(command.method);
-  if (method == nullptr) throw InputError("no method '{}' that looks at data", command.method);
-  if (method->base == BaseUse::required && command.base.empty()) {
-    throw InputError("{}: needs a base; give one with --base", command.method);
-  }
-  if (method->base == BaseUse::ignored && !command.base.empty()) {
-    throw InputError("{}: has no use for a base", command.method);
-  }
-  const Recipe recipe = recipe_from_arguments(
-      *method, {.base = {}, .members = command.members, .parameters = command.parameters});
-  const Parameters parameters = data_method_parameters(*method, recipe);
-  if (command.data.split == "test" && command.method != "adamerging") {
+void run_learned(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
+  LearnedMerge merge = checked(command, recipe, method);
+  if (command.dry_run) return show_plan(merge);
+  Json json = plan_json(merge);
+  const std::string split = recipe.data ? recipe.data->split : "";
+  if (split == "test" && method.name != "adamerging") {
     log::warn("choosing by the test split makes its accuracy too good; use it for nothing else");
   }
-  learning::set_threads(command.common.threads);
-  if (command.method == "greedy_soup") return merge_greedily(command, parameters);
-  check_safetensors_output(command.output, command.members);
-  const Json json = merge_by_coefficients(command, recipe, parameters);
-  if (command.common.json) {
-    print_json(json);
-  } else if (!command.common.quiet) {
-    print(fmt::format("{}: {} of {} members\n", command.output, command.method,
-                      command.members.size()));
-  }
+  json.update(carry_out(merge));
+  const auto evaluations =
+      evaluate_merge(command.output, merge.data, merge.seed(), command.common.json);
+  if (!evaluations.empty()) json["evaluation"] = to_json(evaluations);
+  if (command.common.json) return print_json(json);
+  if (command.common.quiet) return;
+  print(fmt::format("{}: {} of {} members\n", command.output, method.name, merge.members.size()));
+  print_evaluations(evaluations);
 }
 
-std::vector<std::string> method_names() {
-  std::vector<std::string> names;
-  for (const RuleInfo& method : data_methods()) names.push_back(method.name);
-  return names;
+void run(const MergeCommand& command) {
+  learning::set_threads(command.common.threads);
+  const std::vector<Recipe> recipes = recipes_of(command);
+  for (const Recipe& recipe : recipes) {
+    const RuleInfo* method = find_data_method(recipe.merge_method);
+    if (method == nullptr) continue;
+    if (recipes.size() > 1) {
+      throw InputError(
+          "{}:{}: method '{}' looks at data, which a recipe of several documents cannot; merge in"
+          " several steps",
+          recipe.label, recipe.line.number, method->name);
+    }
+    return run_learned(command, recipe, *method);
+  }
+  merge_by_rule(command, recipes);
 }
 
 }  // namespace
 
-OpenedMembers open_members(const LearnedMerge& command) {
+OpenedMembers open_members(const std::vector<std::string>& members) {
   OpenedMembers opened;
-  for (const std::string& path : command.members) {
-    opened.sources.emplace_back(open_checkpoint(path));
-  }
+  for (const std::string& path : members) opened.sources.emplace_back(open_checkpoint(path));
   const auto network = learning::description_of(*opened.sources.front());
   if (!network) {
     throw InputError(
         "{}: does not say what network it holds; expected a checkpoint that 'amalgam train' made",
-        command.members.front());
+        members.front());
   }
   opened.network = *network;
   return opened;
 }
 
 void register_learned_merge(CLI::App& root) {
-  CLI::App* command =
-      root.add_subcommand("merge", "Merge checkpoints by a method that looks at data.");
-  command->footer(example(
-      "amalgam merge --method greedy_soup a.safetensors b.safetensors c.safetensors"
-      " --data fashion-mnist -o soup.safetensors\n"
-      "amalgam merge --method learned_soup a.safetensors b.safetensors -p granularity=whole"
-      " -o soup.safetensors\n"
-      "amalgam merge --method adamerging --base base.safetensors a.safetensors b.safetensors"
-      " --task keep=left --task keep=right -p steps=200 -o merged.safetensors\n"
-      "amalgam merge --method regmean a.safetensors b.safetensors"
-      " -p gram=a.gram.safetensors,b.gram.safetensors -o merged.safetensors\n"
-      "amalgam merge methods greedy_soup"));
-  auto options = std::make_shared<LearnedMerge>();
-  command->add_option("members", options->members, "Checkpoints that 'amalgam train' made")
-      ->required()
-      ->type_name("FILE");
-  command->add_option("-o,--output", options->output, "File or folder to write")
-      ->required()
-      ->type_name("OUT");
-  command->add_option("-m,--method", options->method, "How; 'amalgam merge methods' tells more")
-      ->required()
-      ->check(CLI::IsMember(method_names()))
-      ->type_name("NAME");
-  command
-      ->add_option("-p,--parameter", options->parameters,
-                   "name=value; 'amalgam merge methods NAME' lists them")
-      ->allow_extra_args(false);
-  command->add_option("-b,--base", options->base, "The base model, for methods that need one")
-      ->type_name("FILE");
-  command
-      ->add_option("--task", options->tasks,
-                   "One task among several (adamerging, frank_wolfe): the images changed like this,"
-                   " as for --corrupt")
-      ->type_name("WHAT")
-      ->allow_extra_args(false);
-  command->add_flag("--overwrite", options->overwrite, "Replace an existing output");
-  add_data_options(*command, options->data, "validation");
-  add_learning_options(*command, options->common);
-  command->callback([options] { run(*options); });
+  CLI::App* app = root.add_subcommand("merge", "Merge many checkpoints into one.");
+  auto command = std::make_shared<MergeCommand>();
+  add_merge_options(*app, *command);
+  app->callback([command] { run(*command); });
 }
 
 }  // namespace amalgam::cli

@@ -1,29 +1,31 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "amalgam/checkpoint/source.hpp"
+#include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/progress.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/weights/data_methods.hpp"
-#include "cli/learning/data_options.hpp"
+#include "cli/learning/merge_data.hpp"
+#include "cli/merge_command.hpp"
 #include "cli/output.hpp"
 
 namespace amalgam::cli {
 
-/// A merge by a method that looks at data, as the command line asks for it.
+/// A merge by a method that looks at data, with everything that the recipe says of it checked.
 struct LearnedMerge {
-  std::vector<std::string> members;
-  std::string output;
-  std::string method;
-  std::string base;
-  std::vector<std::string> parameters;
-  std::vector<std::string> tasks;  ///< what is changed in the images of each; empty: one task
-  bool overwrite = false;
-  DataOptions data;
-  CommonOptions common;
+  const MergeCommand& command;  ///< output and common options
+  const Recipe& recipe;
+  const RuleInfo& method;
+  Parameters parameters;             ///< of the whole merge
+  std::vector<std::size_t> models;   ///< the members, as numbers of the recipe's models
+  std::vector<std::string> members;  ///< their paths
+  std::string base;                  ///< the path of the base; empty: none
+  MergeData data;
+
+  std::uint64_t seed() const { return command.common.seed; }
 };
 
 /// The members of a merge, opened, and the network they hold.
@@ -32,11 +34,49 @@ struct OpenedMembers {
   learning::NetworkDescription network;
 };
 /// InputError naming the file if the first does not say what network it holds.
-OpenedMembers open_members(const LearnedMerge& command);
+OpenedMembers open_members(const std::vector<std::string>& members);
 
-/// Carries out learned_soup, regmean, adamerging or frank_wolfe, writes the result and returns what
-/// is printed with --json.
-Json merge_by_coefficients(const LearnedMerge& command, const Recipe& recipe,
-                           const Parameters& parameters);
+/// What methods that compute in memory start from.
+struct Ingredients {
+  std::shared_ptr<learning::Network> network;  ///< the first member
+  std::vector<learning::NamedTensors> members;
+  learning::NamedTensors base;  ///< empty without one
+};
+
+/// What they make, and what they tell of it with --json.
+struct MergedNetwork {
+  learning::NamedTensors state;
+  learning::NetworkDescription description;
+  Json details = Json::object();
+};
+
+/// Advances a progress bar by the steps that are announced, and stops on a signal.
+class Steps {
+ public:
+  Steps(const LearnedMerge& merge, std::uint64_t total)
+      : progress_(merge.method.name, total, Progress::Unit::items,
+                  merge.command.common.progress_mode()) {}
+  void operator()(std::uint64_t) {
+    progress_.advance(1);
+    check_interrupt();
+  }
+
+ private:
+  Progress progress_;
+};
+
+/// One function per method, in the file of its kind.
+MergedNetwork merge_by_learned_soup(LearnedMerge& merge, const Ingredients& from);
+MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& from);
+MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from);
+MergedNetwork merge_by_regmean(LearnedMerge& merge, const Ingredients& from);
+MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from);
+
+/// Greedy soups average files through the merge engine, into any kind of output; writes the result.
+Json merge_greedily(LearnedMerge& merge);
+
+/// Merges by a rule as the recipe says; its parameters may be searched by data and its result is
+/// evaluated. Prints what it did.
+void merge_by_rule(const MergeCommand& command, std::vector<Recipe> recipes);
 
 }  // namespace amalgam::cli

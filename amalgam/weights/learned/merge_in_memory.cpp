@@ -34,6 +34,15 @@ NamedTensors as_tensors(const TensorSource& source) {
   return tensors;
 }
 
+std::unique_ptr<MemorySource> merge_in_memory(const Recipe& recipe, const ModelOpener& open,
+                                              const PlanOptions& plan,
+                                              const EngineOptions& options) {
+  const MergePlan made = plan_merge(recipe, open, plan);
+  MemorySink sink(outputs_of(made));
+  run_merge(made, sink, options);
+  return sink.take("merge by " + recipe.merge_method);
+}
+
 std::unique_ptr<MemorySource> merge_in_memory(const MemoryMerge& merge,
                                               const EngineOptions& options) {
   std::map<std::string, SourcePointer> by_name = merge.files;
@@ -54,12 +63,8 @@ std::unique_ptr<MemorySource> merge_in_memory(const MemoryMerge& merge,
     if (found == by_name.end()) throw InputError("no checkpoint '{}' in memory", model.path);
     return OpenedModel(found->second);
   };
-  const MergePlan plan =
-      plan_merge(recipe_from_arguments(find_merge_rule(merge.method).info(), arguments), open,
-                 {.compare_copied = false});
-  MemorySink sink(outputs_of(plan));
-  run_merge(plan, sink, options);
-  return sink.take("merge by " + merge.method);
+  return merge_in_memory(recipe_from_arguments(find_merge_rule(merge.method).info(), arguments),
+                         open, {.compare_copied = false}, options);
 }
 
 }  // namespace amalgam::learned

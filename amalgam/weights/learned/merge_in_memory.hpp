@@ -8,6 +8,7 @@
 #include "amalgam/checkpoint/memory.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/weights/engine.hpp"
+#include "amalgam/weights/planner.hpp"
 
 namespace amalgam::learned {
 
@@ -29,6 +30,12 @@ struct MemoryMerge {
   /// What path parameters name: {"parameters", "fisher=f0,f1"} with files f0 and f1.
   std::map<std::string, SourcePointer> files;
 };
+
+/// Carries out a recipe of one document, its models found by `open`. InputError as plan_merge and
+/// run_merge.
+std::unique_ptr<MemorySource> merge_in_memory(const Recipe& recipe, const ModelOpener& open,
+                                              const PlanOptions& plan = {},
+                                              const EngineOptions& options = {});
 
 /// Carries it out with the rules and the engine of files. InputError as plan_merge and run_merge.
 std::unique_ptr<MemorySource> merge_in_memory(const MemoryMerge& merge,

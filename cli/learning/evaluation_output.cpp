@@ -1,0 +1,84 @@
+#include "cli/learning/evaluation_output.hpp"
+
+#include <fmt/format.h>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/core/interrupt.hpp"
+#include "amalgam/learning/network_file.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+Json pair(const Interval& interval) { return Json::array({interval.low, interval.high}); }
+
+}  // namespace
+
+std::string percent(double share) { return fmt::format("{:.2f}", 100 * share); }
+
+Json figures_json(const learning::Evaluation& evaluation) {
+  return {{"examples", evaluation.examples},
+          {"accuracy", evaluation.accuracy},
+          {"accuracy_interval", pair(evaluation.accuracy_interval)},
+          {"nll", evaluation.nll},
+          {"nll_interval", pair(evaluation.nll_interval)},
+          {"ece", evaluation.ece},
+          {"ece_interval", pair(evaluation.ece_interval)}};
+}
+
+void add_classes(Json& json, const learning::Evaluation& evaluation) {
+  json["per_class"] = Json::array();
+  for (const learning::ClassAccuracy& one : evaluation.per_class) {
+    Json entry{{"name", one.name}, {"examples", one.examples}, {"accuracy", nullptr}};
+    if (one.accuracy) entry["accuracy"] = *one.accuracy;
+    json["per_class"].push_back(entry);
+  }
+}
+
+std::vector<MergeEvaluation> evaluate_merge(const std::string& output, MergeData& data,
+                                            std::uint64_t seed, bool intervals) {
+  std::vector<MergeEvaluation> evaluations;
+  if (data.evaluation_count() == 0) return evaluations;
+  const auto network = learning::load_network(*open_checkpoint(output));
+  for (std::size_t entry = 0; entry < data.evaluation_count(); ++entry) {
+    check_interrupt();
+    const learning::Dataset examples = data.to_evaluate(entry, network->description());
+    const torch::Tensor logits = learning::predict_logits(*network, examples);
+    evaluations.push_back(
+        {data.evaluation_name(entry),
+         learning::evaluate(learning::log_probabilities(logits), examples.labels,
+                            examples.class_names,
+                            {.resamples = intervals ? 1000U : 0U, .seed = seed})});
+  }
+  return evaluations;
+}
+
+Json to_json(const std::vector<MergeEvaluation>& evaluations) {
+  Json json = Json::array();
+  for (const MergeEvaluation& one : evaluations) {
+    Json entry{{"data", one.name}};
+    entry.update(figures_json(one.evaluation));
+    add_classes(entry, one.evaluation);
+    json.push_back(std::move(entry));
+  }
+  return json;
+}
+
+void print_evaluations(const std::vector<MergeEvaluation>& evaluations) {
+  if (evaluations.empty()) return;
+  using Align = Table::Align;
+  Table table({{"evaluated on"},
+               {"accuracy %", Align::right},
+               {"95 % interval", Align::right},
+               {"nll", Align::right},
+               {"ece %", Align::right}});
+  for (const MergeEvaluation& one : evaluations) {
+    const learning::Evaluation& evaluation = one.evaluation;
+    table.add_row({one.name, percent(evaluation.accuracy),
+                   percent(evaluation.accuracy_interval.low) + " - " +
+                       percent(evaluation.accuracy_interval.high),
+                   fmt::format("{:.4f}", evaluation.nll), percent(evaluation.ece)});
+  }
+  print(table.text());
+}
+
+}  // namespace amalgam::cli

@@ -1,0 +1,102 @@
+#include "cli/learning/merge_data.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/experiments/workshop.hpp"
+#include "amalgam/learning/load_dataset.hpp"
+#include "amalgam/learning/recipe.hpp"
+#include "amalgam/weights/recipe_data.hpp"
+#include "cli/output.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+using learning::Dataset;
+using learning::NetworkDescription;
+
+std::string place(const Recipe& recipe, RecipeLine line) {
+  return line.number == 0 ? recipe.label : fmt::format("{}:{}", recipe.label, line.number);
+}
+
+}  // namespace
+
+MergeData::MergeData(const Recipe& recipe, std::uint64_t seed) : recipe_(recipe), seed_(seed) {
+  const RecipeData data = recipe.data.value_or(RecipeData{});
+  if (recipe.tasks.empty()) tasks_.push_back(source(data, "validation"));
+  for (const RecipeData& task : recipe.tasks) {
+    tasks_.push_back(source(task_of(data, task), "validation"));
+  }
+  for (const RecipeData& one : recipe.evaluate) evaluate_.push_back(source(one, "test"));
+}
+
+MergeData::Source MergeData::source(const RecipeData& data, const std::string& split) const {
+  const std::string where = place(recipe_, data.line);
+  Source made{.name = data.name,
+              .split = data.split.empty() ? split : data.split,
+              .recipe = learning::parse_data_recipe(data.keys, where),
+              .key = {},
+              .line = data.line};
+  try {
+    if (!made.recipe.corruption.empty()) (void)parse_corruption(made.recipe.corruption);
+  } catch (const InputError& error) {
+    throw InputError("{}: {}", where, error.what());
+  }
+  auto unchanged = data.keys;
+  unchanged.erase("corrupt");
+  made.key = made.split + unchanged.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (made.name.empty()) made.name = made.recipe.describe(made.split);
+  return made;
+}
+
+std::vector<Dataset> MergeData::tasks(const NetworkDescription& network) {
+  std::vector<Dataset> loaded;
+  loaded.reserve(tasks_.size());
+  for (const Source& task : tasks_) loaded.push_back(load(task, network));
+  return loaded;
+}
+
+Dataset MergeData::together(const NetworkDescription& network) {
+  std::vector<Dataset> parts = tasks(network);
+  if (parts.size() == 1) return std::move(parts.front());
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    if (parts[i].inputs.sizes().slice(1) == parts[0].inputs.sizes().slice(1)) continue;
+    throw InputError("{}: inputs of the tasks '{}' and '{}' have different shapes", recipe_.label,
+                     task_name(0), task_name(i));
+  }
+  return experiments::joined(parts);
+}
+
+Dataset MergeData::to_evaluate(std::size_t entry, const NetworkDescription& network) {
+  return load(evaluate_.at(entry), network);
+}
+
+Dataset MergeData::load(const Source& source, const NetworkDescription& network) {
+  try {
+    if (last_ != source.key) {
+      learning::DataRecipe unchanged = source.recipe;
+      unchanged.corruption.clear();
+      loaded_ = learning::load_dataset(unchanged, parse_split(source.split), seed_, &network);
+      last_ = source.key;
+    }
+    if (source.recipe.corruption.empty()) return loaded_;
+    return learning::corrupted(loaded_, parse_corruption(source.recipe.corruption), seed_);
+  } catch (const InputError& error) {
+    if (source.line.number == 0) throw;
+    throw InputError("{}: {}", place(recipe_, source.line), error.what());
+  }
+}
+
+std::string MergeData::describe() const {
+  std::vector<std::string> parts;
+  for (const Source& task : tasks_) {
+    const std::string text = task.recipe.describe(task.split);
+    parts.push_back(task.name == text ? text : fmt::format("{} ({})", task.name, text));
+  }
+  return join(parts, "; ");
+}
+
+}  // namespace amalgam::cli

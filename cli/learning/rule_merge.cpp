@@ -1,0 +1,219 @@
+// Merges by rules that take more than the rule: parameters searched by data, and an evaluation of
+// the result.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/weights/learned/merge_in_memory.hpp"
+#include "amalgam/weights/learned/parameter_search.hpp"
+#include "amalgam/weights/search_grid.hpp"
+#include "cli/learning/evaluation_output.hpp"
+#include "cli/learning/learned_merge.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+using learned::ParameterSearch;
+using learned::SearchFigure;
+using learned::SearchTrial;
+
+// Models are opened once for all points of a search.
+class Models {
+ public:
+  OpenedModel open(const ModelReference& reference) {
+    const auto found = opened_.find(reference);
+    if (found != opened_.end()) return found->second;
+    std::shared_ptr<const TensorSource> source = open_checkpoint(reference.path);
+    const ModelConfig config = read_model_config(reference.path, *source);
+    return opened_.emplace(reference, OpenedModel(std::move(source), config)).first->second;
+  }
+
+  learning::NetworkDescription network(const Recipe& recipe) {
+    const ModelReference& reference = recipe.reference();
+    const auto description = learning::description_of(*open(reference).tensors);
+    if (!description) {
+      throw InputError(
+          "{}: does not say what network it holds, which 'data', 'search' and 'evaluate' need;"
+          " expected a checkpoint that 'amalgam train' made",
+          reference.path);
+    }
+    return *description;
+  }
+
+ private:
+  std::map<ModelReference, OpenedModel> opened_;
+};
+
+std::size_t counted_members(const Recipe& recipe, const RuleInfo& rule) {
+  std::size_t count = 0;
+  for (const RecipeSource& source : recipe.models) {
+    const bool is_base = recipe.base_model && source.model == *recipe.base_model;
+    if (!is_base || rule.base == BaseUse::ignored) ++count;
+  }
+  return count;
+}
+
+std::vector<std::vector<std::string>> points_of(const Recipe& recipe, const RuleInfo& rule,
+                                                std::uint64_t seed) {
+  std::vector<SearchAxis> axes;
+  for (const RecipeSearch& search : recipe.search) {
+    const std::string where = search.line.number == 0
+                                  ? fmt::format("--search {}", search.parameter)
+                                  : fmt::format("{}:{}: search of '{}'", recipe.label,
+                                                search.line.number, search.parameter);
+    axes.push_back(parse_search_axis(search, rule, counted_members(recipe, rule), seed, where));
+  }
+  return search_grid(axes);
+}
+
+SearchFigure figure_of(const Recipe& recipe) {
+  return recipe.search_by == "nll" ? SearchFigure::nll : SearchFigure::accuracy;
+}
+
+ParameterSearch search(const MergeCommand& command, const MergeOptions& options,
+                       const Recipe& recipe, MergeData& data, Models& models) {
+  const RuleInfo& rule = find_merge_rule(recipe.merge_method).info();
+  const auto points = points_of(recipe, rule, command.common.seed);
+  const learning::NetworkDescription network = models.network(recipe);
+  const std::vector<learning::Dataset> tasks = data.tasks(network);
+  const ModelOpener open = [&](const ModelReference& model) { return models.open(model); };
+  const auto merge = [&](const std::vector<std::string>& parameters) {
+    check_interrupt();
+    const auto merged =
+        learned::merge_in_memory(with_parameters(recipe, rule, parameters), open,
+                                 {.allow_shape_mismatch = options.allow_shape_mismatch,
+                                  .dtype = options.dtype,
+                                  .compare_copied = false},
+                                 options.engine);
+    return learning::load_network(*merged, network);
+  };
+  Progress progress("search", points.size(), Progress::Unit::items, options.progress);
+  ParameterSearch result = learned::search_parameters(
+      points, merge, tasks, figure_of(recipe), [&](const SearchTrial&) { progress.advance(1); });
+  progress.finish();
+  return result;
+}
+
+Json trial_json(const SearchTrial& trial) {
+  return {{"parameters", trial.parameters}, {"accuracy", trial.accuracy}, {"nll", trial.nll}};
+}
+
+Json to_json(const ParameterSearch& search, const Recipe& recipe, const MergeData& data) {
+  Json json{{"by", recipe.search_by.empty() ? "accuracy" : recipe.search_by},
+            {"data", data.describe()},
+            {"best", trial_json(search.trials[search.best])},
+            {"trials", Json::array()}};
+  for (const SearchTrial& trial : search.trials) json["trials"].push_back(trial_json(trial));
+  return json;
+}
+
+void print_search(const ParameterSearch& search, const Recipe& recipe, const MergeData& data) {
+  using Align = Table::Align;
+  Table table({{"parameters"}, {"accuracy %", Align::right}, {"nll", Align::right}, {""}});
+  for (std::size_t i = 0; i < search.trials.size(); ++i) {
+    const SearchTrial& trial = search.trials[i];
+    table.add_row({join(trial.parameters, " "), percent(trial.accuracy),
+                   fmt::format("{:.4f}", trial.nll), i == search.best ? "best" : ""});
+  }
+  print(table.text());
+  print(fmt::format("chosen by {} on {}: {}\n",
+                    recipe.search_by.empty() ? "accuracy" : recipe.search_by, data.describe(),
+                    join(search.trials[search.best].parameters, " ")));
+}
+
+void check_data_use(const MergeCommand& command, const Recipe& recipe) {
+  if (recipe.data && recipe.search.empty()) {
+    throw InputError(
+        "{}: method '{}' looks at no data; name a parameter to search by them (--search, 'search'),"
+        " or remove them",
+        recipe.label, recipe.merge_method);
+  }
+  if (!recipe.search_by.empty() && recipe.search.empty()) {
+    throw InputError("{}: by {}, but nothing is searched", recipe.label, recipe.search_by);
+  }
+  if (!recipe.evaluate.empty() && std::filesystem::path(command.output).extension() == ".gguf") {
+    throw InputError("{}: networks in GGUF files cannot be evaluated; expected another output",
+                     command.output);
+  }
+}
+
+// What is left for the merge itself.
+void forget_data(Recipe& recipe) {
+  recipe.data.reset();
+  recipe.tasks.clear();
+  recipe.search.clear();
+  recipe.search_by.clear();
+  recipe.evaluate.clear();
+}
+
+// --dry-run: the merge at the first point of the search, and what comes beside it.
+void preview(const MergeCommand& command, const MergeOptions& options, const Recipe& asked,
+             const MergeData& data, std::vector<Recipe> recipes) {
+  Json more = Json::object();
+  if (!asked.search.empty()) {
+    const RuleInfo& rule = find_merge_rule(asked.merge_method).info();
+    const auto points = points_of(asked, rule, command.common.seed);
+    more["search"] = fmt::format("{} {} on {}", points.size(),
+                                 points.size() == 1 ? "point" : "points", data.describe());
+    recipes.back() = with_parameters(recipes.back(), rule, points.front());
+  }
+  for (std::size_t entry = 0; entry < data.evaluation_count(); ++entry) {
+    more["evaluate"].push_back(data.evaluation_name(entry));
+  }
+  show_preview(preview_merge(recipes, options), command, more);
+}
+
+}  // namespace
+
+void merge_by_rule(const MergeCommand& command, std::vector<Recipe> recipes) {
+  const MergeOptions options = options_of(command);
+  const std::uint64_t seed = command.common.seed;
+  const Recipe asked = recipes.back();
+  check_data_use(command, asked);
+  if (!asked.search.empty() && recipes.size() > 1) {
+    throw InputError("{}: a recipe of several documents cannot search; merge in several steps",
+                     asked.label);
+  }
+  MergeData data(asked, seed);
+  forget_data(recipes.back());
+  Models models;
+  if (recipes.size() == 1) (void)models.network(asked);
+  if (command.dry_run) {
+    preview(command, options, asked, data, std::move(recipes));
+    return;
+  }
+  if (std::filesystem::exists(options.output) && !options.overwrite) {
+    throw InputError("{}: exists already; use --overwrite to replace it", command.output);
+  }
+  Json more = Json::object();
+  if (!asked.search.empty()) {
+    const ParameterSearch found = search(command, options, asked, data, models);
+    recipes.back() = with_parameters(recipes.back(), find_merge_rule(asked.merge_method).info(),
+                                     found.trials[found.best].parameters);
+    if (command.common.json) {
+      more["search"] = to_json(found, asked, data);
+    } else if (!command.common.quiet) {
+      print_search(found, asked, data);
+    }
+  }
+  const MergeReport report = merge_checkpoints(recipes, options);
+  std::vector<MergeEvaluation> evaluations;
+  for (const auto& output : report.outputs) {
+    for (MergeEvaluation& one : evaluate_merge(output.string(), data, seed, command.common.json)) {
+      if (report.outputs.size() > 1) one.name = output.filename().string() + ": " + one.name;
+      evaluations.push_back(std::move(one));
+    }
+  }
+  if (!evaluations.empty()) more["evaluation"] = to_json(evaluations);
+  show_report(report, command, more);
+  if (!command.common.json && !command.common.quiet) print_evaluations(evaluations);
+}
+
+}  // namespace amalgam::cli
