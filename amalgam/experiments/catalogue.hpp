@@ -11,5 +11,6 @@ const Experiment& fisher_merging();
 const Experiment& adamerging();
 const Experiment& fw_merging();
 const Experiment& pleas();
+const Experiment& twin_merging();
 
 }  // namespace amalgam::experiments

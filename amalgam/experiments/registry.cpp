@@ -10,7 +10,8 @@ namespace amalgam::experiments {
 
 std::span<const Experiment* const> all_experiments() {
   static const std::array kAll = {&model_soups(), &sparse_model_soups(), &fisher_merging(),
-                                  &adamerging(),  &fw_merging(),         &pleas()};
+                                  &adamerging(),  &fw_merging(),         &pleas(),
+                                  &twin_merging()};
   return kAll;
 }
 

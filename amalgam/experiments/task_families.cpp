@@ -91,31 +91,38 @@ TaskFamily half_images(Workshop& workshop, std::uint64_t seed) {
   return family;
 }
 
-TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed) {
-  const std::vector<std::string> expert_transforms{"invert", "rotate=90", "rotate=180", "swap"};
-  std::vector<std::string> all_transforms{"", "rotate=270", "transpose", "invert,rotate=90"};
-  all_transforms.insert(all_transforms.end(), expert_transforms.begin(), expert_transforms.end());
+TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,
+                            const TransformOptions& options) {
+  const std::vector<std::string> seen{"invert", "rotate=90", "rotate=180", "swap"};
+  const std::vector<std::string> held_out{"", "rotate=270", "transpose", "invert,rotate=90"};
+  std::vector<std::string> all = held_out;
+  all.insert(all.end(), seen.begin(), seen.end());
+  const auto under = [&](const Dataset& data, const std::string& transform) {
+    const std::string first = options.pooled ? "pool=2" : "";
+    return changed(data, first + (first.empty() || transform.empty() ? "" : ",") + transform);
+  };
 
   const Dataset& train = workshop.images(Split::train);
   constexpr std::uint64_t kPart = 375;  // an eighth of 3,000
   const std::uint64_t share = workshop.size(4000, 2000);
   const std::uint64_t first = first_image(seed);
   std::vector<Dataset> parts;
-  for (std::size_t i = 0; i < all_transforms.size(); ++i) {
-    parts.push_back(changed(train.range(first + kPart * i, kPart), all_transforms[i]));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    parts.push_back(
+        under(train.range(first + kPart * i, kPart), options.strong_base ? all[i] : ""));
   }
+  const Dataset test = workshop.images(Split::test).range(0, workshop.size(4000, 1000));
   TaskFamily family;
-  family.base = workshop.train(from_scratch(sgd(.05, 12), {64, 64}), joined(parts), seed);
-  for (std::size_t t = 0; t < expert_transforms.size(); ++t) {
-    const std::string& transform = expert_transforms[t];
-    family.train.push_back(changed(train.range(first + 8 * kPart + share * t, share), transform));
-    family.validation.push_back(
-        changed(workshop.images(Split::validation).range(0, 1000), transform));
-    family.test.push_back(
-        changed(workshop.images(Split::test).range(0, workshop.size(4000, 1000)), transform));
+  family.base = workshop.train(from_scratch(sgd(.05, 12), {options.width, options.width}),
+                               joined(parts), seed);
+  for (std::size_t t = 0; t < seen.size(); ++t) {
+    family.train.push_back(under(train.range(first + 8 * kPart + share * t, share), seen[t]));
+    family.validation.push_back(under(workshop.images(Split::validation).range(0, 1000), seen[t]));
+    family.test.push_back(under(test, seen[t]));
     family.experts.push_back(
         workshop.train(sgd(.01, 4), family.train.back(), 10 * seed + t, family.base.get()));
   }
+  for (const std::string& transform : held_out) family.held_out.push_back(under(test, transform));
   return family;
 }
 

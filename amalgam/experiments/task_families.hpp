@@ -16,6 +16,7 @@ struct TaskFamily {
   std::vector<learning::Dataset> train;                     ///< what each expert saw
   std::vector<learning::Dataset> validation;
   std::vector<learning::Dataset> test;
+  std::vector<learning::Dataset> held_out;  ///< test images of tasks that no expert saw
 
   /// The weights of the base and of the experts, and as sources for merging.
   learned::NamedTensors base_state() const { return learning::state_of(*base); }
@@ -40,9 +41,18 @@ struct TaskFamily {
 /// 196-64-10 on 1,000 full images; experts: 8,000 images of their half.
 TaskFamily half_images(Workshop& workshop, std::uint64_t seed);
 
+struct TransformOptions {
+  bool pooled = false;      ///< images of 14x14 instead of 28x28
+  std::int64_t width = 64;  ///< of the two hidden layers
+  /// The base has seen every transform; otherwise it saw the same images upright only.
+  bool strong_base = true;
+};
+
 /// Fashion-MNIST under transforms: tasks inverted, rotated by 90 and 180 degrees, and with halves
-/// swapped. Base: MLP 784-64-64-10 on 3,000 images, an eighth under each of eight transforms;
+/// swapped; upright, rotated by 270 degrees, transposed, and inverted and rotated are held out.
+/// Base: MLP with two hidden layers on 3,000 images, an eighth under each of the eight transforms;
 /// experts: 4,000 images each; the first 4,000 test images under each transform.
-TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed);
+TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,
+                            const TransformOptions& options = {});
 
 }  // namespace amalgam::experiments

@@ -1,7 +1,6 @@
 #include "amalgam/experiments/workshop.hpp"
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <algorithm>
 
@@ -10,6 +9,7 @@
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/learning/evaluation.hpp"
+#include "amalgam/learning/tensor_digest.hpp"
 #include "amalgam/learning/trainer.hpp"
 
 namespace amalgam::experiments {
@@ -23,37 +23,13 @@ using learning::Network;
 // Changes when training comes to give other weights for equal recipes.
 constexpr int kTrainingVersion = 1;
 
-class Digest {
- public:
-  void add(const void* bytes, std::size_t count) {
-    const XXH128_hash_t part = XXH3_128bits_withSeed(bytes, count, low_ ^ high_);
-    low_ = part.low64;
-    high_ = part.high64;
-  }
-  void add(const std::string& text) { add(text.data(), text.size()); }
-  void add(const torch::Tensor& tensor) {
-    const torch::Tensor whole = tensor.contiguous();
-    add(whole.data_ptr(), whole.nbytes());
-  }
-  std::string text() const { return fmt::format("{:016x}{:016x}", high_, low_); }
-
- private:
-  std::uint64_t low_ = 0;
-  std::uint64_t high_ = 0;
-};
-
 // Everything that the trained weights depend on.
 std::string content_key(const nlohmann::json& recipe, const Dataset& data, const Network* start) {
-  Digest digest;
+  learning::TensorDigest digest;
   digest.add(fmt::format("{} {}", kTrainingVersion, recipe.dump()));
-  digest.add(data.inputs);
-  digest.add(data.labels);
-  if (start != nullptr) {
-    for (const auto& [name, tensor] : learning::state_of(*start)) {
-      digest.add(name);
-      digest.add(tensor);
-    }
-  }
+  digest.add(NamedTensors{{"inputs", data.inputs}, {"labels", data.labels}});
+  digest.add(data.head);
+  if (start != nullptr) digest.add(learning::state_of(*start));
   return digest.text();
 }
 
