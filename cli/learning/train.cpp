@@ -19,6 +19,7 @@
 #include "amalgam/learning/trainer.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
+#include "cli/learning/pruned_training.hpp"
 #include "cli/output.hpp"
 
 namespace amalgam::cli {
@@ -96,7 +97,7 @@ void warn_about_classes(const Dataset& data, const DataRecipe& recipe) {
 
 // A disk without room for the result is better known before the work than after it.
 void check_room(const fs::path& output, const Network& network) {
-  constexpr std::uint64_t kHeader = 1U << 20U;
+  constexpr std::uint64_t kHeader = 1U << 16U;
   std::uint64_t bytes = kHeader;
   for (const auto& [name, tensor] : state_of(network)) bytes += tensor.nbytes();
   check_free_space(output, bytes);
@@ -155,6 +156,16 @@ void run(const TrainOptions& options) {
   warn_about_classes(data.train, recipe.data);
   const auto network = initial_network(recipe, data.train);
   check_room(options.output, *network);
+  if (const auto prune = learned::prune_recipe(recipe, options.recipe)) {
+    return train_pruned({.recipe = recipe,
+                         .prune = *prune,
+                         .data = data,
+                         .start = *network,
+                         .output = options.output,
+                         .overwrite = options.overwrite,
+                         .resume = options.resume,
+                         .common = options.common});
+  }
 
   TrainingOptions training;
   training.progress = options.common.progress_mode();
