@@ -26,6 +26,8 @@ constexpr std::array kCommands{
     LearningCommand{"evaluate", "Judge networks, or their ensemble, on labelled data."},
     LearningCommand{"fisher", "Write a network's Fisher diagonal, for merging by it."},
     LearningCommand{"gram", "Write the Gram matrices of a network's layers, for merging by them."},
+    LearningCommand{"calibrate",
+                    "Re-estimate a network's BatchNorm statistics, as merged weights need."},
     LearningCommand{"reproduce", "Run a paper's experiment and judge its claims."},
     LearningCommand{"report", "Draw the report of evaluated networks.", false},
 };

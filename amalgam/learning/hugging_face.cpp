@@ -114,11 +114,13 @@ NetworkDescription hugging_face_description(const Json& config, const std::strin
   return parse_network_description(result, where);
 }
 
-std::optional<NetworkDescription> hugging_face_folder(const fs::path& folder) {
-  const fs::path path = folder / "config.json";
-  if (std::error_code ignored; !fs::is_regular_file(path, ignored)) return std::nullopt;
-  const std::string text = read_text_file(path, kLargestConfig);
-  return hugging_face_description(parse_json(text, path.string()), path.string());
+std::optional<NetworkDescription> hugging_face_folder(const fs::path& path) {
+  const std::string name = path.filename().string();
+  const bool is_weights = name == "model.safetensors" || name == "pytorch_model.bin";
+  const fs::path config = (is_weights ? path.parent_path() : path) / "config.json";
+  if (std::error_code ignored; !fs::is_regular_file(config, ignored)) return std::nullopt;
+  const std::string text = read_text_file(config, kLargestConfig);
+  return hugging_face_description(parse_json(text, config.string()), config.string());
 }
 
 }  // namespace amalgam::learning

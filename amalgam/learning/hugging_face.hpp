@@ -18,7 +18,9 @@ namespace amalgam::learning {
 /// that are missing or out of range.
 NetworkDescription hugging_face_description(const nlohmann::json& config, const std::string& where);
 
-/// That of `folder`/config.json; nothing if there is no such file, or `folder` is none.
-std::optional<NetworkDescription> hugging_face_folder(const std::filesystem::path& folder);
+/// That of the config.json in the folder `path`, or beside the file `path` if that has the name
+/// that the weights of such a folder have (model.safetensors, pytorch_model.bin); nothing if there
+/// is no such file.
+std::optional<NetworkDescription> hugging_face_folder(const std::filesystem::path& path);
 
 }  // namespace amalgam::learning

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <span>
 
-#include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
@@ -118,7 +117,7 @@ void save_network(const std::filesystem::path& path, const Network& network, boo
 
 std::optional<NetworkDescription> description_of(const TensorSource& source) {
   const auto found = source.metadata().find(kNetworkKey);
-  if (found == source.metadata().end()) return std::nullopt;
+  if (found == source.metadata().end()) return hugging_face_folder(source.label());
   const std::string where = source.label() + ": metadata '" + kNetworkKey + "'";
   return parse_network_description(parse_json(found->second, where), where);
 }
@@ -142,19 +141,6 @@ std::shared_ptr<Network> load_network(const TensorSource& source,
   }
   network->eval();
   return network;
-}
-
-std::optional<NetworkDescription> description_of(const std::filesystem::path& path,
-                                                 const TensorSource& source) {
-  auto description = description_of(source);
-  if (!description) description = hugging_face_folder(path);
-  return description;
-}
-
-std::shared_ptr<Network> load_network(const std::filesystem::path& path,
-                                      const std::optional<NetworkDescription>& description) {
-  const auto source = open_checkpoint(path);
-  return load_network(*source, description ? description : description_of(path, *source));
 }
 
 }  // namespace amalgam::learning

@@ -40,20 +40,14 @@ torch::Tensor read_tensor(const TensorSource& source, std::size_t index);
 /// Writes a network as a plain state dict with its description in the metadata.
 void save_network(const std::filesystem::path& path, const Network& network, bool overwrite);
 
-/// The description that `source` carries, if it does.
+/// The description that `source` carries in its metadata; else, of a folder in Hugging Face layout
+/// (a source's label is its path), what its config.json says (hugging_face.hpp); else nothing.
 std::optional<NetworkDescription> description_of(const TensorSource& source);
 
 /// Builds the network that `source` describes (or `description`, for a checkpoint without one) with
 /// its weights, in evaluation mode. InputError if there is no description, or tensors are missing,
 /// left over (unless the network ignores them) or of another shape.
 std::shared_ptr<Network> load_network(const TensorSource& source,
-                                      const std::optional<NetworkDescription>& description = {});
-
-/// The same for the checkpoint at `path`. A folder in Hugging Face layout that carries no
-/// description of ours is what its config.json says (hugging_face.hpp).
-std::optional<NetworkDescription> description_of(const std::filesystem::path& path,
-                                                 const TensorSource& source);
-std::shared_ptr<Network> load_network(const std::filesystem::path& path,
                                       const std::optional<NetworkDescription>& description = {});
 
 }  // namespace amalgam::learning

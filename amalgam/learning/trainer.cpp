@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/learning/batches.hpp"
 #include "amalgam/learning/encoding.hpp"
 #include "amalgam/learning/network_file.hpp"
@@ -76,7 +77,7 @@ class Trainer {
   void judge(std::uint64_t epoch) {
     const bool averaged = average_.count() > 0;
     const NamedTensors weights = averaged ? copied_state(network_) : NamedTensors();
-    if (averaged) average_.apply();
+    if (averaged) apply_average();
     const ValidationFigures figures = validate(network_, *options_.validation);
     if (!std::isfinite(figures.loss)) {
       throw diverged(fmt::format("the loss on the validation examples is {}", figures.loss),
@@ -91,10 +92,16 @@ class Trainer {
     if (done_.best_epoch) {
       restore(done_.best_weights);
     } else {
-      average_.apply();
+      apply_average();
     }
     if (options_.mask != nullptr) options_.mask->apply(state_of(network_));
     network_.eval();
+  }
+
+  void apply_average() {
+    average_.apply();
+    // Statistics are not averaged: what they are of changes with the weights.
+    if (average_.count() > 0 && has_batch_norm(network_)) reset_batch_norm(network_, data_);
   }
 
   void restore(const NamedTensors& weights) {
@@ -200,6 +207,20 @@ nlohmann::json input_of(const Dataset& data, bool standardise) {
   return input;
 }
 
+// The data's classes are those of a new network, or of the one of its heads that it is trained by.
+void add_classes(nlohmann::json& network, const Dataset& data) {
+  if (!network.contains("heads")) {
+    network["classes"] = data.class_names;
+    return;
+  }
+  for (nlohmann::json& head : network["heads"]) {
+    if (head.is_object() && head.value("name", nlohmann::json()) == data.head &&
+        !head.contains("classes")) {
+      head["classes"] = data.class_names;
+    }
+  }
+}
+
 void check_trainable(const Network& network, const Dataset& data, const TrainingRecipe& recipe,
                      const TrainingOptions& options) {
   if (data.count() == 0) throw InputError("{}: no examples to train on", data.source);
@@ -242,7 +263,7 @@ std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dat
     json.erase(asked);
   }
   json["input"] = input_of(data, standardise);
-  json["classes"] = data.class_names;
+  add_classes(json, data);
   const std::string where = "the recipe's network";
   auto network = make_network(parse_network_description(json, where), where);
   initialise(*network, recipe.seed);

@@ -10,6 +10,7 @@ void register_train(CLI::App& root);
 void register_evaluate(CLI::App& root);
 void register_fisher(CLI::App& root);
 void register_gram(CLI::App& root);
+void register_calibrate(CLI::App& root);
 void register_reproduce(CLI::App& root);
 /// `amalgam report`, for the demo.
 void register_report(CLI::App& root);

@@ -81,6 +81,10 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
                   "Only the examples of these classes, by name or number, for example 0,Trouser")
       ->delimiter(',')
       ->type_name("CLASS,...");
+  command
+      .add_option("--head", options.head,
+                  "The head of a network with several that the labels are for")
+      ->type_name("NAME");
   command.add_flag("--relabel", options.relabel,
                    "Number those classes anew, in the order given, as data.relabel does");
 }

@@ -24,7 +24,7 @@ struct DataOptions {
   std::uint64_t context = 0;         ///< of a text; 0: the network's
   std::vector<std::string> classes;  ///< that are kept; empty: all
   bool relabel = false;
-  std::string head;
+  std::string head;  ///< of a network with several, which the labels are for
 
   /// Loads them, as the network was trained on them if it is given (tables and texts need it).
   /// InputError for unknown or missing data, or too few examples.
@@ -40,9 +40,8 @@ struct DataOptions {
 /// Adds the checkpoint to look at and -o, for commands that write a file about a network.
 void add_file_options(CLI::App& command, std::string& checkpoint, std::string& output);
 
-/// Adds --data, --split, --first, --examples, --corrupt, --label, --tokens, --context, --classes
-/// and
-/// --relabel.
+/// Adds --data, --split, --first, --examples, --corrupt, --label, --tokens, --context, --classes,
+/// --head and --relabel.
 void add_data_options(CLI::App& command, DataOptions& options, const std::string& split);
 
 /// --json, --quiet, --threads and --seed, as for other commands, except that threads may matter.

@@ -30,6 +30,7 @@ int amalgam_learning_main(int argc, const char* const* argv) {
   register_evaluate(root);
   register_fisher(root);
   register_gram(root);
+  register_calibrate(root);
   register_learned_merge(root);
   register_reproduce(root);
   register_report(root);

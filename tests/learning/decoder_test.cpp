@@ -90,7 +90,7 @@ TEST_F(LlamaFolder, LogitsEqualTheNumpyReference) {
   for (const std::string name : {"untied", "tied", "qwen2", "mistral"}) {
     reference("write " + path(name) + " " + name + " 1");
     reference("logits " + path(name) + " " + path(name + ".out"));
-    const auto network = load_network(fs::path(path(name)));
+    const auto network = load_network(*open_checkpoint(path(name)));
     EXPECT_EQ(network->description().input_shape, (std::vector<std::int64_t>{64}));
     const auto expected = open_checkpoint(path(name + ".out"));
     const torch::Tensor tokens = read_tensor(*expected, *expected->find("tokens")).to(torch::kLong);
@@ -106,13 +106,13 @@ TEST_F(LlamaFolder, LogitsEqualTheNumpyReference) {
 
 TEST_F(LlamaFolder, KeepsOneTensorForTiedEmbeddings) {
   reference("write " + path("tied") + " tied 1");
-  const auto network = load_network(fs::path(path("tied")));
+  const auto network = load_network(*open_checkpoint(path("tied")));
   bool has_head = false;
   for (const auto& [name, tensor] : state_of(*network)) has_head |= name.starts_with("lm_head");
   EXPECT_FALSE(has_head);
   // As saved and loaded by ourselves, it is described by its metadata.
   save_network(path("own.safetensors"), *network, false);
-  const auto again = load_network(fs::path(path("own.safetensors")));
+  const auto again = load_network(*open_checkpoint(path("own.safetensors")));
   const torch::Tensor tokens = torch::arange(20, torch::kLong).view({2, 10});
   const torch::NoGradGuard no_grad;
   EXPECT_TRUE(torch::equal(network->forward(tokens), again->forward(tokens)));
@@ -129,7 +129,7 @@ TEST_F(LlamaFolder, SaysWhatItDoesNotCompute) {
     if (value.is_null()) changed.erase(key);
     std::ofstream(file) << changed;
     try {
-      load_network(fs::path(path("model")));
+      load_network(*open_checkpoint(path("model")));
     } catch (const InputError& error) {
       return error.what();
     }
@@ -272,7 +272,7 @@ TEST(Decoder, LearnsToCountAndIsTheSameWhenLoaded) {
     const fs::path path = fs::temp_directory_path() /
                           ("amalgam-counting-" + std::to_string(getpid()) + ".safetensors");
     save_network(path, *network, false);
-    const auto loaded = load_network(path);
+    const auto loaded = load_network(*open_checkpoint(path));
     fs::remove(path);
     EXPECT_TRUE(torch::equal(predict_logits(*network, data), predict_logits(*loaded, data)));
     EXPECT_EQ(network->features(data.inputs).sizes().vec(), (std::vector<std::int64_t>{64, 8, 8}));

@@ -103,7 +103,7 @@ TEST(Heads, SurviveJsonAndFiles) {
   const fs::path path =
       fs::temp_directory_path() / ("amalgam-heads-" + std::to_string(getpid()) + ".safetensors");
   save_network(path, *network, false);
-  const auto loaded = load_network(path);
+  const auto loaded = load_network(*open_checkpoint(path));
   fs::remove(path);
   const torch::NoGradGuard no_grad;
   const Dataset data = toy_data(4, 1);

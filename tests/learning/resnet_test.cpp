@@ -331,6 +331,28 @@ TEST(ResetBatchNorm, RefusesTooFewExamples) {
   EXPECT_TRUE(has_batch_norm(*network));
 }
 
+// The running statistics of the last epoch are not those of the averaged weights.
+TEST(ResetBatchNorm, FollowsAveragesOfWeightsInTraining) {
+  const auto network = toy_network("resnet", {{"width", 3}}, 3);
+  const Dataset data = toy_data(64, 1);
+  TrainingRecipe recipe;
+  recipe.network = nlohmann::json::object();
+  recipe.epochs = 3;
+  recipe.batch = 16;
+  recipe.average.kind = AverageOptions::Kind::swa;
+  train(*network, data, recipe, {.progress = Progress::Mode::never});
+  const State state = state_map(*network);
+  const torch::Tensor x = (data.inputs - 0.4) / 0.2;
+  const torch::Tensor rows = torch::conv2d(x, state.at("conv1.weight"), {}, 1, 1)
+                                 .to(torch::kDouble)
+                                 .transpose(0, 1)
+                                 .flatten(1);
+  EXPECT_TRUE(
+      torch::allclose(state.at("bn1.running_mean").to(torch::kDouble), rows.mean(1), 1e-4, 1e-5));
+  EXPECT_TRUE(
+      torch::allclose(state.at("bn1.running_var").to(torch::kDouble), rows.var(1), 1e-4, 1e-5));
+}
+
 TEST(PermutationSpec, OfAResnetTiesItsStreams) {
   const auto network = worn_resnet({{"depth", 14}, {"width", 3}}, 6);
   const learned::PermutationSpec spec = learned::permutation_spec(*network);

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 
+#include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/gram.hpp"
@@ -124,7 +125,7 @@ TEST(Vit, LearnsAndIsTheSameWhenLoaded) {
   const fs::path path =
       fs::temp_directory_path() / ("amalgam-vit-" + std::to_string(getpid()) + ".safetensors");
   save_network(path, *network, false);
-  const auto loaded = load_network(path);
+  const auto loaded = load_network(*open_checkpoint(path));
   fs::remove(path);
   EXPECT_TRUE(torch::equal(predict_logits(*network, test), predict_logits(*loaded, test)));
 }
