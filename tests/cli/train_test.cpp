@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -198,6 +199,57 @@ TEST_F(TrainCommand, AFullDiskIsOneClearSentenceAndNothingHalfWritten) {
   EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
   EXPECT_TRUE(result.err.starts_with("amalgam: error: ")) << result.err;
   EXPECT_EQ(files(), (std::vector<std::string>{"recipe.yml", "t.csv"}));
+}
+
+// Runs a script of the shell; what it prints is `out`.
+RunResult run_script(const std::string& script, const fs::path& folder) {
+  const fs::path file = folder / "script.out";
+  const int status = std::system(("( " + script + " ) > " + file.string() + " 2>&1").c_str());
+  RunResult result;
+  result.out = contents_of(file);
+  result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+  return result;
+}
+
+// On a file system of its own that has room for the state of the run (384 kB) but not for the
+// network (128 kB) beside it.
+TEST_F(TrainCommand, WhenTheDiskFillsAtTheEndTheRunGoesOnOnceThereIsRoom) {
+  const TemporaryFolder elsewhere;
+  const std::string enter = "unshare --map-root-user --mount ";
+  if (run_script(enter + "true", elsewhere.path()).code != 0) {
+    GTEST_SKIP() << "this system does not let tests mount file systems";
+  }
+  folder_.write("recipe.yml",
+                "network: {architecture: mlp, hidden: [4000]}\ndata: {set: " + path("t.csv") +
+                    ", label: kind, ignore: [number]}\nepochs: 2\n"
+                    "optimizer: {name: adam}\n");
+  const std::string disk = path("disk");
+  fs::create_directory(disk);
+  const std::string train = std::string(AMALGAM_BINARY) + " train " + path("recipe.yml") +
+                            " --threads 1 --quiet -o " + disk + "/net.safetensors";
+  folder_.write("steps.sh", "mount -t tmpfs -o size=450k tmpfs " + disk + "\n" + train +
+                                "\necho code $?\nls -A " + disk + "\nmount -o remount,size=2m " +
+                                disk + "\n" + train + " --resume\necho code $?\nls -A " + disk +
+                                "\n");
+  const RunResult result = run_script(enter + "sh " + path("steps.sh"), elsewhere.path());
+  const std::vector<std::string> parts = {
+      "not enough free space", "make room and go on with --resume\n",
+      "code 1\n.net.resume.safetensors\ncode 0\nnet.safetensors\n"};
+  for (const std::string& part : parts) {
+    EXPECT_NE(result.out.find(part), std::string::npos) << result.out << "lacks: " << part;
+  }
+}
+
+TEST_F(TrainCommand, AMissingDataSetNamesThePackageThatHasIt) {
+  const TemporaryFolder empty;
+  folder_.write("recipe.yml", "network: {architecture: mlp}\n");
+  const RunResult result =
+      run_script("AMALGAM_DATA=" + empty.path().string() + " " + AMALGAM_BINARY + " train " +
+                     path("recipe.yml") + " -o " + path("net.safetensors"),
+                 folder_.path());
+  EXPECT_EQ(result.code, 2);
+  EXPECT_NE(result.out.find("install Debian's package dataset-fashion-mnist"), std::string::npos)
+      << result.out;
 }
 
 TEST_F(TrainCommand, SaysWhatIsWrongWithTheData) {
