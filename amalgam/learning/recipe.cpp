@@ -224,6 +224,7 @@ TrainingRecipe parse_recipe(nlohmann::json document, const std::string& where) {
     options.refuse("cutmix", "0 with mixup: a batch is mixed in one way");
   }
   recipe.seed = options.count("seed", 0, 0, kExact);
+  (void)options.has("prune");  // known here, read by weights/learned/prune_recipe
   options.finish();
   recipe.document = std::move(document);
   return recipe;

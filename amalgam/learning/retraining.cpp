@@ -53,7 +53,7 @@ TrainingRecipe retraining_recipe(const TrainingRecipe& dense, const Retraining& 
       recipe.schedule.total = dense_steps;
       break;
     case Kind::compressed:
-      recipe.schedule = {.kind = dense.schedule.kind, .warmup = warmup};
+      recipe.schedule.warmup = warmup;
       break;
     case Kind::cosine:
       recipe.schedule = {.kind = ScheduleKind::cosine, .warmup = warmup};

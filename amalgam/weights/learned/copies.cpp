@@ -1,10 +1,12 @@
 #include "amalgam/weights/learned/copies.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/learning/batch_norm.hpp"
 
 namespace amalgam::learned {
 
@@ -19,6 +21,13 @@ TrainCopy plain_training(const learning::Dataset& data) {
 
 std::uint64_t copy_seed(std::uint64_t seed, std::uint64_t phase, std::uint64_t copy) {
   return seed + copy + 1000 * phase;
+}
+
+void refresh_batch_norm(learning::Network& network, const learning::Dataset& data, double share) {
+  if (!learning::has_batch_norm(network)) return;
+  const auto all = static_cast<double>(data.count());
+  const double wanted = std::clamp(std::ceil(share * all), std::min(2.0, all), all);
+  learning::reset_batch_norm(network, data.range(0, static_cast<std::uint64_t>(wanted)));
 }
 
 std::vector<NamedTensors> train_copies(const learning::Network& start,

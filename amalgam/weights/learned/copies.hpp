@@ -31,6 +31,10 @@ TrainCopy plain_training(const learning::Dataset& data);
 /// The seed of copy `copy` in phase `phase`: `seed` + copy + 1,000 phase.
 std::uint64_t copy_seed(std::uint64_t seed, std::uint64_t phase, std::uint64_t copy);
 
+/// If the network has BatchNorm, estimates its statistics anew of the first `share` of the examples
+/// (at least two): averaged and pruned weights have none of their own.
+void refresh_batch_norm(learning::Network& network, const learning::Dataset& data, double share);
+
 /// Trains every task from the weights of `start`. The result of one that diverged, or ended with
 /// weights that are not finite, is empty, and a warning says so; Error if all did.
 std::vector<NamedTensors> train_copies(const learning::Network& start,

@@ -72,9 +72,9 @@ NamedTensors average_of_copies(const std::vector<NamedTensors>& copies, const Pr
   return sum.finish();
 }
 
-learning::TrainingOptions quiet() {
+learning::TrainingOptions training_with(Progress::Mode progress) {
   learning::TrainingOptions options;
-  options.progress = Progress::Mode::never;
+  options.progress = progress;
   return options;
 }
 
@@ -129,7 +129,7 @@ class Feedback {
         first_(first) {}
 
   learning::TrainingOptions training() {
-    learning::TrainingOptions training = quiet();
+    learning::TrainingOptions training = training_with(options_.progress);
     training.before_forward = [this](std::uint64_t step) { hide(first_ + step, step == 0); };
     training.before_update = [this](std::uint64_t) { show(); };
     return training;
@@ -177,7 +177,7 @@ PrunedTraining gradual_pruning(const Network& start, const Dataset& data,
     result.sparsities.push_back(gradual.mask().sparsity());
   };
   if (options.copies == 1) {
-    learning::TrainingOptions training = quiet();
+    learning::TrainingOptions training = training_with(options.progress);
     training.mask = &gradual.mask();
     training.after_epoch = [&](std::uint64_t epoch) {
       const std::uint64_t done = epoch + 1;
@@ -189,10 +189,12 @@ PrunedTraining gradual_pruning(const Network& start, const Dataset& data,
   } else {
     for (std::uint64_t number = 0; number <= times.count; ++number) {
       const auto tasks = stretch(recipe, times, number, options.copies, &gradual.mask());
-      const auto copies = train_copies(*network, tasks, plain_training(data));
+      const auto copies =
+          train_copies(*network, tasks, options.train ? options.train : plain_training(data));
       network = learning::network_with(*network, average_of_copies(copies, gradual.mask()));
       if (number < times.count) prune(number + 1);
     }
+    refresh_batch_norm(*network, data, options.batch_norm_share);
   }
   result.state = learning::copied_state(*network);
   result.mask = gradual.mask();
@@ -224,7 +226,9 @@ PrunedTraining dynamic_pruning(const Network& start, const Dataset& data,
   }
   MaskedState pruned =
       pruned_again({learning::state_of(*network), full}, options.sparsity, options.pruning);
-  result.state = std::move(pruned.state);
+  network = learning::network_with(*network, pruned.state);
+  refresh_batch_norm(*network, data, options.batch_norm_share);
+  result.state = learning::copied_state(*network);
   result.mask = std::move(pruned.mask);
   return result;
 }
@@ -241,7 +245,8 @@ SparseSoup budgeted_pruning(const Network& start, const Dataset& data, const Tra
   TrainingRecipe dense_recipe = recipe;
   dense_recipe.epochs = dense_epochs;
   const auto dense = learning::network_with(start, learning::state_of(start));
-  learning::train(*dense, data, dense_recipe, quiet());
+  const TrainCopy train = options.train ? options.train : plain_training(data);
+  train(*dense, {.phase = 0, .copy = 0, .mask = nullptr, .recipe = dense_recipe});
   options.retraining = {.kind = learning::Retraining::Kind::budgeted,
                         .epochs = left / options.phases};
   return sparse_soup(*dense, data, dense_recipe, options);

@@ -20,6 +20,12 @@ struct GradualPruningOptions {
   bool allow_recovering = false;
   /// For dynamic_pruning: steps after which the mask is made anew.
   std::uint64_t refresh = 16;
+  /// Of the training examples, that statistics of BatchNorm are of where the method has made new
+  /// weights by averaging or pruning.
+  double batch_norm_share = 0.2;
+  Progress::Mode progress = Progress::Mode::never;  ///< of the trainings in it
+  /// For gradual_pruning with several copies: who trains one. Empty: plain_training.
+  TrainCopy train = {};
 };
 
 struct PrunedTraining {
@@ -49,7 +55,8 @@ PrunedTraining dynamic_pruning(const learning::Network& start, const learning::D
 
 /// BIMP (Zimmer et al. 2023, arXiv 2111.00843): trains densely for `dense_epochs` by the recipe's
 /// own schedule and spends the rest of its epochs, equally, on the phases of sparse_soup with
-/// budgeted retraining rates; one copy is the method itself. `options.retraining` is set from this.
+/// budgeted retraining rates; one copy is the method itself. `options.retraining` is set from this;
+/// `options.train` also trains the dense network, a task without mask.
 /// InputError if the phases cannot share the rest equally.
 SparseSoup budgeted_pruning(const learning::Network& start, const learning::Dataset& data,
                             const learning::TrainingRecipe& recipe, std::uint64_t dense_epochs,

@@ -26,6 +26,11 @@ void check_options(const SparseSoupOptions& options) {
   if (options.greedy && !options.score) {
     throw InputError("sparse soup: a greedy soup needs a score on held-out data");
   }
+  if (!(options.batch_norm_share > 0 && options.batch_norm_share <= 1)) {
+    throw InputError(
+        "sparse soup: statistics of {} of the examples; expected more than 0, at most 1",
+        options.batch_norm_share);
+  }
   for (const CopyVariation& copy : options.copies) {
     if (copy.weight_decay && !(*copy.weight_decay >= 0)) {
       throw InputError("sparse soup: the weight decay of a copy is {}; expected at least 0",
@@ -104,9 +109,10 @@ std::vector<std::size_t> without_failures(const std::vector<NamedTensors>& copie
 
 class Soup {
  public:
-  Soup(const Network& dense, const TrainingRecipe& recipe, const SparseSoupOptions& options,
-       std::uint64_t steps_per_epoch)
-      : network_(learning::network_with(dense, learning::state_of(dense))),
+  Soup(const Network& dense, const learning::Dataset& data, const TrainingRecipe& recipe,
+       const SparseSoupOptions& options, std::uint64_t steps_per_epoch)
+      : data_(data),
+        network_(learning::network_with(dense, learning::state_of(dense))),
         recipe_(recipe),
         options_(options),
         steps_per_epoch_(steps_per_epoch),
@@ -128,14 +134,23 @@ class Soup {
   }
 
  private:
+  std::shared_ptr<Network> network_of(const NamedTensors& state) const {
+    auto network = learning::network_with(*network_, state);
+    refresh_batch_norm(*network, data_, options_.batch_norm_share);
+    return network;
+  }
+
   double score(const NamedTensors& state) const {
-    return options_.score ? options_.score(*learning::network_with(*network_, state))
+    return options_.score ? options_.score(*network_of(state))
                           : std::numeric_limits<double>::quiet_NaN();
   }
 
   SparsePhase prune(double fraction) {
     const NamedTensors weights = learning::prunable_weights(*network_);
-    const NamedTensors parameters = learning::state_of(*network_);
+    NamedTensors parameters;
+    for (const auto& one : network_->named_parameters()) {
+      parameters.emplace_back(one.key(), one.value());
+    }
     const std::uint64_t before = mask_.kept();
     mask_ = learning::prune(weights, mask_, fraction, options_.pruning);
     SparsePhase phase;
@@ -144,7 +159,7 @@ class Soup {
     phase.mask_hash = mask_.hash();
     phase.step = {learning::norm_drop(parameters, mask_), fraction};
     mask_.apply(parameters);
-    phase.parent_score = score(parameters);
+    phase.parent_score = score(learning::state_of(*network_));
     return phase;
   }
 
@@ -184,10 +199,11 @@ class Soup {
     }
     const NamedTensors soup = average(copies, phase.ingredients, mask_);
     measure_spread(copies, soup, phase);
-    network_ = learning::network_with(*network_, soup);
+    network_ = network_of(soup);
     phase.soup_score = score(soup);
   }
 
+  const learning::Dataset& data_;
   std::shared_ptr<Network> network_;  // the soup so far
   const TrainingRecipe& recipe_;
   const SparseSoupOptions& options_;
@@ -202,7 +218,7 @@ SparseSoup sparse_soup(const Network& dense, const learning::Dataset& data,
   check_options(options);
   learning::check_fits(dense, data);
   const std::uint64_t steps_per_epoch = learning::Batches(data, recipe).per_epoch();
-  return Soup(dense, recipe, options, steps_per_epoch)
+  return Soup(dense, data, recipe, options, steps_per_epoch)
       .run(options.train ? options.train : plain_training(data));
 }
 

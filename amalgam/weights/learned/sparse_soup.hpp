@@ -30,6 +30,9 @@ struct SparseSoupOptions {
   /// Higher is better, on held-out data. With it the plain average leaves out copies that score
   /// below the pruned parent (unless all do), with a warning.
   std::function<double(learning::Network& network)> score;
+  /// Of the training examples, from the first on, that statistics of BatchNorm are of, for the soup
+  /// and whenever a network is scored; in (0, 1].
+  double batch_norm_share = 0.2;
   std::uint64_t seed = 0;  ///< see copy_seed
   TrainCopy train;         ///< empty: plain_training
 };
@@ -68,8 +71,8 @@ struct SparseSoup {
 /// Sparse model soup (Zimmer et al. 2023, arXiv 2306.16788, algorithm 1): every phase prunes the
 /// soup of the one before (first `dense`), trains copies of it under the one mask, and averages
 /// them; the average has the mask too. `recipe` is the one that `dense` was trained with; epochs
-/// and rates are set by options.retraining. There is no normalisation whose statistics would have
-/// to be estimated anew for the soup. InputError for a sparsity outside [0, 1), no phases, no
+/// and rates are set by options.retraining. Statistics of BatchNorm are estimated anew, of every
+/// soup and every network that is scored. InputError for a sparsity outside [0, 1), no phases, no
 /// copies or 1,000 and more, `greedy` without `score` and weights that are NaN; Error if every copy
 /// of a phase diverged.
 SparseSoup sparse_soup(const learning::Network& dense, const learning::Dataset& data,
