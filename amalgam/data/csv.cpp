@@ -1,6 +1,7 @@
 #include "amalgam/data/csv.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -16,11 +17,36 @@ namespace {
 constexpr std::size_t kFirstBuffer = 1U << 18U;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
+// Behind the buffer's contents: a sentinel and what a word that begins there reaches over.
+constexpr std::size_t kPadding = sizeof(std::uint64_t);
+
+// The first separator or line feed from `at` on; there is one, and a word's bytes behind it.
+const char* find_field_end(const char* at, char separator) {
+  if constexpr (std::endian::native == std::endian::little) {
+    // Eight bytes at a time: x - 1 has the high bit where x is 0 and lower bytes are not (Mycroft);
+    // the lowest such bit is exact.
+    constexpr std::uint64_t kOnes = 0x0101010101010101;
+    constexpr std::uint64_t kHighs = 0x8080808080808080;
+    const std::uint64_t separators = kOnes * static_cast<unsigned char>(separator);
+    while (true) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, at, sizeof word);
+      const std::uint64_t a = word ^ separators;
+      const std::uint64_t b = word ^ (kOnes * '\n');
+      const std::uint64_t found = (((a - kOnes) & ~a) | ((b - kOnes) & ~b)) & kHighs;
+      if (found != 0) return at + std::countr_zero(found) / 8;
+      at += sizeof word;
+    }
+  }
+  while (*at != separator && *at != '\n') ++at;
+  return at;
+}
+
 }  // namespace
 
 CsvReader::CsvReader(Source source, std::string where, CsvOptions options)
     : source_(std::move(source)), where_(std::move(where)), options_(options) {
-  buffer_.resize(std::min(kFirstBuffer, options_.longest_record) + 1);
+  buffer_.resize(std::min(kFirstBuffer, options_.longest_record) + kPadding);
   refill();
   const std::string_view contents(buffer_.data(), filled_);
   if (contents.starts_with(kByteOrderMark)) after_ = kByteOrderMark.size();
@@ -49,7 +75,7 @@ bool CsvReader::next() {
     if (record_ == filled_ && ended_) return false;
     refill();
   }
-  make_fields();
+  undouble_quotes();
   return true;
 }
 
@@ -59,18 +85,18 @@ void CsvReader::refill() {
   const std::size_t kept = filled_ - record_;
   if (record_ > 0) {
     std::memmove(buffer_.data(), buffer_.data() + record_, kept);
-  } else if (kept + 1 == buffer_.size()) {
+  } else if (kept + kPadding == buffer_.size()) {
     if (kept >= options_.longest_record) {
       throw InputError("{}:{}: a record of more than {} bytes; is a quote not closed?", where_,
                        line_, options_.longest_record);
     }
-    buffer_.resize(std::min(2 * kept, options_.longest_record) + 1);
+    buffer_.resize(std::min(2 * kept, options_.longest_record) + kPadding);
   }
   record_ = 0;
   filled_ = kept;
-  while (!ended_ && filled_ + 1 < buffer_.size()) {
+  while (!ended_ && filled_ + kPadding < buffer_.size()) {
     const std::size_t got =
-        source_(std::span(buffer_).subspan(filled_, buffer_.size() - 1 - filled_));
+        source_(std::span(buffer_).subspan(filled_, buffer_.size() - kPadding - filled_));
     filled_ += got;
     ended_ = got == 0;
   }
@@ -93,45 +119,47 @@ void CsvReader::skip_empty_lines() {
 bool CsvReader::scan_record() {
   skip_empty_lines();
   if (record_ == filled_) return false;
-  raw_.clear();
+  fields_.clear();
+  quoted_.clear();
   buffer_[filled_] = '\n';  // no field without quotes goes beyond it
   const char* const data = buffer_.data();
   const char separator = options_.separator;
   std::size_t at = record_;
   while (true) {
-    if (raw_.size() == options_.most_fields) {
+    if (fields_.size() == options_.most_fields) {
       throw InputError("{}: more than {} fields", place_at(at), options_.most_fields);
     }
-    RawField& field = raw_.emplace_back();
-    field.begin = at;
-    if (at < filled_ && data[at] == '"') {
-      if (!scan_quoted(field, at)) return false;
+    if (data[at] == '"') {
+      if (!scan_quoted(at)) return false;
     } else {
-      while (data[at] != separator && data[at] != '\n') ++at;
-      field.end = at;
+      const char* const begin = data + at;
+      const char* const end = find_field_end(begin, separator);
+      fields_.emplace_back(begin, static_cast<std::size_t>(end - begin));
+      at = static_cast<std::size_t>(end - data);
     }
-    if (at < filled_ && data[at] == separator) {
-      ++at;
-      continue;
-    }
-    if (at == filled_ && !ended_) return false;
-    if (!field.quoted && field.end > field.begin && data[field.end - 1] == '\r') --field.end;
-    after_ = std::min(at + 1, filled_);
-    next_line_ = line_ + 1;
-    for (const RawField& one : raw_) {
-      if (!one.quoted) continue;
-      next_line_ += static_cast<std::uint64_t>(std::count(data + one.begin, data + one.end, '\n'));
-    }
-    return true;
+    if (data[at] != separator) break;
+    ++at;
   }
+  if (at == filled_ && !ended_) return false;
+  std::string_view& last = fields_.back();
+  const bool is_quoted = !quoted_.empty() && quoted_.back().field + 1 == fields_.size();
+  if (!is_quoted && last.ends_with('\r')) last.remove_suffix(1);
+  after_ = std::min(at + 1, filled_);
+  next_line_ = line_ + 1;
+  for (const Quoted& one : quoted_) {
+    next_line_ += static_cast<std::uint64_t>(std::count(data + one.begin, data + one.end, '\n'));
+  }
+  return true;
 }
 
 // Scans the quoted field that begins at `at`, and moves `at` to what ends it: a separator, a line
 // feed or the end. False if the buffer ends before that is known.
-bool CsvReader::scan_quoted(RawField& field, std::size_t& at) {
+bool CsvReader::scan_quoted(std::size_t& at) {
   const char* const data = buffer_.data();
-  field.quoted = true;
-  std::size_t from = field.begin + 1;
+  Quoted& field = quoted_.emplace_back();
+  field.field = fields_.size();
+  field.begin = at;
+  std::size_t from = at + 1;
   while (true) {
     const void* found = std::memchr(data + from, '"', filled_ - from);
     if (found == nullptr) {
@@ -139,13 +167,13 @@ bool CsvReader::scan_quoted(RawField& field, std::size_t& at) {
       throw InputError("{}: a quoted field begins here and is not closed", place_at(field.begin));
     }
     at = static_cast<std::size_t>(static_cast<const char*>(found) - data) + 1;
-    if (at == filled_) break;
-    if (data[at] != '"') break;
+    if (data[at] != '"') break;  // at the end that is the sentinel
     field.doubled = true;
     from = at + 1;
   }
   field.end = at;
-  if (at < filled_ && data[at] == '\r' && (at + 1 == filled_ || data[at + 1] == '\n')) ++at;
+  fields_.emplace_back(data + field.begin + 1, field.end - field.begin - 2);
+  if (data[at] == '\r' && data[at + 1] == '\n') ++at;
   if (at == filled_) return ended_;
   if (data[at] == options_.separator || data[at] == '\n') return true;
   throw InputError(
@@ -154,33 +182,28 @@ bool CsvReader::scan_quoted(RawField& field, std::size_t& at) {
       place_at(at), printable(std::string_view(data + at, 1)));
 }
 
-void CsvReader::make_fields() {
-  fields_.clear();
+void CsvReader::undouble_quotes() {
   unescaped_.clear();
-  const char* const data = buffer_.data();
-  for (const RawField& field : raw_) {
-    if (!field.quoted) {
-      fields_.emplace_back(data + field.begin, field.end - field.begin);
-      continue;
-    }
-    const std::string_view inside(data + field.begin + 1, field.end - field.begin - 2);
-    if (!field.doubled) {
-      fields_.push_back(inside);
-      continue;
-    }
+  for (const Quoted& field : quoted_) {
+    if (!field.doubled) continue;
     // All of the record fits, so that the text never moves.
     unescaped_.reserve(after_ - record_);
+    const std::string_view inside = fields_[field.field];
     const std::size_t begin = unescaped_.size();
     for (std::size_t i = 0; i < inside.size(); ++i) {
       unescaped_ += inside[i];
       if (inside[i] == '"') ++i;
     }
-    fields_.emplace_back(unescaped_.data() + begin, unescaped_.size() - begin);
+    fields_[field.field] = std::string_view(unescaped_).substr(begin);
   }
 }
 
 std::string CsvReader::place(std::size_t field) const {
-  return place_at(field < raw_.size() ? raw_[field].begin : record_);
+  for (const Quoted& one : quoted_) {
+    if (one.field == field) return place_at(one.begin);
+  }
+  if (field >= fields_.size()) return place_at(record_);
+  return place_at(static_cast<std::size_t>(fields_[field].data() - buffer_.data()));
 }
 
 std::string CsvReader::place_at(std::size_t offset) const {

@@ -50,33 +50,33 @@ class CsvReader {
   const std::string& where() const { return where_; }
 
  private:
-  // A field in the buffer as it is in the file, with its quotes.
-  struct RawField {
-    std::size_t begin = 0;
-    std::size_t end = 0;
-    bool quoted = false;
-    bool doubled = false;  // holds doubled quotes
+  // A field in quotes, as it is in the buffer.
+  struct Quoted {
+    std::size_t field = 0;  // which it is
+    std::size_t begin = 0;  // of its first quote
+    std::size_t end = 0;    // after its last one
+    bool doubled = false;   // holds doubled quotes
   };
 
   void refill();
   void skip_empty_lines();
   bool scan_record();
-  bool scan_quoted(RawField& field, std::size_t& at);
-  void make_fields();
+  bool scan_quoted(std::size_t& at);
+  void undouble_quotes();
   std::string place_at(std::size_t offset) const;
 
   Source source_;
   std::string where_;
   CsvOptions options_;
-  std::vector<char> buffer_;  // one byte longer than what it may hold, for a sentinel
+  std::vector<char> buffer_;  // longer than what it may hold, for a sentinel and whole words
   std::size_t record_ = 0;    // where the record begins
   std::size_t after_ = 0;     // where the next one begins
   std::size_t filled_ = 0;    // where the buffer's contents end
   bool ended_ = false;        // the source has no more
   std::uint64_t line_ = 0;    // of the record's begin
   std::uint64_t next_line_ = 1;
-  std::vector<RawField> raw_;
   std::vector<std::string_view> fields_;
+  std::vector<Quoted> quoted_;  // those of them that are
   std::string unescaped_;
 };
 
