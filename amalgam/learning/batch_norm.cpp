@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/learning/layer_gradients.hpp"
+#include "amalgam/learning/network_file.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -77,6 +81,77 @@ void reset_batch_norm(Network& network, const Dataset& data, std::int64_t batch)
     norm->running_var.copy_(variance);
   }
   network.train(was_training);
+}
+
+namespace {
+
+// y = scale * x + shift of each channel, as a BatchNorm computes it in evaluation mode; double.
+struct Affine {
+  torch::Tensor scale;
+  torch::Tensor shift;
+};
+
+Affine affine_of(const BatchNorm& norm) {
+  const torch::Tensor zero = torch::zeros({1, norm.weight.size(0), 1, 1}, norm.weight.options());
+  const torch::Tensor at_zero = norm.normalised(zero).flatten().to(torch::kDouble);
+  const torch::Tensor at_one = norm.normalised(zero + 1).flatten().to(torch::kDouble);
+  const torch::Tensor weight = norm.weight.detach().to(torch::kDouble);
+  return {(at_one - at_zero) * weight, at_zero * weight + norm.bias.detach().to(torch::kDouble)};
+}
+
+// What follows each convolution, by the convolution's name.
+std::map<std::string, Affine> norms_by_convolution(Network& network) {
+  std::vector<std::int64_t> shape = network.description().input_shape;
+  shape.insert(shape.begin(), 1);
+  const LayerTrace trace(network, torch::zeros(shape), TracedLayers::all);
+  std::map<std::string, Affine> found;
+  const LayerRecord* before = nullptr;
+  for (const LayerRecord& record : trace.layers()) {
+    if (const auto* norm = dynamic_cast<const BatchNorm*>(record.layer)) {
+      const bool follows =
+          before != nullptr && record.input.data_ptr() == before->output.data_ptr();
+      if (!follows || dynamic_cast<const Convolution*>(before->layer) == nullptr) {
+        throw InputError("'{}' does not follow a convolution that it could be folded into",
+                         record.name);
+      }
+      found[before->name] = affine_of(*norm);
+    }
+    before = &record;
+  }
+  return found;
+}
+
+}  // namespace
+
+std::shared_ptr<Network> fold_batch_norm(Network& network) {
+  if (!has_batch_norm(network)) throw InputError("the network has no BatchNorm to fold");
+  const torch::NoGradGuard no_grad;
+  const bool was_training = network.is_training();
+  network.eval();
+  const std::map<std::string, Affine> norms = norms_by_convolution(network);
+  network.train(was_training);
+
+  NetworkDescription description = network.description();
+  description.options["batch_norm"] = false;
+  auto folded = make_network(description, "a network without BatchNorm");
+  folded->to(network.parameters().front().scalar_type());
+  const NamedTensors state = state_of(network);
+  for (auto& [name, tensor] : state_of(*folded)) {
+    torch::Tensor target = tensor;
+    const std::size_t dot = name.rfind('.');
+    const auto norm = norms.find(name.substr(0, dot));
+    if (norm != norms.end() && name.substr(dot) == ".bias") {
+      target.copy_(norm->second.shift);
+      continue;
+    }
+    const auto own = std::ranges::find(state, name, &NamedTensors::value_type::first);
+    if (own == state.end()) throw Error("no tensor '{}' to fold BatchNorm into", name);
+    torch::Tensor values = own->second.to(torch::kDouble);
+    if (norm != norms.end()) values = values * norm->second.scale.view({-1, 1, 1, 1});
+    target.copy_(values);
+  }
+  folded->eval();
+  return folded;
 }
 
 }  // namespace amalgam::learning

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/network.hpp"
@@ -19,5 +20,11 @@ bool has_batch_norm(const Network& network);
 /// bits. The network is in the mode it was in afterwards. InputError if the data do not fit, are
 /// fewer than two examples, or make a layer's inputs not finite.
 void reset_batch_norm(Network& network, const Dataset& data, std::int64_t batch = 512);
+
+/// A network that computes the same in evaluation mode without BatchNorm, whose scale and shift are
+/// in weights and biases of the convolutions before: for methods that change layers one by one. It
+/// is of the same architecture (resnet) with `batch_norm: false`. InputError if there is nothing to
+/// fold, or a BatchNorm does not follow a convolution.
+std::shared_ptr<Network> fold_batch_norm(Network& network);
 
 }  // namespace amalgam::learning

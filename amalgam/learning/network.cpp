@@ -250,9 +250,13 @@ std::shared_ptr<Network> make_network(const NetworkDescription& description,
                        nlohmann::json(description.input_shape).dump());
     }
     Options options(description.options, where);
-    auto network = architecture.make(description, options);
-    options.finish();
-    return network;
+    try {
+      auto network = architecture.make(description, options);
+      options.finish();
+      return network;
+    } catch (const c10::Error&) {
+      throw InputError("{}: there is not enough memory for the network that is described", where);
+    }
   }
   const std::vector<std::string> names = network_architectures();
   throw InputError("{}: no architecture '{}'{}; known are {}", where, description.architecture,

@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/weights/learned/pleas.hpp"
 #include "cli/learning/learned_merge.hpp"
 
@@ -79,9 +80,14 @@ Json details_of(const learned::PleasMerge& made, const Matching& matching) {
 }  // namespace
 
 MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from) {
-  learning::Network& left = *from.network;
-  const auto right = learning::network_with(left, from.members[1]);
-  learned::check_pair(left, *right);
+  std::shared_ptr<learning::Network> first = from.network;
+  auto right = learning::network_with(*first, from.members[1]);
+  learned::check_pair(*first, *right);
+  if (learning::has_batch_norm(*first)) {
+    first = learning::fold_batch_norm(*first);
+    right = learning::fold_batch_norm(*right);
+  }
+  learning::Network& left = *first;
   const learned::PermutationSpec spec = learned::permutation_spec(left);
   const bool fits = merge.parameters.text("fit") != "none";
   std::optional<PairGrams> grams;

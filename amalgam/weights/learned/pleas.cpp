@@ -9,10 +9,39 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 
 namespace amalgam::learned {
 namespace {
+
+// Of a residual network: how many blocks each stage has, how wide it is, and each block inside.
+void widen_resnet(nlohmann::json& options,
+                  const std::vector<std::pair<std::string, std::int64_t>>& outputs) {
+  std::vector<std::int64_t> blocks;
+  std::vector<std::int64_t> widths;
+  std::vector<std::int64_t> inner;
+  std::string stage;
+  for (const auto& [layer, width] : outputs) {
+    if (!layer.starts_with("layer")) continue;
+    const std::string its_stage = layer.substr(0, layer.find('.'));
+    if (its_stage != stage) {
+      stage = its_stage;
+      blocks.push_back(0);
+      widths.push_back(0);
+    }
+    if (layer.ends_with(".conv1")) {
+      inner.push_back(width);
+      ++blocks.back();
+    } else if (layer.ends_with(".conv2")) {
+      widths.back() = width;
+    }
+  }
+  for (const char* key : {"depth", "width"}) options.erase(key);
+  options["blocks"] = blocks;
+  options["widths"] = widths;
+  options["inner"] = inner;
+}
 
 // The new number of units of each layer, in the options of the architecture.
 learning::NetworkDescription widened(
@@ -25,11 +54,15 @@ learning::NetworkDescription widened(
     }
     return found;
   };
+  if (description.architecture == "resnet") {
+    widen_resnet(description.options, outputs);
+    return description;
+  }
   if (description.architecture != "mlp" && description.architecture != "cnn") {
     throw InputError("pleas: how to widen an '{}' is not known", description.architecture);
   }
   std::vector<std::int64_t> hidden = widths("layers");
-  hidden.pop_back();  // the logits
+  if (description.heads.empty()) hidden.pop_back();  // the logits
   description.options["hidden"] = hidden;
   if (description.architecture == "cnn") {
     description.options["channels"] = widths("convolutions");
@@ -247,6 +280,11 @@ torch::Tensor fitted(const LayerPair& pair, const PairGram& sums, const torch::T
 PleasMerge merge(const Network& left, const Network& right, const PermutationSpec& spec,
                  const Matching& matching, const PairGrams* grams, const PleasOptions& options) {
   check_pair(left, right);
+  if (learning::has_batch_norm(left)) {
+    throw InputError(
+        "pleas: the networks have BatchNorm, which has to be folded into their convolutions"
+        " before (fold_batch_norm)");
+  }
   if (matching.partners.size() != spec.groups.size()) {
     throw InputError("pleas: a matching of {} groups for {}", matching.partners.size(),
                      spec.groups.size());

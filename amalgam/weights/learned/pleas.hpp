@@ -58,8 +58,9 @@ struct PleasMerge {
 /// Partial merging (Nasery et al. 2024, arXiv 2407.02447, section 3.2): of every group, the pairs
 /// of units that `matching` finds most alike are averaged, the others stay side by side, and what
 /// would lead from one network's own units to the other's is 0. With ratio 0 this is Git Re-Basin,
-/// with ratio 1 it computes the mean of both networks' logits. InputError as check_pair, or if an
-/// option is out of its range.
+/// with ratio 1 it computes the mean of both networks' logits. Networks: mlp, cnn, resnet without
+/// BatchNorm (learning::fold_batch_norm gives one). InputError as check_pair, or if an option is
+/// out of its range.
 PleasMerge partial_merge(const Network& left, const Network& right, const PermutationSpec& spec,
                          const Matching& matching, const PleasOptions& options = {});
 
