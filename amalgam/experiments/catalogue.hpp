@@ -12,5 +12,7 @@ const Experiment& adamerging();
 const Experiment& fw_merging();
 const Experiment& pleas();
 const Experiment& twin_merging();
+const Experiment& wise_ft_bang();
+const Experiment& merging_at_scale();
 
 }  // namespace amalgam::experiments

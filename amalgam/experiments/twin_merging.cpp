@@ -119,7 +119,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
     if (router == nullptr) {
       learned::fit_router(model, seen,
                           {.hidden = 64,
-                           .epochs = workshop.size(20, 10),
+                           .epochs = workshop.size(50, 20),
                            .batch = 256,
                            .learning_rate = 5e-3,
                            .seed = seed});

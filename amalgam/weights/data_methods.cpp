@@ -44,6 +44,13 @@ ParameterInfo number(std::string name, double value, double low, double high, st
           .high = high};
 }
 
+ParameterInfo number_above(std::string name, double value, double low, double high,
+                           std::string doc) {
+  ParameterInfo info = number(std::move(name), value, low, high, std::move(doc));
+  info.low_open = true;
+  return info;
+}
+
 ParameterInfo count(std::string name, double value, double low, std::string doc) {
   ParameterInfo info = number(std::move(name), value, low, 1e9, std::move(doc));
   info.kind = ParameterInfo::Kind::integer;
@@ -58,6 +65,11 @@ ParameterInfo granularity(std::string chosen) {
 ParameterInfo loss(std::string chosen) {
   return choice("loss", {"entropy", "cross_entropy"}, std::move(chosen),
                 "of the predictions (no labels needed), or against the labels");
+}
+
+ParameterInfo heads(std::string chosen, std::string doc) {
+  return choice("heads", {"base", "members", "merged"}, std::move(chosen),
+                "networks with several heads: " + std::move(doc));
 }
 
 RuleInfo learned_soup_info() {
@@ -134,59 +146,117 @@ RuleInfo adamerging_info() {
   density.default_value.reset();
   density.optional = true;
   density.low_open = true;
-  return {.name = "adamerging",
-          .summary =
-              "Adds task vectors with coefficients that make the predictions on unlabelled"
-              " inputs confident.",
-          .source = "Yang et al. 2024, AdaMerging (arXiv 2310.02575), eq. 4 and 5",
-          .base = BaseUse::required,
-          .min_members = 1,
-          .parameters = {granularity("whole"),
-                         loss("entropy"),
-                         number("initial", .3, -10, 10, "coefficient at the start"),
-                         {.name = "clamp",
-                          .kind = ParameterInfo::Kind::flag,
-                          .doc = "merge with coefficients clamped to [0, 1]",
-                          .default_value = true},
-                         number("learning_rate", 1e-3, 0, 100, "of Adam"),
-                         count("steps", 500, 0, "of Adam"),
-                         count("batch", 16, 1, "examples per task and step"),
-                         density}};
+  return {
+      .name = "adamerging",
+      .summary =
+          "Adds task vectors with coefficients that make the predictions on unlabelled"
+          " inputs confident.",
+      .source = "Yang et al. 2024, AdaMerging (arXiv 2310.02575), eq. 4 and 5",
+      .base = BaseUse::required,
+      .min_members = 1,
+      .parameters = {granularity("whole"),
+                     loss("entropy"),
+                     number("initial", .3, -10, 10, "coefficient at the start"),
+                     {.name = "clamp",
+                      .kind = ParameterInfo::Kind::flag,
+                      .doc = "merge with coefficients clamped to [0, 1]",
+                      .default_value = true},
+                     number("learning_rate", 1e-3, 0, 100, "of Adam"),
+                     count("steps", 500, 0, "of Adam"),
+                     count("batch", 16, 1, "examples per task and step"),
+                     density,
+                     heads("members",
+                           "the head that the k-th task names is the k-th member's, the base's, or"
+                           " merged as everything else")}};
+}
+
+RuleInfo twin_merging_info() {
+  ParameterInfo rank = count("rank", 8, 0, "svd: this rank instead of a share");
+  rank.default_value.reset();
+  rank.optional = true;
+  return {
+      .name = "twin_merging",
+      .summary =
+          "Keeps one shared model and a small module of what each expert knows beyond it; a"
+          " router says for every input how much of each to add.",
+      .source = "Lu et al. 2024, Twin-Merging (arXiv 2406.15479)",
+      .base = BaseUse::optional,
+      .min_members = 1,
+      .parameters = {
+          number("scaling", .3, -10, 10, "of the task vectors in the shared model"),
+          {.name = "shared",
+           .kind = ParameterInfo::Kind::path,
+           .doc = "instead: the shared model, from any other merge",
+           .optional = true},
+          choice("compression", {"svd", "magnitude", "drop"}, "svd",
+                 "of the modules: largest singular values, largest entries, or random ones"
+                 " scaled up"),
+          number("density", .1, 0, 1, "share of the rank or of the entries that is kept"),
+          rank,
+          count("router_hidden", 0, 0,
+                "width of the router's two hidden layers; 0: twice the"
+                " features"),
+          count("router_epochs", 50, 1, "of training the router"),
+          count("router_batch", 1024, 2, "examples per step of the router"),
+          number("router_learning_rate", 5e-4, 0, 100, "of AdamW, falling to 0"),
+          number("temperature", 1, 1e-6, 1e6, "the router's scores are divided by it"),
+          count("top", 0, 0, "only the best so many experts; 0: all"),
+          number("threshold", 0, 0, .999, "shares below it become 0"),
+          number("least", 0, 0, 1, "inputs whose largest share is below it get the shared model")}};
 }
 
 RuleInfo frank_wolfe_info() {
-  return {.name = "frank_wolfe",
-          .summary =
-              "Moves from the base towards those members of a pool that the objective's"
-              " gradient favours.",
-          .source = "Chen et al. 2025, FW-Merging (arXiv 2503.12649)",
-          .base = BaseUse::required,
-          .min_members = 1,
-          .parameters = {choice("variant", {"hard", "soft"}, "hard",
-                                "one member per step, or one per task with learned coefficients"),
-                         granularity("tensor"),
-                         choice("rule", {"inner", "cosine", "cosine_delta"}, "inner",
-                                "how members are compared with the gradient"),
-                         loss("cross_entropy"),
-                         count("iterations", 10, 1, "steps"),
-                         number("step_size", 1, 0, 1, "hard: times 2 / (t + 2)"),
-                         number("scaling", 1, 0, 1, "hard: times the step as well"),
-                         count("line_search", 0, 0,
-                               "hard: halvings tried so that the objective does not rise"),
-                         count("steps", 500, 0, "soft: of Adam, per iteration"),
-                         number("learning_rate", 1e-3, 0, 100, "soft: of Adam"),
-                         count("batch", 16, 1, "soft: examples per task and step"),
-                         {.name = "simplex",
-                          .kind = ParameterInfo::Kind::flag,
-                          .doc = "soft: keep coefficients at least 0 and their sum at most 1",
-                          .default_value = false}}};
+  return {
+      .name = "frank_wolfe",
+      .summary =
+          "Moves from the base towards those members of a pool that the objective's"
+          " gradient favours.",
+      .source = "Chen et al. 2025, FW-Merging (arXiv 2503.12649)",
+      .base = BaseUse::required,
+      .min_members = 1,
+      .parameters = {
+          choice("variant", {"hard", "soft"}, "hard",
+                 "one member per step, or one per task with learned coefficients"),
+          granularity("tensor"),
+          choice("rule", {"inner", "cosine", "cosine_delta"}, "inner",
+                 "how members are compared with the gradient"),
+          loss("cross_entropy"),
+          choice("start", {"base", "merge"}, "base",
+                 "from the base, or from all members merged by 'inner'"),
+          number("start_weight", .3, 0, 10, "start=merge: of every member"),
+          heads("base",
+                "the base's, that of the member for the task that names it (a"
+                " member per task), or merged as everything else"),
+          count("iterations", 10, 1, "steps"),
+          choice("inner", {"task_arithmetic", "ties", "dare_ties"}, "task_arithmetic",
+                 "hard: the rule that makes the step from the point to the member"),
+          number_above("density", .3, 0, 1,
+                       "hard: of ties and dare_ties, share of the step that is kept"),
+          number("tolerance", 0, 0, 1e9,
+                 "hard: end when the Frank-Wolfe gap is below this (0: never)"),
+          number("step_size", 1, 0, 1, "hard: times 2 / (t + 2)"),
+          number("scaling", 1, 0, 1, "hard: times the step as well"),
+          count("line_search", 0, 0, "hard: halvings tried so that the objective does not rise"),
+          count("most_picks", 0, 0, "soft: members per iteration (0: one per task)"),
+          number("initial", .3, -10, 10, "soft: coefficients at the start"),
+          number("fixed_step", 0, 0, 10,
+                 "soft: coefficients are not learned but initial, later times 2 / (t +"
+                 " 2) times this (0: learned)"),
+          count("steps", 500, 0, "soft: of Adam, per iteration"),
+          number("learning_rate", 1e-3, 0, 100, "soft: of Adam"),
+          count("batch", 16, 1, "soft: examples per task and step"),
+          {.name = "simplex",
+           .kind = ParameterInfo::Kind::flag,
+           .doc = "soft: keep coefficients at least 0 and their sum at most 1",
+           .default_value = false}}};
 }
 
 }  // namespace
 
 std::span<const RuleInfo> data_methods() {
   static const std::array kMethods = {greedy_soup_info(), learned_soup_info(), regmean_info(),
-                                      pleas_info(),       adamerging_info(),   frank_wolfe_info()};
+                                      pleas_info(),       adamerging_info(),   frank_wolfe_info(),
+                                      twin_merging_info()};
   return kMethods;
 }
 

@@ -1,15 +1,19 @@
 // Merges whose coefficients are learned, and regression means.
+#include <fmt/format.h>
+
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/core/error.hpp"
 #include "amalgam/weights/learned/adamerging.hpp"
 #include "amalgam/weights/learned/frank_wolfe.hpp"
 #include "amalgam/weights/learned/learned_soup.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "amalgam/weights/learned/regmean.hpp"
+#include "amalgam/weights/learned/task_heads.hpp"
 #include "cli/learning/learned_merge.hpp"
 
 namespace amalgam::cli {
@@ -26,10 +30,6 @@ learned::Granularity granularity_of(const Parameters& parameters) {
 learned::CoefficientLoss loss_of(const Parameters& parameters) {
   return parameters.text("loss") == "entropy" ? learned::CoefficientLoss::entropy
                                               : learned::CoefficientLoss::cross_entropy;
-}
-
-std::uint64_t count_of(const Parameters& parameters, const char* name) {
-  return static_cast<std::uint64_t>(parameters.number(name));
 }
 
 // [{"tensor", "values": [one per member]}]
@@ -52,25 +52,123 @@ learned::VertexRule vertex_rule(const Parameters& parameters) {
   return name == "cosine" ? learned::VertexRule::cosine : learned::VertexRule::cosine_delta;
 }
 
-learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& from) {
-  const std::vector<Dataset> tasks = merge.data.tasks(from.network->description());
+// What a merge with tasks starts from, where heads are as the parameter `heads` says: the same in
+// the base and all members, so that what merges the others leaves them alone.
+struct TaskMerge {
+  std::vector<Dataset> tasks;
+  NamedTensors base;
+  std::vector<NamedTensors> members;
+  bool heads_are_fixed = false;
+};
+
+TaskMerge with_heads(LearnedMerge& merge, const Ingredients& from) {
+  const learning::NetworkDescription& network = from.network->description();
+  TaskMerge made{merge.data.tasks(network), from.base, from.members};
+  const std::string& source = merge.parameters.text("heads");
+  if (network.heads.empty() || source == "merged") return made;
+  NamedTensors heads;
+  try {
+    heads = source == "base"
+                ? learned::only_heads(network, from.base)
+                : learned::heads_of_members(network, from.base, from.members, made.tasks);
+  } catch (const InputError& error) {
+    throw InputError("{}: heads={}: {}", merge.recipe.label, source, error.what());
+  }
+  made.heads_are_fixed = true;
+  made.base = learned::with_tensors(std::move(made.base), heads);
+  for (NamedTensors& member : made.members) {
+    member = learned::with_tensors(std::move(member), heads);
+  }
+  return made;
+}
+
+// Without the rows of heads that are not merged.
+Json table_of(const torch::Tensor& coefficients, const std::vector<std::string>& rows,
+              const TaskMerge& from, const learning::NetworkDescription& network) {
+  Json all = table_of(coefficients, rows);
+  if (!from.heads_are_fixed) return all;
+  Json table = Json::array();
+  for (Json& row : all) {
+    const bool is_head = row["tensor"].is_string() &&
+                         learned::is_of_head(network, row["tensor"].get_ref<const std::string&>());
+    if (!is_head) table.push_back(std::move(row));
+  }
+  return table;
+}
+
+// Task vectors, trimmed and elected for AdaMerging++ over what is merged.
+std::vector<NamedTensors> task_vectors(const LearnedMerge& merge, const TaskMerge& from,
+                                       const learning::NetworkDescription& network) {
+  std::vector<NamedTensors> vectors;
+  for (const NamedTensors& member : from.members) {
+    vectors.push_back(learned::subtract(member, from.base));
+  }
+  if (!merge.parameters.has("density")) return vectors;
+  const double density = merge.parameters.number("density");
+  if (!from.heads_are_fixed) return learned::elect_task_vectors(vectors, density);
+  std::vector<NamedTensors> shared;
+  for (const NamedTensors& vector : vectors) {
+    shared.push_back(learned::without_heads(network, vector));
+  }
+  shared = learned::elect_task_vectors(shared, density);
+  for (std::size_t k = 0; k < vectors.size(); ++k) {
+    vectors[k] = learned::with_tensors(std::move(vectors[k]), shared[k]);
+  }
+  return vectors;
+}
+
+learned::InnerMerge inner_merge(const Parameters& parameters) {
+  const std::string& name = parameters.text("inner");
+  if (name == "task_arithmetic") return learned::InnerMerge::task_arithmetic;
+  return name == "ties" ? learned::InnerMerge::ties : learned::InnerMerge::dare_ties;
+}
+
+// All members merged by the inner rule.
+NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from) {
   const Parameters& parameters = merge.parameters;
+  learned::MemoryMerge start{
+      .method = parameters.text("inner"),
+      .base = learned::as_source(from.base, merge.base),
+      .members = {},
+      .parameters = {fmt::format("weight={}", parameters.number("start_weight")),
+                     "normalize=false"},
+      .files = {}};
+  if (start.method != "task_arithmetic") {
+    start.parameters.push_back(fmt::format("density={}", parameters.number("density")));
+    start.parameters.emplace_back("scope=model");
+  }
+  for (std::size_t i = 0; i < from.members.size(); ++i) {
+    start.members.push_back(learned::as_source(from.members[i], merge.members[i]));
+  }
+  EngineOptions engine;
+  engine.seed = merge.seed();
+  return learned::as_tensors(*learned::merge_in_memory(start, engine));
+}
+
+learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& ingredients) {
+  const TaskMerge from = with_heads(merge, ingredients);
+  const Parameters& parameters = merge.parameters;
+  const NamedTensors start =
+      parameters.text("start") == "merge" ? merged_start(merge, from) : from.base;
   const std::uint64_t iterations = count_of(parameters, "iterations");
   Steps steps(merge, iterations);
   if (parameters.text("variant") == "soft") {
-    return learned::soft_frank_wolfe(*from.network, from.base, from.members, tasks,
+    return learned::soft_frank_wolfe(*ingredients.network, start, from.members, from.tasks,
                                      {.granularity = granularity_of(parameters),
                                       .rule = vertex_rule(parameters),
                                       .loss = loss_of(parameters),
                                       .iterations = iterations,
+                                      .most_picks = count_of(parameters, "most_picks"),
                                       .steps = count_of(parameters, "steps"),
                                       .learning_rate = parameters.number("learning_rate"),
                                       .batch = count_of(parameters, "batch"),
+                                      .initial = parameters.number("initial"),
+                                      .fixed_step = parameters.number("fixed_step"),
                                       .simplex = parameters.flag("simplex"),
                                       .seed = merge.seed(),
                                       .on_iteration = std::ref(steps)});
   }
-  return learned::frank_wolfe(*from.network, from.base, from.members, tasks,
+  return learned::frank_wolfe(*ingredients.network, start, from.members, from.tasks,
                               {.granularity = granularity_of(parameters),
                                .rule = vertex_rule(parameters),
                                .loss = loss_of(parameters),
@@ -78,6 +176,10 @@ learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& from
                                .step_size = parameters.number("step_size"),
                                .scaling = parameters.number("scaling"),
                                .line_search = count_of(parameters, "line_search"),
+                               .merge = inner_merge(parameters),
+                               .density = parameters.number("density"),
+                               .seed = merge.seed(),
+                               .tolerance = parameters.number("tolerance"),
                                .on_iteration = std::ref(steps)});
 }
 
@@ -104,16 +206,11 @@ MergedNetwork merge_by_learned_soup(LearnedMerge& merge, const Ingredients& from
   return made;
 }
 
-MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& from) {
-  const std::vector<Dataset> tasks = merge.data.tasks(from.network->description());
+MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& ingredients) {
+  const learning::NetworkDescription& network = ingredients.network->description();
+  const TaskMerge from = with_heads(merge, ingredients);
   const Parameters& parameters = merge.parameters;
-  std::vector<NamedTensors> vectors;
-  for (const NamedTensors& member : from.members) {
-    vectors.push_back(learned::subtract(member, from.base));
-  }
-  if (parameters.has("density")) {
-    vectors = learned::elect_task_vectors(vectors, parameters.number("density"));
-  }
+  const std::vector<NamedTensors> vectors = task_vectors(merge, from, network);
   learned::AdaMergingOptions options{.granularity = granularity_of(parameters),
                                      .loss = loss_of(parameters),
                                      .initial = parameters.number("initial"),
@@ -126,14 +223,14 @@ MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& from) 
   Steps steps(merge, options.steps);
   options.on_step = std::ref(steps);
   learned::AdaMerging learned =
-      learned::adamerge(*from.network, from.base, vectors, tasks, options);
-  MergedNetwork made{std::move(learned.state), from.network->description()};
+      learned::adamerge(*ingredients.network, from.base, vectors, from.tasks, options);
+  MergedNetwork made{std::move(learned.state), network};
   made.details["entropy_before"] = learned.entropy_before;
   made.details["entropy_after"] = learned.entropy_after;
   made.details["largest_class_before"] = learned.largest_class_before;
   made.details["largest_class_after"] = learned.largest_class_after;
   made.details["dead_coefficients"] = learned.dead;
-  made.details["coefficients"] = table_of(learned.coefficients, learned.row_names);
+  made.details["coefficients"] = table_of(learned.coefficients, learned.row_names, from, network);
   return made;
 }
 
@@ -145,7 +242,7 @@ MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from)
   for (const learned::FrankWolfeStep& step : found.trajectory) {
     Json picks = Json::array();
     for (const std::size_t pick : step.picks) {
-      picks.push_back(pick < merge.members.size() ? merge.members[pick] : merge.base);
+      picks.push_back(pick < merge.members.size() ? merge.members[pick] : "start");
     }
     made.details["trajectory"].push_back({{"objective", step.objective},
                                           {"gap", step.gap},

@@ -12,9 +12,11 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/progress.hpp"
+#include "amalgam/core/text.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/trainer.hpp"
+#include "amalgam/weights/learned/twin_file.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
@@ -33,6 +35,7 @@ struct EvaluateOptions {
   bool best = false;
   std::string network;
   std::string reference;
+  std::string expert;
   DataOptions data;
   CommonOptions common;
 };
@@ -80,10 +83,27 @@ void compare_with_reference(std::vector<Judged>& all, const std::string& referen
   }
 }
 
+std::shared_ptr<Network> load(const std::string& path, const EvaluateOptions& options,
+                              const std::optional<NetworkDescription>& description) {
+  auto network = learned::load_network_or_twin(path, description);
+  auto* twin = dynamic_cast<learned::TwinNetwork*>(network.get());
+  if (twin == nullptr || options.expert.empty()) return network;
+  const std::vector<std::string>& tasks = twin->model().tasks;
+  const auto found = std::ranges::find(tasks, options.expert);
+  if (found == tasks.end()) {
+    throw InputError("--expert {}: {} has no such task{}; it has {}", options.expert, path,
+                     did_you_mean(options.expert, tasks), join(tasks, ", "));
+  }
+  torch::Tensor shares = torch::zeros({static_cast<std::int64_t>(tasks.size())}, torch::kDouble);
+  shares[found - tasks.begin()] = 1;
+  twin->fix_shares(shares);
+  return network;
+}
+
 std::vector<Judged> judge_all(const EvaluateOptions& options) {
   const auto description = stated_network(options);
   const auto first =
-      description ? description : description_of(*open_checkpoint(options.checkpoints.front()));
+      description ? description : learned::network_description_at(options.checkpoints.front());
   const Dataset data = options.data.load(options.common.seed, first ? &*first : nullptr);
   std::vector<Judged> all;
   torch::Tensor logit_sum;
@@ -96,7 +116,7 @@ std::vector<Judged> judge_all(const EvaluateOptions& options) {
   for (const std::string& path : paths) {
     check_interrupt();
     progress.describe(path);
-    const auto network = load_network(*open_checkpoint(path), description);
+    const auto network = load(path, options, description);
     const auto start = std::chrono::steady_clock::now();
     const torch::Tensor logits = predict_logits(*network, data).to(torch::kDouble);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
@@ -233,6 +253,11 @@ void register_evaluate(CLI::App& root) {
       ->add_option("--network", options->network,
                    "A checkpoint whose network the others have, if they do not say themselves")
       ->type_name("FILE");
+  command
+      ->add_option("--expert", options->expert,
+                   "In models that merge per input: the task whose module all inputs get, instead"
+                   " of what the router says")
+      ->type_name("TASK");
   add_data_options(*command, options->data, "test");
   add_learning_options(*command, options->common);
   command->callback([options] { run(*options); });

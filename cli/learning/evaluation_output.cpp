@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/interrupt.hpp"
-#include "amalgam/learning/network_file.hpp"
+#include "amalgam/weights/learned/twin_file.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -38,7 +37,7 @@ std::vector<MergeEvaluation> evaluate_merge(const std::string& output, MergeData
                                             std::uint64_t seed, bool intervals) {
   std::vector<MergeEvaluation> evaluations;
   if (data.evaluation_count() == 0) return evaluations;
-  const auto network = learning::load_network(*open_checkpoint(output));
+  const auto network = learned::load_network_or_twin(output);
   for (std::size_t entry = 0; entry < data.evaluation_count(); ++entry) {
     check_interrupt();
     const learning::Dataset examples = data.to_evaluate(entry, network->description());

@@ -11,6 +11,7 @@
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "cli/learning/commands.hpp"
@@ -22,7 +23,7 @@ namespace {
 
 using InMemory = MergedNetwork (*)(LearnedMerge&, const Ingredients&);
 
-// Methods by name; greedy_soup writes its result itself.
+// Methods by name; greedy_soup and twin_merging write their results themselves.
 const std::map<std::string, InMemory>& in_memory_methods() {
   static const std::map<std::string, InMemory> kMethods{{"learned_soup", merge_by_learned_soup},
                                                         {"regmean", merge_by_regmean},
@@ -55,7 +56,9 @@ void check_options(const LearnedMerge& merge) {
     throw InputError("{}: method '{}' looks at data itself; a search is for parameters of rules",
                      merge.recipe.label, merge.method.name);
   }
-  if (merge.recipe.data && !looks_at_data(merge.method, merge.parameters)) {
+  if (merge.recipe.data && !looks_at_data(merge.method, merge.parameters) &&
+      !learning::has_batch_norm(
+          *learning::make_network(open_members(merge.members).network, merge.members.front()))) {
     throw InputError("{}: method '{}' looks at no data{}; remove what is said of them",
                      merge.recipe.label, merge.method.name,
                      merge.method.name == "pleas" ? " with these parameters" : "");
@@ -70,7 +73,7 @@ void check_output(const LearnedMerge& merge) {
   if (std::filesystem::exists(output) && !merge.command.overwrite) {
     throw InputError("{}: exists already; use --overwrite to replace it", output);
   }
-  if (merge.method.name != "greedy_soup") check_safetensors_output(output, {});
+  if (in_memory_methods().contains(merge.method.name)) check_safetensors_output(output, {});
 }
 
 LearnedMerge checked(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
@@ -110,6 +113,7 @@ Ingredients load(const LearnedMerge& merge) {
 
 Json carry_out(LearnedMerge& merge) {
   if (merge.method.name == "greedy_soup") return merge_greedily(merge);
+  if (merge.method.name == "twin_merging") return merge_twins(merge, load(merge));
   const auto found = in_memory_methods().find(merge.method.name);
   if (found == in_memory_methods().end()) {
     throw Error("method '{}' is not carried out by anything", merge.method.name);
@@ -117,8 +121,12 @@ Json carry_out(LearnedMerge& merge) {
   const MergedNetwork made = found->second(merge, load(merge));
   const auto network =
       learning::load_network(*learned::as_source(made.state, "merged network"), made.description);
+  Json details = made.details;
+  const bool has_data = merge.recipe.data || looks_at_data(merge.method, merge.parameters);
+  const Json statistics = refresh_batch_norm(*network, has_data ? &merge.data : nullptr);
+  if (!statistics.is_null()) details["batch_norm"] = statistics;
   learning::save_network(merge.command.output, *network, merge.command.overwrite);
-  return made.details;
+  return details;
 }
 
 Json parameters_json(const Parameters& parameters) {
@@ -196,6 +204,22 @@ void run(const MergeCommand& command) {
 }
 
 }  // namespace
+
+std::uint64_t count_of(const Parameters& parameters, const char* name) {
+  return static_cast<std::uint64_t>(parameters.number(name));
+}
+
+Json refresh_batch_norm(learning::Network& network, MergeData* data) {
+  if (!learning::has_batch_norm(network)) return {};
+  if (data == nullptr) {
+    log::warn(
+        "the statistics of BatchNorm in the result are averages, not those of its weights; 'amalgam"
+        " calibrate', or --data here, estimates them anew");
+    return {};
+  }
+  learning::reset_batch_norm(network, data->together(network.description()));
+  return "estimated anew on " + data->describe();
+}
 
 OpenedMembers open_members(const std::vector<std::string>& members) {
   OpenedMembers opened;

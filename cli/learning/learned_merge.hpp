@@ -50,6 +50,9 @@ struct MergedNetwork {
   Json details = Json::object();
 };
 
+/// The value of a parameter that is a whole number.
+std::uint64_t count_of(const Parameters& parameters, const char* name);
+
 /// Advances a progress bar by the steps that are announced, and stops on a signal.
 class Steps {
  public:
@@ -71,6 +74,13 @@ MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_regmean(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from);
+
+/// Writes a folder with the shared model, the modules and the router; see learned::save_twin.
+Json merge_twins(LearnedMerge& merge, const Ingredients& from);
+
+/// Estimates the statistics of BatchNorm, if the network has it, anew from all that `data` names,
+/// and says so; without `data`, whose statistics are those of other weights, warns.
+Json refresh_batch_norm(learning::Network& network, MergeData* data);
 
 /// Greedy soups average files through the merge engine, into any kind of output; writes the result.
 Json merge_greedily(LearnedMerge& merge);

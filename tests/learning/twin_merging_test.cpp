@@ -275,15 +275,5 @@ TEST(NearestCentroid, ChoosesTheTaskWhoseMeanIsNearest) {
                            torch::full({20}, 3, torch::kLong)));
 }
 
-// Check 9.
-TEST(NormalisedScore, IsTheMeanShareOfTheExpertsOwnScores) {
-  EXPECT_DOUBLE_EQ(normalised_score({90, 45}, {90, 90}), 75);
-  EXPECT_NEAR(normalised_score({101.06, 94.35, 97.51, 98.78, 98.06, 94.56, 99.64, 82.67},
-                               std::vector<double>(8, 100.0)),
-              95.83, .005);
-  EXPECT_THROW(normalised_score({1}, {0}), InputError);
-  EXPECT_THROW(normalised_score({}, {}), InputError);
-}
-
 }  // namespace
 }  // namespace amalgam::learned

@@ -251,6 +251,11 @@ TwinModel load_twin(const fs::path& path) {
   return model;
 }
 
+std::optional<learning::NetworkDescription> network_description_at(const fs::path& path) {
+  return learning::description_of(
+      *open_checkpoint(is_twin_folder(path) ? path / kSharedFile : path));
+}
+
 std::shared_ptr<learning::Network> load_network_or_twin(
     const fs::path& path, const std::optional<learning::NetworkDescription>& description) {
   if (is_twin_folder(path)) return std::make_shared<TwinNetwork>(load_twin(path));

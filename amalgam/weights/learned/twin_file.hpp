@@ -23,6 +23,10 @@ void save_twin(const std::filesystem::path& path, const TwinModel& model, bool o
 /// damaged, or made for another shared model.
 TwinModel load_twin(const std::filesystem::path& path);
 
+/// What network is in a checkpoint or a twin folder, if it says so.
+std::optional<learning::NetworkDescription> network_description_at(
+    const std::filesystem::path& path);
+
 /// A network from a checkpoint that names its architecture, or from a twin folder.
 std::shared_ptr<learning::Network> load_network_or_twin(
     const std::filesystem::path& path,

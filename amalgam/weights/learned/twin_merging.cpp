@@ -22,6 +22,7 @@ std::shared_ptr<learning::Network> shared_model(const learning::Network& network
                                                 const NamedTensors& base,
                                                 const std::vector<NamedTensors>& experts,
                                                 const TwinOptions& options) {
+  if (!options.shared.empty()) return learning::network_with(network, options.shared);
   if (experts.size() == 1 && base.empty()) return learning::network_with(network, experts.front());
   MemoryMerge merge{.method = options.rule, .parameters = options.parameters, .files = {}};
   if (!base.empty()) merge.base = as_source(base, "base");
@@ -81,19 +82,6 @@ void fit_router(TwinModel& model, const std::vector<learning::Dataset>& tasks,
   TrainedRouter trained = train_router(features, options);
   model.router = std::move(trained.router);
   model.router_accuracy = trained.accuracy;
-}
-
-double normalised_score(const std::vector<double>& scores, const std::vector<double>& own) {
-  if (scores.size() != own.size() || scores.empty()) {
-    throw InputError("{} scores and {} of experts; expected as many, at least one", scores.size(),
-                     own.size());
-  }
-  double sum = 0;
-  for (std::size_t k = 0; k < scores.size(); ++k) {
-    if (!(own[k] > 0)) throw InputError("the expert's score {} is not above 0", own[k]);
-    sum += 100 * scores[k] / own[k];
-  }
-  return sum / static_cast<double>(scores.size());
 }
 
 torch::Tensor nearest_centroid(const std::vector<torch::Tensor>& features,

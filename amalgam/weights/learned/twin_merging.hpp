@@ -12,12 +12,14 @@ struct TwinOptions {
   /// The rule that makes the shared model of the experts, and its parameters as for -p.
   std::string rule = "task_arithmetic";
   std::vector<std::string> parameters = {"weight=0.3"};
+  /// Instead: the shared model itself, from any other merge.
+  NamedTensors shared = {};
   CompressionOptions compression;
 };
 
 /// The shared model and the experts' modules, still without a router (Lu et al. 2024, arXiv
 /// 2406.15479, section 3.2): theta_s by options.rule, v_k = C(theta_k - theta_s). `network` gives
-/// the kind; of one expert the shared model is the expert itself if `base` is empty. Buffers are
+/// the kind; of one expert the shared model is the expert itself if there is no base. Buffers are
 /// the shared model's. InputError if names or shapes differ, or weights are not finite.
 TwinModel twin_merge(const learning::Network& network, const NamedTensors& base,
                      const std::vector<NamedTensors>& experts,
@@ -28,9 +30,6 @@ TwinModel twin_merge(const learning::Network& network, const NamedTensors& base,
 /// not one data set per task.
 void fit_router(TwinModel& model, const std::vector<learning::Dataset>& tasks,
                 const RouterOptions& options = {});
-
-/// The mean over tasks of 100 score / own, where `own` are the experts' scores on their own tasks.
-double normalised_score(const std::vector<double>& scores, const std::vector<double>& own);
 
 /// The share that goes to the task whose mean features are nearest, [inputs, tasks]: the router
 /// that needs no training. `features` are those of each task's inputs.
