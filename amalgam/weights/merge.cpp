@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/output_files.hpp"
 #include "amalgam/weights/planner.hpp"
@@ -102,6 +103,19 @@ WorkEstimate estimate_stages(const std::vector<Stage>& stages, const EngineOptio
   return work;
 }
 
+// Averaged statistics are not those of the averaged weights.
+void warn_of_batch_norm(const MergePlan& plan) {
+  for (const PlanTensor& tensor : plan.tensors) {
+    if (!tensor.output.name.ends_with(".running_var")) continue;
+    log::warn(
+        "'{}' and other statistics of BatchNorm are merged like weights, which need others; "
+        "'amalgam"
+        " calibrate', or --data here, estimates them anew for a network that 'amalgam train' made",
+        tensor.output.name);
+    return;
+  }
+}
+
 void add(MergeStatistics& sum, const MergeStatistics& part) {
   sum.bytes_read += part.bytes_read;
   sum.bytes_written += part.bytes_written;
@@ -124,6 +138,7 @@ OutputDescription describe_output(const std::vector<Recipe>& documents,
 MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
                                  const MergeOptions& options) {
   const std::vector<Stage> stages = plan_stages(documents, options);
+  if (documents.back().all_models().size() > 1) warn_of_batch_norm(stages.back().plan);
   const WorkEstimate work = estimate_stages(stages, options.engine);
   OutputTransaction transaction(options.output, {options.overwrite, options.keep_partial});
   check_free_space(transaction.partial_path(), output_bytes(stages));

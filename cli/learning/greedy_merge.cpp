@@ -5,9 +5,11 @@
 #include <span>
 #include <utility>
 
+#include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/weights/learned/greedy_soup.hpp"
 #include "amalgam/weights/merge.hpp"
+#include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
 #include "cli/learning/learned_merge.hpp"
 
@@ -20,7 +22,7 @@ using learned::SoupTrial;
 // Scores averages of members by their accuracy, in the mean over the tasks.
 class HeldOutAccuracy {
  public:
-  explicit HeldOutAccuracy(LearnedMerge& merge) {
+  explicit HeldOutAccuracy(LearnedMerge& merge) : data_(merge.data) {
     OpenedMembers opened = open_members(merge.members);
     sources_ = std::move(opened.sources);
     description_ = std::move(opened.network);
@@ -30,10 +32,7 @@ class HeldOutAccuracy {
 
   double operator()(std::span<const std::size_t> members) const {
     check_interrupt();
-    std::vector<std::shared_ptr<const TensorSource>> chosen;
-    for (const std::size_t member : members) chosen.push_back(sources_[member]);
-    const auto average = learned::average_in_memory(chosen, engine_);
-    const auto network = learning::load_network(*average, description_);
+    const auto network = average(members);
     double sum = 0;
     for (const learning::Dataset& task : tasks_) {
       sum +=
@@ -44,7 +43,22 @@ class HeldOutAccuracy {
     return sum / static_cast<double>(tasks_.size());
   }
 
+  bool has_batch_norm() const {
+    return learning::has_batch_norm(*learning::make_network(description_, "member"));
+  }
+
+  // With statistics of its own, if it has BatchNorm.
+  std::shared_ptr<learning::Network> average(std::span<const std::size_t> members) const {
+    std::vector<std::shared_ptr<const TensorSource>> chosen;
+    for (const std::size_t member : members) chosen.push_back(sources_[member]);
+    auto network =
+        learning::load_network(*learned::average_in_memory(chosen, engine_), description_);
+    refresh_batch_norm(*network, &data_);
+    return network;
+  }
+
  private:
+  MergeData& data_;
   std::vector<learning::Dataset> tasks_;
   std::vector<std::shared_ptr<const TensorSource>> sources_;
   learning::NetworkDescription description_;
@@ -93,6 +107,15 @@ Json merge_greedily(LearnedMerge& merge) {
                                                {.strict = merge.parameters.flag("strict")});
   progress.finish();
 
+  Json json = to_json(soup, merge);
+  if (accuracy.has_batch_norm()) {
+    check_safetensors_output(merge.command.output, {});
+    learning::save_network(merge.command.output, *accuracy.average(soup.ingredients),
+                           merge.command.overwrite);
+    json["batch_norm"] = "estimated anew on " + merge.data.describe();
+    if (!merge.command.common.json && !merge.command.common.quiet) print_soup(soup, merge);
+    return json;
+  }
   std::vector<std::string> chosen;
   for (const std::size_t member : soup.ingredients) chosen.push_back(merge.members[member]);
   MergeOptions options;
@@ -102,7 +125,7 @@ Json merge_greedily(LearnedMerge& merge) {
   options.overwrite = merge.command.overwrite;
   merge_checkpoints({learned::uniform_soup(chosen)}, options);
   if (!merge.command.common.json && !merge.command.common.quiet) print_soup(soup, merge);
-  return to_json(soup, merge);
+  return json;
 }
 
 }  // namespace amalgam::cli

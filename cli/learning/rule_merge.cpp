@@ -8,12 +8,15 @@
 #include <utility>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "amalgam/weights/learned/parameter_search.hpp"
 #include "amalgam/weights/search_grid.hpp"
+#include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
 #include "cli/learning/learned_merge.hpp"
 
@@ -92,13 +95,32 @@ ParameterSearch search(const MergeCommand& command, const MergeOptions& options,
                                   .dtype = options.dtype,
                                   .compare_copied = false},
                                  options.engine);
-    return learning::load_network(*merged, network);
+    auto made = learning::load_network(*merged, network);
+    refresh_batch_norm(*made, &data);
+    return made;
   };
   Progress progress("search", points.size(), Progress::Unit::items, options.progress);
   ParameterSearch result = learned::search_parameters(
       points, merge, tasks, figure_of(recipe), [&](const SearchTrial&) { progress.advance(1); });
   progress.finish();
   return result;
+}
+
+// A network with BatchNorm, whose statistics are estimated anew before it is written.
+Json merge_network(const MergeCommand& command, const MergeOptions& options, const Recipe& recipe,
+                   MergeData& data, Models& models) {
+  check_safetensors_output(command.output, {});
+  std::vector<std::filesystem::path> inputs;
+  for (const ModelReference& model : recipe.all_models()) inputs.emplace_back(model.path);
+  check_output_is_no_input(inputs, command.output);
+  const auto merged = learned::merge_in_memory(
+      recipe, [&](const ModelReference& model) { return models.open(model); },
+      {.allow_shape_mismatch = options.allow_shape_mismatch, .dtype = options.dtype},
+      options.engine);
+  const auto network = learning::load_network(*merged, models.network(recipe));
+  const Json statistics = refresh_batch_norm(*network, &data);
+  learning::save_network(command.output, *network, command.overwrite);
+  return statistics;
 }
 
 Json trial_json(const SearchTrial& trial) {
@@ -128,8 +150,8 @@ void print_search(const ParameterSearch& search, const Recipe& recipe, const Mer
                     join(search.trials[search.best].parameters, " ")));
 }
 
-void check_data_use(const MergeCommand& command, const Recipe& recipe) {
-  if (recipe.data && recipe.search.empty()) {
+void check_data_use(const MergeCommand& command, const Recipe& recipe, bool has_batch_norm) {
+  if (recipe.data && recipe.search.empty() && !has_batch_norm) {
     throw InputError(
         "{}: method '{}' looks at no data; name a parameter to search by them (--search, 'search'),"
         " or remove them",
@@ -176,7 +198,6 @@ void merge_by_rule(const MergeCommand& command, std::vector<Recipe> recipes) {
   const MergeOptions options = options_of(command);
   const std::uint64_t seed = command.common.seed;
   const Recipe asked = recipes.back();
-  check_data_use(command, asked);
   if (!asked.search.empty() && recipes.size() > 1) {
     throw InputError("{}: a recipe of several documents cannot search; merge in several steps",
                      asked.label);
@@ -184,7 +205,13 @@ void merge_by_rule(const MergeCommand& command, std::vector<Recipe> recipes) {
   MergeData data(asked, seed);
   forget_data(recipes.back());
   Models models;
-  if (recipes.size() == 1) (void)models.network(asked);
+  bool has_batch_norm = false;
+  if (recipes.size() == 1) {
+    const learning::NetworkDescription network = models.network(asked);
+    has_batch_norm =
+        learning::has_batch_norm(*learning::make_network(network, asked.reference().path));
+  }
+  check_data_use(command, asked, has_batch_norm);
   if (command.dry_run) {
     preview(command, options, asked, data, std::move(recipes));
     return;
@@ -203,7 +230,13 @@ void merge_by_rule(const MergeCommand& command, std::vector<Recipe> recipes) {
       print_search(found, asked, data);
     }
   }
-  const MergeReport report = merge_checkpoints(recipes, options);
+  MergeReport report;
+  if (has_batch_norm && asked.data) {
+    report.outputs = {options.output};
+    more["batch_norm"] = merge_network(command, options, recipes.back(), data, models);
+  } else {
+    report = merge_checkpoints(recipes, options);
+  }
   std::vector<MergeEvaluation> evaluations;
   for (const auto& output : report.outputs) {
     for (MergeEvaluation& one : evaluate_merge(output.string(), data, seed, command.common.json)) {

@@ -61,8 +61,8 @@ TEST_F(PruneCommand, TrainsTheDenseNetworkFirstIfThereIsNone) {
   prune("whole", section);
   // base is what the recipe without `prune` made.
   prune("after", section, {"--init", member("base")});
-  EXPECT_EQ(contents_of(path("whole.mask.safetensors")),
-            contents_of(path("after.mask.safetensors")));
+  EXPECT_TRUE(contents_of(path("whole.mask.safetensors")) ==
+              contents_of(path("after.mask.safetensors")));
 }
 
 TEST_F(PruneCommand, PrunesWhileTraining) {
@@ -120,8 +120,8 @@ TEST_F(PruneCommand, AnInterruptedSoupGoesOnWithTheSameBits) {
                                      {"--init", member("base"), "--resume"})),
                    "a copy of another run");
   prune("sparse", section, {"--init", member("base"), "--resume"});
-  EXPECT_EQ(contents_of(member("sparse")), expected);
-  EXPECT_EQ(contents_of(path("sparse.mask.safetensors")), mask);
+  EXPECT_TRUE(contents_of(member("sparse")) == expected);
+  EXPECT_TRUE(contents_of(path("sparse.mask.safetensors")) == mask);
   EXPECT_FALSE(fs::exists(kept));
 }
 

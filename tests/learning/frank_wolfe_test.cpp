@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <vector>
 
@@ -137,6 +138,99 @@ TEST(FrankWolfe, RefusesAnEmptyPoolAndTasksWithoutExamples) {
   const Toy toy;
   EXPECT_THROW(frank_wolfe(*toy.network, toy.start, {}, {toy.data}), InputError);
   EXPECT_THROW(frank_wolfe(*toy.network, toy.start, toy.pool, {}), InputError);
+}
+
+// TIES with all entries kept adds the one task vector there is: task arithmetic.
+TEST(FrankWolfe, TiesOfDensityOneIsTaskArithmetic) {
+  const Toy toy;
+  FrankWolfeOptions options{.granularity = Granularity::whole, .iterations = 3, .step_size = .5};
+  const FrankWolfe plain = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options);
+  options.merge = InnerMerge::ties;
+  options.density = 1;
+  const FrankWolfe ties = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options);
+  for (std::size_t l = 0; l < plain.state.size(); ++l) {
+    EXPECT_TRUE(torch::allclose(plain.state[l].second, ties.state[l].second, 1e-5, 1e-6));
+  }
+  EXPECT_FALSE(ties.shares.defined());
+}
+
+std::int64_t moved_entries(const NamedTensors& from, const NamedTensors& to) {
+  std::int64_t moved = 0;
+  for (std::size_t l = 0; l < from.size(); ++l) {
+    moved += (from[l].second != to[l].second).sum().item<std::int64_t>();
+  }
+  return moved;
+}
+
+TEST(FrankWolfe, TiesMovesTheLargestEntriesOfTheStepOverAllTensors) {
+  const Toy toy;
+  std::int64_t entries = 0;
+  for (const auto& [name, value] : toy.start) entries += value.numel();
+  const FrankWolfe merged = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data},
+                                        {.granularity = Granularity::whole,
+                                         .iterations = 1,
+                                         .step_size = .5,
+                                         .merge = InnerMerge::ties,
+                                         .density = .25});
+  const std::int64_t moved = moved_entries(toy.start, merged.state);
+  EXPECT_NEAR(static_cast<double>(moved), .25 * static_cast<double>(entries), 2);
+  // No entry that stays would have moved further than one that does.
+  const NamedTensors& vertex = toy.pool[merged.trajectory.front().picks.front()];
+  double least = 1e9;
+  double most = 0;
+  for (std::size_t l = 0; l < vertex.size(); ++l) {
+    const torch::Tensor step = (vertex[l].second - toy.start[l].second).abs();
+    const torch::Tensor goes = merged.state[l].second != toy.start[l].second;
+    if (goes.any().item<bool>()) least = std::min(least, step.index({goes}).min().item<double>());
+    if ((~goes).any().item<bool>()) most = std::max(most, step.index({~goes}).max().item<double>());
+  }
+  EXPECT_GE(least, most);
+}
+
+TEST(FrankWolfe, DareDropsByTheSeed) {
+  const Toy toy;
+  FrankWolfeOptions options{.granularity = Granularity::whole,
+                            .iterations = 1,
+                            .step_size = .5,
+                            .merge = InnerMerge::dare_ties,
+                            .density = .5,
+                            .seed = 3};
+  const NamedTensors first =
+      frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options).state;
+  EXPECT_EQ(moved_entries(
+                first, frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options).state),
+            0);
+  options.seed = 4;
+  EXPECT_GT(moved_entries(
+                first, frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options).state),
+            0);
+  options.density = 0;
+  EXPECT_THROW(frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options), InputError);
+}
+
+// theta + .3 sum_j (s_j - theta), then .3 * 2 / (1 + 2) * .5 = .1 of the next picks.
+TEST(FrankWolfe, FixedCoefficientsAreNotLearned) {
+  const Toy toy;
+  const std::vector<Dataset> tasks{toy.data, learning::toy_data(60, 9)};
+  const FrankWolfe merged =
+      soft_frank_wolfe(*toy.network, toy.start, toy.pool, tasks,
+                       {.granularity = Granularity::whole, .iterations = 2, .fixed_step = .5});
+  ASSERT_EQ(merged.trajectory.size(), 2U);
+  EXPECT_NEAR(merged.trajectory[0].step, .3, 1e-12);
+  EXPECT_NEAR(merged.trajectory[1].step, .1, 1e-12);
+  const auto vertex = [&](std::size_t pick) -> const NamedTensors& {
+    return pick < toy.pool.size() ? toy.pool[pick] : toy.start;
+  };
+  for (std::size_t l = 0; l < toy.start.size(); ++l) {
+    torch::Tensor theta = toy.start[l].second.to(torch::kDouble);
+    for (const FrankWolfeStep& step : merged.trajectory) {
+      const torch::Tensor origin = theta;
+      for (const std::size_t pick : step.picks) {
+        theta = theta + step.step * (vertex(pick)[l].second - origin);
+      }
+    }
+    EXPECT_TRUE(torch::allclose(theta, merged.state[l].second.to(torch::kDouble), 1e-4, 1e-5));
+  }
 }
 
 }  // namespace

@@ -16,11 +16,11 @@ using learning::Dataset;
 void measure(learning::Network& network, const std::vector<Dataset>& tasks,
              std::vector<double>& entropies, std::vector<double>& largest) {
   for (const Dataset& task : tasks) {
-    const torch::Tensor logits = learning::predict_logits(network, task);
+    const torch::Tensor logits = learning::predict_logits(network, task).flatten(0, -2);
     entropies.push_back(mean_entropy(logits.to(torch::kDouble)).item<double>());
     largest.push_back(
         static_cast<double>(torch::bincount(logits.argmax(1)).max().item<std::int64_t>()) /
-        static_cast<double>(task.count()));
+        static_cast<double>(logits.size(0)));
   }
 }
 

@@ -46,26 +46,30 @@ class TaskStream {
 }  // namespace
 
 torch::Tensor mean_entropy(const torch::Tensor& logits) {
-  const torch::Tensor log_probabilities = torch::log_softmax(logits, 1);
-  return -(log_probabilities.exp() * log_probabilities).sum(1).mean();
+  const torch::Tensor log_probabilities = torch::log_softmax(logits, -1);
+  return -(log_probabilities.exp() * log_probabilities).sum(-1).mean();
 }
 
 torch::Tensor coefficient_loss(learning::Network& network, const Dataset& data,
                                const torch::Tensor& chosen, CoefficientLoss loss) {
-  const torch::Tensor logits = network.forward(data.inputs.index_select(0, chosen));
+  const torch::Tensor logits =
+      learning::logits_of_head(network, data, network.forward(data.inputs.index_select(0, chosen)));
   if (loss == CoefficientLoss::entropy) return mean_entropy(logits);
-  return torch::nn::functional::cross_entropy(logits, data.labels.index_select(0, chosen));
+  // Of text every token is an example.
+  return torch::nn::functional::cross_entropy(logits.flatten(0, -2),
+                                              data.labels.index_select(0, chosen).flatten());
 }
 
 void check_tasks(const learning::Network& network, const std::vector<Dataset>& tasks,
                  const char* method) {
   if (tasks.empty()) throw InputError("{}: no tasks to learn from", method);
-  if (network.description().classes() < 2) {
-    throw InputError("{}: predictions of a network with one class say nothing", method);
-  }
   for (const Dataset& task : tasks) {
     if (task.count() == 0) throw InputError("{}: {}: a task without examples", method, task.source);
     learning::check_fits(network, task);
+    if (network.description().head(task.head, task.source).classes < 2) {
+      throw InputError("{}: {}: predictions of a network with one class say nothing", method,
+                       task.source);
+    }
   }
 }
 

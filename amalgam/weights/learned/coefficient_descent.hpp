@@ -15,14 +15,15 @@ enum class CoefficientLoss {
   cross_entropy,  ///< the supervised variant
 };
 
-/// Mean entropy of softmax(logits) in nats, a scalar; logits [count, classes].
+/// Mean entropy of softmax(logits) in nats, a scalar; logits [..., classes].
 torch::Tensor mean_entropy(const torch::Tensor& logits);
-/// The loss of these examples of `data`, a scalar. Labels are looked at for cross_entropy only.
+/// The loss of these examples of `data`, a scalar, by the logits of the data's head. Labels are
+/// looked at for cross_entropy only.
 torch::Tensor coefficient_loss(learning::Network& network, const learning::Dataset& data,
                                const torch::Tensor& chosen, CoefficientLoss loss);
 
-/// InputError if there are no tasks, one has no examples or does not fit, or the network has one
-/// class only, of which nothing can be learned.
+/// InputError if there are no tasks, one has no examples or does not fit, or its head has one class
+/// only, of which nothing can be learned.
 void check_tasks(const learning::Network& network, const std::vector<learning::Dataset>& tasks,
                  const char* method);
 

@@ -25,7 +25,7 @@ torch::Tensor find_tensor(const NamedTensors& tensors, const std::string& name,
 
 MergedPoint::MergedPoint(const learning::Network& network, const NamedTensors* origin,
                          const std::vector<NamedTensors>& directions, Granularity granularity)
-    : network_(learning::make_network(network.description(), "merged point")),
+    : network_(learning::network_with(network, learning::state_of(network))),
       count_(static_cast<std::int64_t>(directions.size())),
       granularity_(granularity) {
   if (directions.empty()) throw InputError("nothing to learn coefficients of: no members");
@@ -87,6 +87,9 @@ NamedTensors MergedPoint::state() const {
   NamedTensors state;
   state.reserve(tensors_.size());
   for (const Row& row : tensors_) state.emplace_back(row.name, row.parameter.detach().clone());
+  for (const auto& buffer : network_->named_buffers()) {
+    state.emplace_back(buffer.key(), buffer.value().detach().clone());
+  }
   return state;
 }
 

@@ -19,7 +19,8 @@ enum class Granularity { whole, tensor };
 /// Granularity::whole). What AdaMerging, Frank-Wolfe merging and learned soups share.
 class MergedPoint {
  public:
-  /// `network` gives the kind and is not changed; `directions` have the names and shapes of its
+  /// `network` gives the kind, and the statistics of BatchNorm, which stay; it is not changed.
+  /// `directions` have the names and shapes of its
   /// parameters. `origin` null: zero. InputError naming the tensor if one does not fit. Tensors are
   /// in the order of the network's parameters.
   MergedPoint(const learning::Network& network, const NamedTensors* origin,
@@ -38,7 +39,7 @@ class MergedPoint {
   torch::Tensor gradient() const;
 
   learning::Network& network() { return *network_; }
-  /// The weights at the point, as copies.
+  /// The weights at the point and then the buffers, as copies.
   NamedTensors state() const;
 
  private:

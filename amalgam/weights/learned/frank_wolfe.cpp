@@ -1,10 +1,14 @@
 #include "amalgam/weights/learned/frank_wolfe.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/weights/learned/merge_in_memory.hpp"
 
 namespace amalgam::learned {
 namespace {
@@ -19,7 +23,7 @@ class Hull {
  public:
   Hull(const Network& network, const NamedTensors& start, const std::vector<NamedTensors>& pool,
        Granularity granularity, VertexRule rule, CoefficientLoss loss)
-      : network_(learning::make_network(network.description(), "merged point")),
+      : network_(learning::network_with(network, learning::state_of(network))),
         granularity_(granularity),
         rule_(rule),
         loss_(loss) {
@@ -102,6 +106,30 @@ class Hull {
     }
     write();
   }
+  // The same by a rule, of which theta is the base and s the only member.
+  void move_by(const std::string& rule, const std::vector<std::size_t>& picks, double step,
+               double density, std::uint64_t seed) {
+    NamedTensors origin;
+    NamedTensors member;
+    for (std::size_t l = 0; l < rows_.size(); ++l) {
+      origin.emplace_back(rows_[l].name, rows_[l].kept);
+      member.emplace_back(rows_[l].name, vertex(rows_[l], picks, l));
+    }
+    EngineOptions engine;
+    engine.seed = seed;
+    const auto merged = merge_in_memory(
+        {.method = rule,
+         .base = as_source(origin, "current point"),
+         .members = {as_source(member, "vertex")},
+         .parameters = {fmt::format("weight={}", step), fmt::format("density={}", density),
+                        "normalize=false", "scope=model"},
+         .files = {}},
+        engine);
+    for (Row& row : rows_) {
+      row.theta = learning::read_tensor(*merged, merged->find(row.name).value()).to(torch::kDouble);
+    }
+    write();
+  }
   void keep() {
     for (Row& row : rows_) row.kept = row.theta.clone();
   }
@@ -131,6 +159,9 @@ class Hull {
     NamedTensors result;
     result.reserve(rows_.size());
     for (const Row& row : rows_) result.emplace_back(row.name, row.parameter.detach().clone());
+    for (const auto& buffer : network_->named_buffers()) {
+      result.emplace_back(buffer.key(), buffer.value().detach().clone());
+    }
     return result;
   }
 
@@ -195,12 +226,20 @@ void shift_shares(torch::Tensor& shares, const std::vector<std::size_t>& picks, 
   }
 }
 
+void move(Hull& hull, const std::vector<std::size_t>& picks, double gamma, std::uint64_t iteration,
+          const FrankWolfeOptions& options) {
+  if (options.merge == InnerMerge::task_arithmetic) return hull.move(picks, gamma);
+  hull.move_by(options.merge == InnerMerge::ties ? "ties" : "dare_ties", picks, gamma,
+               options.density, options.seed + iteration);
+}
+
 // The first of gamma, gamma / 2, ... that does not raise the objective; 0 if none of them does not.
-double search_step(Hull& hull, const std::vector<std::size_t>& picks, double gamma,
-                   double objective, std::uint64_t halvings, const std::vector<Dataset>& tasks) {
-  for (std::uint64_t i = 0; i <= halvings; ++i, gamma /= 2) {
-    hull.move(picks, gamma);
-    if (hull.objective(tasks, false) <= objective) return gamma;
+double search_step(Hull& hull, const FrankWolfeStep& at, std::uint64_t iteration,
+                   const FrankWolfeOptions& options, const std::vector<Dataset>& tasks) {
+  double gamma = at.step;
+  for (std::uint64_t i = 0; i <= options.line_search; ++i, gamma /= 2) {
+    move(hull, at.picks, gamma, iteration, options);
+    if (hull.objective(tasks, false) <= at.objective) return gamma;
   }
   hull.go_back();
   return 0;
@@ -217,6 +256,10 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
                        const std::vector<NamedTensors>& pool, const std::vector<Dataset>& tasks,
                        const FrankWolfeOptions& options) {
   check_tasks(network, tasks, "frank_wolfe");
+  if (!(options.density > 0 && options.density <= 1)) {
+    throw InputError("frank_wolfe: the density is {}; expected more than 0 and at most 1",
+                     options.density);
+  }
   Hull hull(network, start, pool, options.granularity, options.rule, options.loss);
   FrankWolfe result;
   result.shares = torch::zeros({static_cast<std::int64_t>(hull.shares_rows()), hull.vertices()},
@@ -242,15 +285,15 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
     hull.keep();
     shares_before = result.shares.clone();
     if (options.line_search > 0) {
-      step.step =
-          search_step(hull, step.picks, step.step, step.objective, options.line_search, tasks);
+      step.step = search_step(hull, step, t, options, tasks);
     } else {
-      hull.move(step.picks, step.step);
+      move(hull, step.picks, step.step, t, options);
     }
     shift_shares(result.shares, step.picks, step.step);
     result.trajectory.push_back(std::move(step));
     if (options.on_iteration) options.on_iteration(t + 1);
   }
+  if (options.merge != InnerMerge::task_arithmetic) result.shares = torch::Tensor();
   result.objective = hull.objective(tasks, false);
   result.state = hull.state();
   return result;
@@ -293,8 +336,15 @@ FrankWolfe soft_frank_wolfe(const Network& network, const NamedTensors& start,
       descent.project = [](torch::Tensor& rows) { rows.copy_(project_to_simplex(rows)); };
       first = project_to_simplex(first);
     }
-    const Descent learned = descend(point, first, tasks, descent);
-    step.step = learned.coefficients.mean().item<double>();
+    if (options.fixed_step > 0) {
+      const double step_size = t == 0 ? 1 : 2.0 / static_cast<double>(t + 2) * options.fixed_step;
+      first.fill_(options.initial * step_size);
+      if (options.simplex) first = project_to_simplex(first);
+      point.move_to(first);
+      step.step = first.mean().item<double>();
+    } else {
+      step.step = descend(point, first, tasks, descent).coefficients.mean().item<double>();
+    }
     hull.set(point.state());
     result.trajectory.push_back(std::move(step));
     if (options.on_iteration) options.on_iteration(t + 1);

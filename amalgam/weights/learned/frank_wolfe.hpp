@@ -18,6 +18,14 @@ enum class VertexRule {
   cosine_delta,  ///< <g, s - theta> / (|g| |s - theta|)
 };
 
+/// How the step to a vertex s from theta is made, each by the rule of that name with theta as base
+/// and s as the only member.
+enum class InnerMerge {
+  task_arithmetic,  ///< theta + gamma (s - theta): Frank-Wolfe's own, within the hull
+  ties,             ///< s - theta trimmed to its largest magnitudes, over all tensors
+  dare_ties         ///< after a random drop that keeps the same share, rescaled
+};
+
 /// The step to a vertex s from theta in iteration t = 0, 1, ...: gamma_t = 2 / (t + 2) times
 /// `step_size` times `scaling`, or a search along the segment.
 struct FrankWolfeOptions {
@@ -30,6 +38,9 @@ struct FrankWolfeOptions {
   /// Tries gamma_t and this many halvings of it and takes the first that does not raise the
   /// objective, else none; 0: always gamma_t.
   std::uint64_t line_search = 0;
+  InnerMerge merge = InnerMerge::task_arithmetic;
+  double density = 0.3;    ///< ties, dare_ties: the share of s - theta that is kept, in (0, 1]
+  std::uint64_t seed = 0;  ///< dare_ties: of what is dropped; iteration t has seed + t
   /// Stop when the Frank-Wolfe gap falls below this; 0: never (by the cosine rules it can be
   /// negative).
   double tolerance = 0;
@@ -49,7 +60,10 @@ struct SoftFrankWolfeOptions {
   std::uint64_t batch = 16;
   double initial = 0.3;         ///< coefficients at the start of the first iteration
   double initial_later = 1e-8;  ///< and of the others
-  bool simplex = false;         ///< project the coefficients of a tensor onto {c >= 0, sum c <= 1}
+  /// All coefficients of iteration t are `initial`, from the second on times 2 / (t + 2) times
+  /// this, and nothing is learned; 0: learned.
+  double fixed_step = 0;
+  bool simplex = false;  ///< project the coefficients of a tensor onto {c >= 0, sum c <= 1}
   std::uint64_t seed = 0;
   std::function<void(std::uint64_t iteration)> on_iteration;
 };
@@ -68,16 +82,16 @@ struct FrankWolfe {
   double objective = 0;  ///< at the end
   std::vector<FrankWolfeStep> trajectory;
   /// The share of each vertex (the pool, then the start) in the result, double [rows, pool + 1];
-  /// rows sum to 1. Undefined for the soft variant with free coefficients.
+  /// rows sum to 1. Undefined for the soft variant, and for merges other than task arithmetic.
   torch::Tensor shares;
 };
 
 /// Hard Frank-Wolfe merging (Chen et al. 2025, arXiv 2503.12649): minimises the mean loss over the
 /// tasks' examples over the convex hull of the pool and the start, moving towards the one
 /// checkpoint (or, tensor by tensor, the composite) that the gradient favours most. Ties choose the
-/// lowest index; where there is no gradient, nothing moves. InputError for an empty pool or tasks
-/// without examples; where the objective is not finite, the best point so far is the result, with a
-/// warning.
+/// lowest index; where there is no gradient, nothing moves. Statistics of BatchNorm stay those of
+/// `network`. InputError for an empty pool, tasks without examples and a density outside (0, 1];
+/// where the objective is not finite, the best point so far is the result, with a warning.
 FrankWolfe frank_wolfe(const learning::Network& network, const NamedTensors& start,
                        const std::vector<NamedTensors>& pool,
                        const std::vector<learning::Dataset>& tasks,
