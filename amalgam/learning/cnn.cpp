@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "amalgam/learning/architectures.hpp"
+#include "amalgam/learning/max_pool.hpp"
 #include "amalgam/learning/mlp.hpp"
 
 namespace amalgam::learning {
@@ -30,7 +31,7 @@ class Cnn final : public Network {
     torch::Tensor x = inputs;
     for (const auto& convolution : convolutions_) {
       // The same values and gradients as pooling after ReLU, over a quarter of the elements.
-      x = torch::relu(torch::max_pool2d(convolution->forward(x, observer), 2));
+      x = torch::relu(max_pool_2x2(convolution->forward(x, observer)));
     }
     return stack_.forward(x.flatten(1), observer);
   }

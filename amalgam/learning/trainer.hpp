@@ -73,9 +73,8 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
                             double label_smoothing);
 
 /// Trains `network` as the recipe says; it is in evaluation mode afterwards, with averaged weights
-/// if the recipe averages, and with those of the best epoch if it stops early (which it may do
-/// after that epoch's number and the patience). Bit-identical for equal recipe, data, threads and
-/// machine, resumed or not.
+/// if the recipe averages, and with those of the best epoch if it has `early_stop`. Bit-identical
+/// for equal recipe, data, threads and machine, resumed or not.
 ///
 /// Diverged naming the step if the loss or a weight is not finite; the network then has the weights
 /// after the last whole epoch, or those it began with. Interrupted between steps on a signal. In
