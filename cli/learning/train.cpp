@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -138,7 +139,12 @@ void save_result(const TrainOptions& options, const Network& network, const fs::
   fs::remove(state);
 }
 
-Evaluation held_out_figures(Network& network, const Dataset& data) {
+// Of a text only the first tokens: the probabilities of all of them may not fit into memory.
+Evaluation held_out_figures(Network& network, const Dataset& all) {
+  constexpr std::int64_t kMostTokens = 100'000;
+  const std::int64_t most =
+      all.is_text() ? std::max<std::int64_t>(kMostTokens / all.inputs.size(1), 1) : all.count();
+  const Dataset data = all.range(0, static_cast<std::uint64_t>(std::min(most, all.count())));
   return evaluate(log_probabilities(predict_logits(network, data)).flatten(0, -2),
                   data.labels.flatten(), data.class_names, {.resamples = 0});
 }
@@ -176,8 +182,11 @@ void run(const TrainOptions& options) {
     log::warn("{}: left by a run that did not finish; --resume goes on with it, now it is replaced",
               training.state_file.string());
   }
+  const std::clock_t start_time = std::clock();
   const TrainingReport report =
       train_or_keep(*network, data.train, recipe, training, options.output);
+  const double processor_seconds =
+      static_cast<double>(std::clock() - start_time) / static_cast<double>(CLOCKS_PER_SEC);
   save_result(options, *network, training.state_file);
 
   const Evaluation validation = held_out_figures(
@@ -185,6 +194,7 @@ void run(const TrainOptions& options) {
   if (options.common.json) {
     Json json = to_json(report, validation);
     json["output"] = options.output;
+    json["processor_seconds"] = processor_seconds;
     print_json(json);
   } else if (!options.common.quiet) {
     const std::size_t shown = report.best_epoch.value_or(report.epochs.size() - 1);
