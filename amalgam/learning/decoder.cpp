@@ -64,18 +64,15 @@ class DecoderAttention final : public torch::nn::Module {
                       options.qkv_bias)),
         o_(add_linear(*this, "o_proj", options.heads * options.head_width, options.width,
                       options.output_bias, residual_gain(options))),
-        head_width_(options.head_width),
-        queries_per_key_(options.heads / options.key_value_heads) {}
+        head_width_(options.head_width) {}
 
   // [batch, length, width] -> the same.
-  torch::Tensor forward(const torch::Tensor& x, Rotary& rotary, const torch::Tensor& mask,
+  torch::Tensor forward(const torch::Tensor& x, Rotary& rotary,
                         const LayerObserver& observer) const {
     const torch::Tensor q = rotary.rotate(by_head(q_->forward(x, observer)));
     const torch::Tensor k = rotary.rotate(by_head(k_->forward(x, observer)));
     const torch::Tensor v = by_head(v_->forward(x, observer));
-    // Neighbouring query heads share a key and value head.
-    const torch::Tensor mixed = attend(q, k.repeat_interleave(queries_per_key_, 1),
-                                       v.repeat_interleave(queries_per_key_, 1), mask);
+    const torch::Tensor mixed = attend(q, k, v, /*causal=*/true);
     return o_->forward(mixed.transpose(1, 2).flatten(2), observer);
   }
 
@@ -90,7 +87,6 @@ class DecoderAttention final : public torch::nn::Module {
   std::shared_ptr<Linear> v_;
   std::shared_ptr<Linear> o_;
   std::int64_t head_width_;
-  std::int64_t queries_per_key_;
 };
 
 class DecoderMlp final : public torch::nn::Module {
@@ -120,10 +116,9 @@ class DecoderLayer final : public torch::nn::Module {
         mlp_norm_(add_norm(*this, "post_attention_layernorm", options)),
         mlp_(register_module("mlp", std::make_shared<DecoderMlp>(options))) {}
 
-  torch::Tensor forward(const torch::Tensor& x, Rotary& rotary, const torch::Tensor& mask,
+  torch::Tensor forward(const torch::Tensor& x, Rotary& rotary,
                         const LayerObserver& observer) const {
-    const torch::Tensor y =
-        x + attention_->forward(norm_->forward(x, observer), rotary, mask, observer);
+    const torch::Tensor y = x + attention_->forward(norm_->forward(x, observer), rotary, observer);
     return y + mlp_->forward(mlp_norm_->forward(y, observer), observer);
   }
 
@@ -164,8 +159,7 @@ class Decoder final : public Network {
                        description().input_shape[0]);
     }
     torch::Tensor x = embedding_->forward(inputs, observer);
-    const torch::Tensor mask = causal_mask(inputs.size(1), x);
-    for (const auto& layer : layers_) x = layer->forward(x, rotary_, mask, observer);
+    for (const auto& layer : layers_) x = layer->forward(x, rotary_, observer);
     return output_->forward(norm_->forward(x, observer), observer);
   }
 

@@ -48,7 +48,7 @@ class VitAttention final : public torch::nn::Module {
     const torch::Tensor qkv = qkv_->forward(x, observer)
                                   .view({batch, tokens, 3, heads_, width / heads_})
                                   .permute({2, 0, 3, 1, 4});
-    const torch::Tensor mixed = attend(qkv[0], qkv[1], qkv[2]);
+    const torch::Tensor mixed = attend(qkv[0], qkv[1], qkv[2], /*causal=*/false);
     return proj_->forward(mixed.transpose(1, 2).reshape({batch, tokens, width}), observer);
   }
 
