@@ -76,7 +76,14 @@ std::vector<ClassAccuracy> accuracy_by_class(const Judged& judged, const torch::
 }  // namespace
 
 torch::Tensor predict_logits(Network& network, const Dataset& data, std::int64_t batch) {
+  constexpr double kMostLogits = 1e9;
   check_fits(network, data);
+  const auto classes = static_cast<double>(data.class_names.size());
+  if (static_cast<double>(data.labels.numel()) * classes > kMostLogits) {
+    throw InputError(
+        "{}: {} predictions over {} classes do not fit into memory; take fewer examples",
+        data.source, data.labels.numel(), classes);
+  }
   const torch::InferenceMode inference;
   const bool was_training = network.is_training();
   network.eval();

@@ -15,7 +15,7 @@ namespace amalgam::learning {
 
 /// Logits [count, classes] (of text [count, context, classes]) of all examples, computed in batches
 /// in evaluation mode without gradients; those of the data's head, if the network has several.
-/// InputError if the data do not fit the network.
+/// InputError if the data do not fit the network, or there would be more than 10^9 logits.
 torch::Tensor predict_logits(Network& network, const Dataset& data, std::int64_t batch = 100);
 
 struct EvaluationOptions {

@@ -124,6 +124,14 @@ TEST(Network, RefusesDescriptionsNamingTheKey) {
               HasSubstr("input.deviation"));
 }
 
+// 4096^3 inputs of 65536 units are more bytes than addresses.
+TEST(Network, SaysThatItDoesNotFitIntoMemory) {
+  NetworkDescription description = toy_description("mlp", {{"hidden", {65536}}});
+  description.input_shape = {4096, 4096, 4096};
+  EXPECT_THAT(error_of([&] { make_network(description, "file"); }),
+              HasSubstr("file: there is not enough memory"));
+}
+
 TEST(NetworkFile, LoadsItselfAndComputesTheSame) {
   const fs::path path = temporary("-saved.safetensors");
   const auto network = toy_network("cnn", {{"channels", {3}}, {"hidden", {8}}}, 9);
