@@ -78,9 +78,10 @@ void report(const ConvertOptions& options, const TensorSource& source,
                 {"bytes_written", statistics.bytes_written},
                 {"overflows", statistics.overflows}});
   } else {
-    log::info("{}: {} tensors ({} converted), {} read, {} written", options.output,
-              source.tensors().size(), statistics.tensors_converted,
-              format_bytes(statistics.bytes_read), format_bytes(statistics.bytes_written));
+    log::info("{}: {} {} ({} converted), {} read, {} written", options.output,
+              source.tensors().size(), source.tensors().size() == 1 ? "tensor" : "tensors",
+              statistics.tensors_converted, format_bytes(statistics.bytes_read),
+              format_bytes(statistics.bytes_written));
   }
 }
 

@@ -67,8 +67,9 @@ std::string totals(const TensorSource& source) {
   for (const auto& [dtype, count] : tensors_by_dtype) {
     parts.push_back(fmt::format("{} {}", count, dtype));
   }
-  return fmt::format("{} tensors ({}), {} elements, {}\n", source.tensors().size(),
-                     join(parts, ", "), elements, format_bytes(bytes));
+  return fmt::format("{} {} ({}), {} {}, {}\n", source.tensors().size(),
+                     source.tensors().size() == 1 ? "tensor" : "tensors", join(parts, ", "),
+                     elements, elements == 1 ? "element" : "elements", format_bytes(bytes));
 }
 
 // Long values (a recipe, a chat template) are cut: this is an overview.

@@ -47,7 +47,8 @@ std::string range_text(const ParameterInfo& parameter) {
 
 std::string default_text(const ParameterInfo& parameter) {
   if (parameter.default_value) return value_text(*parameter.default_value);
-  return parameter.optional ? "none" : "required";
+  if (!parameter.optional) return "required";
+  return parameter.default_text.empty() ? "none" : parameter.default_text;
 }
 
 std::string_view base_text(const RuleInfo& info) {
@@ -97,11 +98,6 @@ std::vector<const RuleInfo*> all_methods() {
 
 bool needs_data(const RuleInfo& info) { return find_data_method(info.name) != nullptr; }
 
-const RuleInfo& find_any(const std::string& name) {
-  const RuleInfo* method = find_data_method(name);
-  return method != nullptr ? *method : find_merge_rule(name).info();
-}
-
 Json json_of(const RuleInfo& info) {
   Json parameters = Json::array();
   for (const ParameterInfo& parameter : info.parameters) {
@@ -113,6 +109,7 @@ Json json_of(const RuleInfo& info) {
                   {"range", range_text(parameter)},
                   {"doc", parameter.doc}};
     if (parameter.default_value) entry["default"] = json_value(*parameter.default_value);
+    if (!parameter.default_text.empty()) entry["default_text"] = parameter.default_text;
     parameters.push_back(std::move(entry));
   }
   return {{"name", info.name},
@@ -151,7 +148,7 @@ void show_all() {
     const RuleInfo& info = *method;
     std::vector<std::string> parameters;
     for (const ParameterInfo& parameter : info.parameters) {
-      parameters.push_back(parameter.default_value
+      parameters.push_back(parameter.default_value || !parameter.default_text.empty()
                                ? fmt::format("{} ({})", parameter.name, default_text(parameter))
                                : parameter.name);
     }
@@ -164,7 +161,7 @@ void show_all() {
 
 void methods(const MethodsOptions& options) {
   if (!options.name.empty()) {
-    const RuleInfo& info = find_any(options.name);
+    const RuleInfo& info = find_method(options.name);
     if (options.common.json) {
       print_json(json_of(info));
     } else {

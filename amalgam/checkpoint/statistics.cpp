@@ -156,15 +156,31 @@ TensorComparison compare_block(std::span<double> a, std::span<double> b, std::sp
   return state;
 }
 
-void check_same_shape(const TensorSource& a, std::size_t tensor_a, const TensorSource& b,
-                      std::size_t tensor_b) {
-  const TensorInfo& one = a.tensors()[tensor_a];
-  const TensorInfo& two = b.tensors()[tensor_b];
-  if (one.shape != two.shape) {
-    throw InputError("{}: tensor '{}' has shape {}, but {} has {}", a.label(), one.name,
-                     format_shape(one.shape), b.label(), format_shape(two.shape));
+// Collects the tensors of `a` whose shapes are others elsewhere, and says which.
+class ShapeCheck {
+ public:
+  explicit ShapeCheck(const TensorSource& a) : a_(a) {}
+
+  void compare(std::size_t tensor_a, const TensorSource& b, std::size_t tensor_b) {
+    const TensorInfo& one = a_.tensors()[tensor_a];
+    const TensorInfo& two = b.tensors()[tensor_b];
+    if (one.shape == two.shape) return;
+    if (++count_ > kMostShown) return;
+    text_ += fmt::format("{}tensor '{}' has shape {}, but {} has {}", text_.empty() ? "" : "; ",
+                         one.name, format_shape(one.shape), b.label(), format_shape(two.shape));
   }
-}
+  void finish() const {
+    if (count_ == 0) return;
+    throw InputError("{}: {}{}", a_.label(), text_,
+                     count_ > kMostShown ? fmt::format("; and {} more", count_ - kMostShown) : "");
+  }
+
+ private:
+  static constexpr std::size_t kMostShown = 10;
+  const TensorSource& a_;
+  std::string text_;
+  std::size_t count_ = 0;
+};
 
 }  // namespace
 
@@ -244,11 +260,13 @@ std::vector<TensorComparison> compare_tensors(const TensorSource& a, const Tenso
                                               const std::vector<ComparedTensor>& pairs,
                                               const Parallel& parallel, Progress* progress) {
   std::vector<std::uint64_t> elements;
+  ShapeCheck shapes(a);
   for (const ComparedTensor& pair : pairs) {
-    check_same_shape(a, pair.a, b, pair.b);
-    if (pair.base) check_same_shape(a, pair.a, *base, *pair.base);
+    shapes.compare(pair.a, b, pair.b);
+    if (pair.base) shapes.compare(pair.a, *base, *pair.base);
     elements.push_back(a.tensors()[pair.a].elements);
   }
+  shapes.finish();
   LeafReader read_a(a, parallel.workers());
   LeafReader read_b(b, parallel.workers());
   LeafReader read_base(base != nullptr ? *base : a, parallel.workers());

@@ -121,9 +121,11 @@ std::string describe_plan(const MergePlan& plan) {
         join(summary.passes, "; "));
   }
   for (const PlanLayers& layers : plan.layers) {
-    text += fmt::format("{} layers '{}*'\n", layers.origins.size(), layers.prefix);
+    text += fmt::format("{} {} '{}*'\n", layers.origins.size(),
+                        layers.origins.size() == 1 ? "layer" : "layers", layers.prefix);
   }
-  text += fmt::format("{} tensors merged, {} copied, {}\n", summary.merged, summary.copied,
+  text += fmt::format("{} {} merged, {} copied, {}\n", summary.merged,
+                      summary.merged == 1 ? "tensor" : "tensors", summary.copied,
                       format_bytes(summary.bytes));
   for (const PlanTensor& tensor : plan.tensors) {
     const bool copies = tensor.action == PlanTensor::Action::copy;

@@ -189,12 +189,17 @@ class Planner {
     if (names.empty()) return;
     if (!recipe_.base_model) {
       throw InputError(
-          "{}: {} tensors of '{}' belong to no module: {}; add a module (one called "
-          "'default' takes the rest) or a base_model to copy them from",
-          recipe_.label, names.size(), models_.name(model), shown_names(names));
+          "{}: '{}' has {} of no module: {}; add a module (one called 'default' takes the rest) or "
+          "a"
+          " base_model to copy from",
+          recipe_.label, models_.name(model), counted(names), shown_names(names));
     }
-    log::warn("{}: {} tensors belong to no module and are copied from '{}': {}", recipe_.label,
-              names.size(), models_.name(model), shown_names(names));
+    log::warn("{}: '{}' has {} of no module, copied as they are: {}", recipe_.label,
+              models_.name(model), counted(names), shown_names(names));
+  }
+
+  static std::string counted(const std::vector<std::string>& names) {
+    return names.size() == 1 ? "a tensor" : fmt::format("{} tensors", names.size());
   }
 
   const Recipe& recipe_;

@@ -77,6 +77,24 @@ TEST_F(DiffTest, DifferentShapesAreAnErrorThatNamesBothFiles) {
                    "'w'", "[2, 2]", "[4]");
 }
 
+TEST_F(DiffTest, ListsUpToTenTensorsOfOtherShapes) {
+  std::vector<MemoryTensor> left;
+  std::vector<MemoryTensor> right;
+  for (int i = 0; i < 12; ++i) {
+    const std::string name = "t" + std::to_string(10 + i);
+    left.push_back(make_tensor(name, {2}, {1, 2}));
+    right.push_back(make_tensor(name, {1}, {1}));
+  }
+  left.push_back(make_tensor("same", {1}, {1}));
+  right.push_back(make_tensor("same", {1}, {1}));
+  const RunResult result =
+      run_amalgam({"diff", write_safetensors(folder_ / "left.safetensors", left),
+                   write_safetensors(folder_ / "right.safetensors", right)});
+  expect_bad_usage(result, "'t10'", "'t19'", "; and 2 more");
+  EXPECT_EQ(result.err.find("'t20'"), std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("'same'"), std::string::npos) << result.err;
+}
+
 TEST_F(DiffTest, ShowsATableToPeople) {
   const RunResult result = run_amalgam({"diff", a_, b_, "--base", c_});
   EXPECT_EQ(result.code, 0);

@@ -336,6 +336,22 @@ TEST_F(MergeRun, ListsEveryMethodWithItsParametersAndSource) {
   }
 }
 
+TEST_F(MergeRun, ShowsDefaultsThatDependOnTheDialect) {
+  const RunResult shown = run_amalgam({"merge", "methods", "ties"});
+  expect_done(shown);
+  EXPECT_NE(shown.out.find("tensor (paper: model)"), std::string::npos) << shown.out;
+  EXPECT_NE(shown.out.find("floor (paper: round_half_even)"), std::string::npos) << shown.out;
+  const auto listed = run_amalgam({"merge", "methods", "ties", "--json"}).json();
+  std::size_t seen = 0;
+  for (const auto& parameter : listed["parameters"]) {
+    if (parameter["name"] != "scope") continue;
+    ++seen;
+    EXPECT_TRUE(parameter["default"].is_null());
+    EXPECT_EQ(parameter["default_text"], "tensor (paper: model)");
+  }
+  EXPECT_EQ(seen, 1U);
+}
+
 TEST_F(MergeRun, TheProgramDoesNotLinkLibtorch) {
   FILE* pipe = popen("ldd " AMALGAM_BINARY, "r");
   ASSERT_NE(pipe, nullptr);

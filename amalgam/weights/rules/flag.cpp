@@ -65,9 +65,9 @@ class Flag final : public MergeRule {
         .parameters =
             {{.name = "m",
               .kind = ParameterInfo::Kind::integer,
-              .doc = "Dimension of the subspace, at most the number of members p (default:"
-                     " ceil((p + 1) / 2)).",
+              .doc = "Dimension of the subspace, at most the number of members p.",
               .optional = true,
+              .default_text = "ceil((p + 1) / 2)",
               .low = 1,
               .high = 1e6},
              {.name = "lambda",

@@ -41,8 +41,9 @@ class Passthrough final : public MergeRule {
         .base = BaseUse::ignored,
         .max_members = 1,
         .parameters = {{.name = "scale",
-                        .doc = "Factor on the tensor; default: none, values unchanged.",
+                        .doc = "Factor on the tensor.",
                         .optional = true,
+                        .default_text = "none, values unchanged",
                         .per_member = true}},
     };
     return kInfo;

@@ -6,11 +6,14 @@ namespace {
 
 using Kind = ParameterInfo::Kind;
 
-ParameterInfo choice(std::string name, std::vector<std::string> choices, std::string doc) {
+// `by_default`: what it is if it is not given.
+ParameterInfo choice(std::string name, std::vector<std::string> choices, std::string by_default,
+                     std::string doc) {
   return {.name = std::move(name),
           .kind = Kind::choice,
           .doc = std::move(doc),
           .optional = true,
+          .default_text = std::move(by_default),
           .choices = std::move(choices)};
 }
 
@@ -69,18 +72,16 @@ std::vector<ParameterInfo> task_vector_parameters(const TaskVectorMethod& method
   parameters.push_back(
       {.name = "normalize",
        .kind = Kind::flag,
-       .doc =
-           std::string("Divide by the sum of the weights of the members that take part; default ") +
-           (method.normalize ? "true." : "false.") +
-           (method.consensus ? " Same as disjoint: mean (true) or sum (false)." : ""),
-       .optional = true});
+       .doc = std::string("Divide by the sum of the weights of the members that take part.") +
+              (method.consensus ? " Same as disjoint: mean (true) or sum (false)." : ""),
+       .optional = true,
+       .default_text = method.normalize ? "true" : "false"});
   if (sparse) {
     parameters.push_back(choice(
         "rescale", {"true", "l1", "l2", "linf", "inverse_density", "false"},
-        std::string(
-            "What surviving values are multiplied by: true or l1, l2, linf restore that norm "
-            "of the tensor's task vector, inverse_density is 1 / density; default ") +
-            (method.rescale ? "true." : "false.")));
+        method.rescale ? "true (paper: inverse_density)" : "false",
+        "What surviving values are multiplied by: true or l1, l2, linf restore that norm of the "
+        "tensor's task vector, inverse_density is 1 / density."));
     parameters.push_back({.name = "dialect",
                           .kind = Kind::choice,
                           .doc =
@@ -92,15 +93,14 @@ std::vector<ParameterInfo> task_vector_parameters(const TaskVectorMethod& method
   const bool counts = method.trim || method.sparsify == Sparsify::magnitude ||
                       method.sparsify == Sparsify::outliers;
   if (counts || method.consensus) {
-    parameters.push_back(choice("scope", {"tensor", "model"},
+    parameters.push_back(choice("scope", {"tensor", "model"}, "tensor (paper: model)",
                                 "Whether shares and majorities are those of each tensor or of the "
-                                "whole model; default tensor (paper: model)."));
+                                "whole model."));
   }
   if (counts) {
     parameters.push_back(
-        choice("kept", {"floor", "round_half_even"},
-               "How density times the number of elements becomes a whole number, at "
-               "least 1; default floor (paper: round_half_even)."));
+        choice("kept", {"floor", "round_half_even"}, "floor (paper: round_half_even)",
+               "How density times the number of elements becomes a whole number, at least 1."));
   }
   if (method.consensus) {
     parameters.push_back(
@@ -109,18 +109,19 @@ std::vector<ParameterInfo> task_vector_parameters(const TaskVectorMethod& method
          .doc = "Sign elected by the sum of weighted values, or by counting signs.",
          .default_value = std::string("sum"),
          .choices = {"sum", "count"}});
-    parameters.push_back(choice("zero_sign", {"plus", "majority"},
+    parameters.push_back(choice("zero_sign", {"plus", "majority"}, "plus (paper: majority)",
                                 "Sign elected where members balance: plus, or the majority of all "
-                                "elected signs; default plus (paper: majority)."));
-    parameters.push_back(choice(
-        "disjoint", {"mean", "sum", "max"},
-        "How the values of the elected sign become one; default as normalize says (paper: mean)."));
+                                "elected signs."));
+    parameters.push_back(choice("disjoint", {"mean", "sum", "max"},
+                                "as normalize says (paper: mean)",
+                                "How the values of the elected sign become one."));
   }
   if (method.trim) {
     parameters.push_back({.name = "trim_density",
                           .doc = "Share kept by a trim to the largest magnitudes after the random "
-                                 "drop; default 1 (paper: 0.2).",
+                                 "drop.",
                           .optional = true,
+                          .default_text = "1 (paper: 0.2)",
                           .low = 0,
                           .high = 1,
                           .low_open = true});
