@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -47,6 +48,22 @@ std::vector<std::string> library_places() {
   return places;
 }
 
+// OpenBLAS takes its oldest kernels on a processor that is newer than itself (0.3.21 on Sapphire
+// Rapids, for one); by its instructions it may have better ones. OPENBLAS_CORETYPE set by the user
+// stays.
+void choose_matrix_kernels() {
+#ifdef __x86_64__
+  const char* kernels = nullptr;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) kernels = "HASWELL";
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    kernels = "SKYLAKEX";
+  }
+  // No other thread runs yet.
+  if (kernels != nullptr) setenv("OPENBLAS_CORETYPE", kernels, 0);  // NOLINT(concurrency-mt-unsafe)
+#endif
+}
+
 }  // namespace
 
 void register_learning(CLI::App& root) {
@@ -63,6 +80,7 @@ bool is_learning_command(int argc, const char* const* argv) {
 
 int run_learning_library(int argc, const char* const* argv) {
   std::string reasons;
+  choose_matrix_kernels();
   for (const std::string& place : library_places()) {
     std::error_code ignored;
     if (place.find('/') != std::string::npos && !fs::exists(place, ignored)) continue;
