@@ -1,6 +1,3 @@
-#include <fmt/format.h>
-
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,7 +7,9 @@
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/fisher.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
+#include "amalgam/weights/learned/parameter_search.hpp"
 #include "amalgam/weights/learned/regmean.hpp"
+#include "amalgam/weights/search_grid.hpp"
 
 namespace amalgam::experiments {
 namespace {
@@ -43,19 +42,12 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
                                             {.off_diagonal = off_diagonal, .shares = {}}));
   };
   // 51 shares, chosen on validation images.
-  const auto searched = [&](const std::function<std::shared_ptr<Network>(std::string)>& make) {
-    double best = -1;
-    std::shared_ptr<Network> chosen;
-    for (int step = 0; step <= 50; ++step) {
-      const double share = step / 50.0;
-      auto network = make(fmt::format("weight={},{}", share, 1 - share));
-      const double score = TaskFamily::score(*network, family.validation);
-      if (score > best) {
-        best = score;
-        chosen = std::move(network);
-      }
-    }
-    return test_score(*chosen);
+  const std::vector<SearchAxis> shares{parse_search_axis(
+      {"weight", "shares", {}}, find_merge_rule("linear").info(), 2, seed, "experiment")};
+  const auto searched = [&](const learned::MergeWith& merge) {
+    const learned::ParameterSearch search =
+        learned::search_parameters(search_grid(shares), merge, family.validation);
+    return test_score(*merge(search.trials[search.best].parameters));
   };
   double other = 0;
   for (std::size_t s = 0; s < 2; ++s) {
@@ -66,13 +58,13 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
       {"own expert", family.own_score()},
       {"other expert", other},
       {"average", test_score(*family.merged("linear", {"weight=1"}, false))},
-      {"average, searched", searched([&](const std::string& weights) {
-         return family.merged("linear", {weights}, false);
+      {"average, searched", searched([&](const std::vector<std::string>& weights) {
+         return family.merged("linear", weights, false);
        })},
       {"task arithmetic 1.0", test_score(*family.merged("task_arithmetic", {"weight=1"}, true))},
       {"Fisher", test_score(*by_fisher({}))},
       {"Fisher, searched",
-       searched([&](const std::string& weights) { return by_fisher({weights}); })},
+       searched([&](const std::vector<std::string>& weights) { return by_fisher(weights); })},
       {"Fisher, not normalised", test_score(*by_fisher({"normalize=false"}))},
       {"RegMean a=1", by_regmean(1)},
       {"RegMean a=0.9", by_regmean(.9)},

@@ -186,6 +186,10 @@ learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& ingr
 }  // namespace
 
 MergedNetwork merge_by_learned_soup(LearnedMerge& merge, const Ingredients& from) {
+  if (!merge.data.has_one_head()) {
+    throw InputError("{}: learned_soup learns from one head; the tasks name several",
+                     merge.recipe.label);
+  }
   const Dataset data = merge.data.together(from.network->description());
   const Parameters& parameters = merge.parameters;
   learned::LearnedSoupOptions options{.granularity = granularity_of(parameters),

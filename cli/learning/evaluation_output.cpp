@@ -44,8 +44,8 @@ std::vector<MergeEvaluation> evaluate_merge(const std::string& output, MergeData
     const torch::Tensor logits = learning::predict_logits(*network, examples);
     evaluations.push_back(
         {data.evaluation_name(entry),
-         learning::evaluate(learning::log_probabilities(logits), examples.labels,
-                            examples.class_names,
+         learning::evaluate(learning::log_probabilities(logits).flatten(0, -2),
+                            examples.labels.flatten(), examples.class_names,
                             {.resamples = intervals ? 1000U : 0U, .seed = seed})});
   }
   return evaluations;

@@ -35,10 +35,10 @@ class HeldOutAccuracy {
     const auto network = average(members);
     double sum = 0;
     for (const learning::Dataset& task : tasks_) {
-      sum +=
-          learning::evaluate(learning::log_probabilities(learning::predict_logits(*network, task)),
-                             task.labels, task.class_names, {.resamples = 0})
-              .accuracy;
+      const torch::Tensor logits = learning::predict_logits(*network, task);
+      sum += learning::evaluate(learning::log_probabilities(logits).flatten(0, -2),
+                                task.labels.flatten(), task.class_names, {.resamples = 0})
+                 .accuracy;
     }
     return sum / static_cast<double>(tasks_.size());
   }

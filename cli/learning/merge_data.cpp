@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
@@ -67,7 +68,10 @@ Dataset MergeData::together(const NetworkDescription& network) {
     throw InputError("{}: inputs of the tasks '{}' and '{}' have different shapes", recipe_.label,
                      task_name(0), task_name(i));
   }
-  return experiments::joined(parts);
+  Dataset all = experiments::joined(parts);
+  all.head = parts.front().head;
+  all.encoding = parts.front().encoding;
+  return all;
 }
 
 Dataset MergeData::to_evaluate(std::size_t entry, const NetworkDescription& network) {
@@ -88,6 +92,11 @@ Dataset MergeData::load(const Source& source, const NetworkDescription& network)
     if (source.line.number == 0) throw;
     throw InputError("{}: {}", place(recipe_, source.line), error.what());
   }
+}
+
+bool MergeData::has_one_head() const {
+  return std::ranges::all_of(
+      tasks_, [&](const Source& task) { return task.recipe.head == tasks_.front().recipe.head; });
 }
 
 std::string MergeData::describe() const {

@@ -29,6 +29,8 @@ class MergeData {
 
   /// For people: "fashion-mnist validation, rotate=90", tasks between semicolons.
   std::string describe() const;
+  /// Whether all tasks are for the same head.
+  bool has_one_head() const;
   std::size_t task_count() const { return tasks_.size(); }
   /// The name, or what it consists of.
   std::string task_name(std::size_t task) const { return tasks_.at(task).name; }

@@ -44,9 +44,12 @@ LearnedSoup learn_soup(const learning::Network& network, const std::vector<Named
       const torch::Tensor shares = torch::softmax(scores.detach(), 1);
       point.move_to(shares);
       optimizer.zero_grad();
-      const torch::Tensor logits = point.network().forward(held_out.inputs.index_select(0, chosen));
+      const torch::Tensor logits = learning::logits_of_head(
+          point.network(), held_out,
+          point.network().forward(held_out.inputs.index_select(0, chosen)));
+      // Of text every token is an example.
       const torch::Tensor loss = torch::nn::functional::cross_entropy(
-          beta * logits, held_out.labels.index_select(0, chosen));
+          beta * logits.flatten(0, -2), held_out.labels.index_select(0, chosen).flatten());
       soup.losses.push_back(loss.item<double>());
       if (!std::isfinite(soup.losses.back())) {
         throw Error("learned_soup: the loss of step {} is {}", soup.losses.size(),

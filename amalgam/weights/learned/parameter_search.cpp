@@ -13,8 +13,9 @@ void judge(SearchTrial& trial, learning::Network& network,
            const std::vector<learning::Dataset>& tasks) {
   for (const learning::Dataset& task : tasks) {
     const torch::Tensor logits = learning::predict_logits(network, task);
-    const learning::Evaluation evaluation = learning::evaluate(
-        learning::log_probabilities(logits), task.labels, task.class_names, {.resamples = 0});
+    const learning::Evaluation evaluation =
+        learning::evaluate(learning::log_probabilities(logits).flatten(0, -2),
+                           task.labels.flatten(), task.class_names, {.resamples = 0});
     trial.accuracy += evaluation.accuracy / static_cast<double>(tasks.size());
     trial.nll += evaluation.nll / static_cast<double>(tasks.size());
   }
