@@ -33,8 +33,8 @@ struct TextData {
   std::vector<std::int64_t> tokens;
 };
 
-/// The characters of a text file. InputError if it is empty, has more than 256 MB or, for characters,
-/// is not UTF-8, naming the line.
+/// The characters of a text file. InputError if it is empty, has more than 256 MB or, for
+/// characters, is not UTF-8, naming the line.
 TextTokens learn_tokens(const std::filesystem::path& path, TextTokens::Kind kind);
 
 /// The tokens of a split of a text file, by tokens that may come from another file. InputError as

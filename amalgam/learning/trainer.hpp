@@ -62,10 +62,9 @@ struct TrainingReport {
   double seconds = 0;  ///< of this run
 };
 
-/// The network a recipe starts from: new weights by its seed for inputs like `data` (images and columns of
-/// numbers are standardised by the data's own statistics, unless the recipe's network says
-/// `standardise: false`), or the checkpoint `init`. InputError if they do not
-/// fit.
+/// The network a recipe starts from: new weights by its seed for inputs like `data` (images and
+/// columns of numbers are standardised by the data's own statistics, unless the recipe's network
+/// says `standardise: false`), or the checkpoint `init`. InputError if they do not fit.
 std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dataset& data);
 
 /// The loss of a step: cross-entropy, with label smoothing and mixup as the recipe says.

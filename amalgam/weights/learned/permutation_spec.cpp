@@ -25,6 +25,8 @@ constexpr std::array<std::string_view, 10> kKeepUnits = {
     "AvgPool2DBackward0", "AddBackward0",  "SubBackward0",
     "MulBackward0",       "DivBackward0",  "CloneBackward0",
     "MeanBackward1"};
+// learning/max_pool, which libtorch names by its class.
+constexpr std::string_view kMaxPool = "::MaxPool>";
 constexpr std::string_view kSideBySide = "CatBackward0";
 constexpr std::array<std::string_view, 4> kReshape = {"ViewBackward0", "ReshapeAliasBackward0",
                                                       "UnsafeViewBackward0", "FlattenBackward0"};
@@ -144,7 +146,8 @@ class Tracer {
       found.push_back({std::nullopt, block});
       return;
     }
-    const bool keeps = std::ranges::find(kKeepUnits, name) != kKeepUnits.end();
+    const bool keeps =
+        std::ranges::find(kKeepUnits, name) != kKeepUnits.end() || name.ends_with(kMaxPool);
     const bool reshapes = std::ranges::find(kReshape, name) != kReshape.end();
     if (!keeps && !reshapes) {
       throw InputError("permutations: the network uses '{}', for which there is no rule",
