@@ -61,7 +61,7 @@ std::vector<std::string> shares_of(std::size_t members, std::size_t count, std::
     double sum = 0;
     for (double& draw : draws) sum += draw = -std::log1p(-random.uniform());
     std::vector<std::string> parts;
-    for (const double draw : draws) parts.push_back(fmt::format("{}", draw / sum));
+    for (const double draw : draws) parts.push_back(fmt::format("{:.6g}", draw / sum));
     values.push_back(join(parts, ","));
   }
   return values;

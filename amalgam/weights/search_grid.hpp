@@ -22,8 +22,9 @@ struct SearchAxis {
 ///   a:b:step        a, a + step, ... up to b (which is one of them if the step divides b - a)
 ///   v1,v2,...       these
 ///   shares          a point of the simplex, one share per member: of two members 51 values from
-///   (0, 1) to (1, 0); of more 51 draws from Dirichlet(1, ..., 1) by `seed` (Matena and Raffel
-///   2021) shares:n        the same with n values, at least 2
+///                   (0, 1) to (1, 0); of more 51 draws from Dirichlet(1, ..., 1) by `seed`, to
+///                   six digits (Matena and Raffel 2021)
+///   shares:n        the same with n values, at least 2
 /// InputError beginning with `where` for anything else, a parameter that `rule` does not have,
 /// shares of one that members do not have of their own or of a single member, and more than 10,000
 /// values; values themselves are checked when merging.

@@ -89,15 +89,19 @@ ParameterSearch search(const MergeCommand& command, const MergeOptions& options,
   const ModelOpener open = [&](const ModelReference& model) { return models.open(model); };
   const auto merge = [&](const std::vector<std::string>& parameters) {
     check_interrupt();
-    const auto merged =
-        learned::merge_in_memory(with_parameters(recipe, rule, parameters), open,
-                                 {.allow_shape_mismatch = options.allow_shape_mismatch,
-                                  .dtype = options.dtype,
-                                  .compare_copied = false},
-                                 options.engine);
-    auto made = learning::load_network(*merged, network);
-    refresh_batch_norm(*made, &data);
-    return made;
+    try {
+      const auto merged =
+          learned::merge_in_memory(with_parameters(recipe, rule, parameters), open,
+                                   {.allow_shape_mismatch = options.allow_shape_mismatch,
+                                    .dtype = options.dtype,
+                                    .compare_copied = false},
+                                   options.engine);
+      auto made = learning::load_network(*merged, network);
+      refresh_batch_norm(*made, &data);
+      return made;
+    } catch (const InputError& error) {
+      throw InputError("search at {}: {}", join(parameters, " "), error.what());
+    }
   };
   Progress progress("search", points.size(), Progress::Unit::items, options.progress);
   ParameterSearch result = learned::search_parameters(

@@ -158,6 +158,14 @@ TEST_F(DataRecipeMerge, ASearchedParameterGivesTheMergeWithTheBestValue) {
   }
 }
 
+TEST_F(DataRecipeMerge, SaysAtWhichValueASearchFails) {
+  expect_bad_usage(
+      run_amalgam({"merge", "-m", "linear", member("a"), member("b"), "--search", "weight=0:1:1",
+                   "--data", path("data"), "-o", path("no.safetensors")}),
+      "search at weight=0: linear: the weights of tensor", "sum to 0");
+  EXPECT_FALSE(fs::exists(folder_ / "no.safetensors"));
+}
+
 TEST_F(DataRecipeMerge, SearchesSharesOfMembers) {
   const json merged = by_options("linear", {"--search", "weight=shares:5", "--data", path("data")});
   ASSERT_EQ(merged["search"]["trials"].size(), 5U);
