@@ -212,7 +212,6 @@ void read_sizes(Options& options, DecoderOptions& decoder) {
 }  // namespace
 
 std::shared_ptr<Network> make_llama(const NetworkDescription& description, Options& options) {
-  if (!description.heads.empty()) options.refuse("heads", "none: a llama predicts tokens only");
   DecoderOptions decoder;
   read_sizes(options, decoder);
   decoder.epsilon = options.number("rms_norm_eps", decoder.epsilon, 1e-30, 1);

@@ -249,6 +249,10 @@ std::shared_ptr<Network> make_network(const NetworkDescription& description,
                        architecture.takes_tokens ? "tokens" : "images",
                        nlohmann::json(description.input_shape).dump());
     }
+    if (architecture.takes_tokens && !description.heads.empty()) {
+      throw InputError("{}: {} predicts the next token only, but the network has heads", where,
+                       architecture.name);
+    }
     Options options(description.options, where);
     try {
       auto network = architecture.make(description, options);

@@ -367,6 +367,10 @@ TEST(Decoder, RefusesDescriptionsNamingTheKey) {
               HasSubstr("rope_scaling.factor is missing"));
   EXPECT_THAT(error_with("input", {{"shape", {1, 6, 6}}}), HasSubstr("llama takes tokens"));
   EXPECT_THAT(error_with("hiden_size", 8), HasSubstr("did you mean 'hidden_size'"));
+  nlohmann::json headed = to_json(decoder_description(kSmall));
+  headed.erase("classes");
+  headed["heads"] = nlohmann::json::parse(R"([{"name": "a", "classes": 5}])");
+  EXPECT_THROW(make_network(parse_network_description(headed, "file"), "file"), InputError);
   nlohmann::json mlp = to_json(toy_description("mlp", nlohmann::json::object()));
   mlp["input"] = {{"shape", {8}}};
   EXPECT_THROW(make_network(parse_network_description(mlp, "file"), "file"), InputError);
