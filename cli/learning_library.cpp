@@ -30,6 +30,7 @@ constexpr std::array kCommands{
     LearningCommand{"calibrate",
                     "Re-estimate a network's BatchNorm statistics, as merged weights need."},
     LearningCommand{"reproduce", "Run a paper's experiment and judge its claims."},
+    LearningCommand{"study", "Find out what matters, on your own networks."},
     LearningCommand{"report", "Draw the report of evaluated networks.", false},
 };
 

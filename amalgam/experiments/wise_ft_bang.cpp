@@ -92,10 +92,11 @@ std::vector<double> two_kinds(double first_half, double second_half) {
 
 std::shared_ptr<Network> between(const Network& first, const Network& second, double alpha) {
   learned::MemoryMerge merge{
-      .method = "linear",
-      .members = {learned::as_source(learning::state_of(first), "pre-trained"),
-                  learned::as_source(learning::state_of(second), "fine-tuned")},
-      .parameters = {fmt::format("weight={},{}", 1 - alpha, alpha)}};
+      .method = "wise_ft",
+      .base = learned::as_source(learning::state_of(first), "pre-trained"),
+      .members = {learned::as_source(learning::state_of(second), "fine-tuned")},
+      .parameters = {fmt::format("alpha={}", alpha)},
+      .files = {}};
   return learning::load_network(*learned::merge_in_memory(merge), first.description());
 }
 

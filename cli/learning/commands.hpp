@@ -12,6 +12,7 @@ void register_fisher(CLI::App& root);
 void register_gram(CLI::App& root);
 void register_calibrate(CLI::App& root);
 void register_reproduce(CLI::App& root);
+void register_study(CLI::App& root);
 /// `amalgam report`, for the demo.
 void register_report(CLI::App& root);
 /// `amalgam merge` by methods that look at data.

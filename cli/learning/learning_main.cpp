@@ -33,6 +33,7 @@ int amalgam_learning_main(int argc, const char* const* argv) {
   register_calibrate(root);
   register_learned_merge(root);
   register_reproduce(root);
+  register_study(root);
   register_report(root);
   keep_freed_memory();
   // The library has its own copy of the flag that signals set.

@@ -50,7 +50,7 @@ Json details_of(const TwinModel& model) {
   std::int64_t whole = 0;
   for (const auto& parameter : model.shared->parameters()) whole += parameter.numel();
   Json json{{"router_accuracy", model.router_accuracy},
-            {"parameters", whole},
+            {"shared_parameters", whole},
             {"modules", Json::array()}};
   for (std::size_t k = 0; k < model.modules.size(); ++k) {
     const std::int64_t stored = learned::numbers_of(model.modules[k]);

@@ -123,7 +123,8 @@ INSTANTIATE_TEST_SUITE_P(
     Networks, TwinMerging,
     testing::Values(Kind{"mlp", {{"hidden", {16, 12}}}},
                     Kind{"cnn", {{"channels", {4, 6}}, {"hidden", {10}}}},
-                    Kind{"vit", {{"patch", 3}, {"width", 8}, {"depth", 1}, {"heads", 2}}}),
+                    Kind{"vit",
+                         {{"patch", 3}, {"width", 8}, {"depth", 1}, {"attention_heads", 2}}}),
     [](const auto& info) { return info.param.architecture; });
 
 TEST(TwinModules, OfAnotherSharedModelAreRefused) {

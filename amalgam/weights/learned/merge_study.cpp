@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <numeric>
 #include <set>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/data/shuffle.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
@@ -43,6 +45,12 @@ double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+// What is relative to nothing has no value.
+double relative_or_nothing(std::span<const double> scores, std::span<const double> references) {
+  if (references.empty() || std::ranges::count(references, 0.0) > 0) return kNothing;
+  return normalised_mean(scores, references);
+}
+
 template <class Value>
 std::vector<Value> chosen_of(const std::vector<Value>& all, const std::vector<std::size_t>& which) {
   std::vector<Value> some;
@@ -64,6 +72,8 @@ class Study {
           accuracy(*learning::network_with(*setting.network, setting.experts[i]), setting.test[i]));
     }
     base_held_out_ = accuracies(*setting.network, setting.held_out);
+    warn_of_zero(own_, "the expert itself");
+    warn_of_zero(base_held_out_, "held out: the base");
   }
 
   std::vector<StudyRow> run() {
@@ -92,6 +102,13 @@ class Study {
     }
     if (options_.methods.empty() || options_.subsets == 0) {
       throw InputError("a study without methods or subsets");
+    }
+  }
+
+  static void warn_of_zero(const std::vector<double>& scores, const char* whose) {
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (scores[i] > 0) continue;
+      log::warn("{} gets no example of task {} right; relative scores are left out", whose, i + 1);
     }
   }
 
@@ -149,8 +166,8 @@ class Study {
             .method = method.name,
             .experts = experts,
             .chosen = method.searched.empty() ? kNothing : method.values.at(best),
-            .held_in = normalised_mean(held_in, chosen_of(own_, experts)),
-            .held_out = held_out.empty() ? kNothing : normalised_mean(held_out, base_held_out_),
+            .held_in = relative_or_nothing(held_in, chosen_of(own_, experts)),
+            .held_out = relative_or_nothing(held_out, base_held_out_),
             .held_in_raw = mean(held_in),
             .held_out_raw = held_out.empty() ? kNothing : mean(held_out)};
   }
@@ -347,8 +364,11 @@ std::vector<StudyRow> study_merges(const StudySetting& setting, const StudyOptio
   return Study(setting, options).run();
 }
 
-std::vector<StudyFinding> study_findings(const std::vector<StudyRow>& rows) {
+std::vector<StudyFinding> study_findings(const std::vector<StudyRow>& all) {
   std::vector<StudyFinding> findings;
+  std::vector<StudyRow> rows;
+  std::ranges::copy_if(all, std::back_inserter(rows),
+                       [](const StudyRow& row) { return std::isfinite(row.held_in); });
   if (rows.empty()) return findings;
   add_base_effects(rows, findings);
   add_size_effect(rows, findings);

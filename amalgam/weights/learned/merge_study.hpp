@@ -58,8 +58,10 @@ struct StudyRow {
   std::string method;
   std::vector<std::size_t> experts;  ///< which, ascending
   double chosen = 0;                 ///< value of the searched parameter; NaN: none
-  double held_in = 0;                ///< mean over the merged experts' tasks of merged / expert
-  double held_out = 0;     ///< mean over the held-out tasks of merged / base; NaN without any
+  /// Mean over the merged experts' tasks of merged / expert; NaN if an expert scores 0.
+  double held_in = 0;
+  /// Mean over the held-out tasks of merged / base; NaN without any, or if the base scores 0.
+  double held_out = 0;
   double held_in_raw = 0;  ///< mean accuracy
   double held_out_raw = 0;
 };

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace amalgam::cli {
+
+/// The verbs of `amalgam study` that run networks.
+void register_study_interpolation(CLI::App& study);
+void register_study_merging(CLI::App& study);
+
+}  // namespace amalgam::cli
