@@ -119,7 +119,10 @@ torch::Tensor LearnedConstant::forward(const torch::Tensor& input,
   std::vector<std::int64_t> shape = weight.sizes().vec();
   shape[0] = input.size(0);
   torch::Tensor output = weight.expand(shape);
-  if (observer) observer(*this, input, output);
+  if (observer) {
+    output = output.clone();  // an observer may change it, but not the weight
+    observer(*this, input, output);
+  }
   return output;
 }
 
