@@ -47,8 +47,8 @@ struct ParameterInfo {
   /// For people: what being absent means, where that depends on other parameters ("tensor (paper:
   /// model)"); empty: it means that nothing is done.
   std::string default_text;
-  bool per_member = false;                      ///< one value per member instead of one per merge
-  bool by_group = false;  ///< of methods that look at data: filters choose among groups of units
+  bool per_member = false;  ///< one value per member instead of one per merge
+  bool by_group = false;    ///< of methods that look at data: filters choose among groups of units
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
   bool low_open = false;   ///< `low` itself is excluded
