@@ -77,13 +77,16 @@ double accuracy(const torch::Tensor& logits, const Dataset& data) {
 }
 
 Dataset joined(const std::vector<Dataset>& parts) {
-  std::vector<torch::Tensor> images;
+  std::vector<torch::Tensor> inputs;
   std::vector<torch::Tensor> labels;
   for (const Dataset& part : parts) {
-    images.push_back(part.inputs);
+    inputs.push_back(part.inputs);
     labels.push_back(part.labels);
   }
-  return {parts.front().source, torch::cat(images), torch::cat(labels), parts.front().class_names};
+  Dataset all = parts.front();
+  all.inputs = torch::cat(inputs);
+  all.labels = torch::cat(labels);
+  return all;
 }
 
 }  // namespace amalgam::experiments

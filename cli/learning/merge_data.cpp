@@ -68,10 +68,7 @@ Dataset MergeData::together(const NetworkDescription& network) {
     throw InputError("{}: inputs of the tasks '{}' and '{}' have different shapes", recipe_.label,
                      task_name(0), task_name(i));
   }
-  Dataset all = experiments::joined(parts);
-  all.head = parts.front().head;
-  all.encoding = parts.front().encoding;
-  return all;
+  return experiments::joined(parts);
 }
 
 Dataset MergeData::to_evaluate(std::size_t entry, const NetworkDescription& network) {
