@@ -15,7 +15,8 @@ class Layer : public torch::nn::Module {
 };
 
 /// Sees what goes into a layer and what comes out, while the network runs: how methods that need
-/// activations or gradients per layer look inside any network.
+/// activations or gradients per layer look inside any network. Without gradients it may change the
+/// output in place, and the network goes on with that.
 using LayerObserver = std::function<void(const Layer& layer, const torch::Tensor& input,
                                          const torch::Tensor& output)>;
 
