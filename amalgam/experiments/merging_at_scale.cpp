@@ -188,8 +188,8 @@ const Experiment& merging_at_scale() {
       .claims = claims(),
       .not_reproduced =
           "Merging that improves on the base's held-out tasks: from the strong base relative"
-          " held-out scores stay below 1. (The weak base knows next to nothing of three of the four"
-          " held-out tasks, so scores far above 1 relative to it say little.)",
+          " held-out scores stay below 1. (Scores above 1 relative to the weak base, which has seen"
+          " upright images only, say more about that base than about merging.)",
       .sabotage = "The strong base in the weak one's place: the first claim fails with every seed.",
       .run = run};
   return kExperiment;
