@@ -19,73 +19,6 @@ const ParameterInfo* find_info(const RuleInfo& rule, std::string_view name) {
   return found == rule.parameters.end() ? nullptr : &*found;
 }
 
-std::string shown(const ParameterValue& value) {
-  if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
-  if (const double* number = std::get_if<double>(&value)) return fmt::format("{}", *number);
-  return "'" + std::get<std::string>(value) + "'";
-}
-
-std::string expected(const ParameterInfo& info) {
-  switch (info.kind) {
-    case ParameterInfo::Kind::flag:
-      return "true or false";
-    case ParameterInfo::Kind::path:
-      return "the path of a checkpoint";
-    case ParameterInfo::Kind::choice:
-      return "one of " + join(info.choices, ", ");
-    case ParameterInfo::Kind::number:
-    case ParameterInfo::Kind::integer:
-      break;
-  }
-  std::string text = info.kind == ParameterInfo::Kind::integer ? "a whole number" : "a number";
-  const bool above = std::isfinite(info.low);
-  const bool below = std::isfinite(info.high);
-  if (above && below) {
-    text += fmt::format(" in {}{}, {}{}", info.low_open ? '(' : '[', info.low, info.high,
-                        info.high_open ? ')' : ']');
-  } else if (above) {
-    text += fmt::format(" {} {}", info.low_open ? "above" : "of at least", info.low);
-  } else if (below) {
-    text += fmt::format(" {} {}", info.high_open ? "below" : "of at most", info.high);
-  }
-  return text;
-}
-
-bool in_range(const ParameterInfo& info, double value) {
-  return std::isfinite(value) && (info.low_open ? value > info.low : value >= info.low) &&
-         (info.high_open ? value < info.high : value <= info.high);
-}
-
-// The value in the kind that the rule's accessors expect; nothing if it is not one.
-std::optional<ParameterValue> converted(const ParameterInfo& info, const ParameterValue& value) {
-  switch (info.kind) {
-    case ParameterInfo::Kind::flag:
-      if (std::holds_alternative<bool>(value)) return value;
-      break;
-    case ParameterInfo::Kind::path:
-      if (std::holds_alternative<std::string>(value)) return value;
-      break;
-    case ParameterInfo::Kind::choice: {
-      const bool* flag = std::get_if<bool>(&value);
-      std::string word = flag == nullptr ? std::string() : (*flag ? "true" : "false");
-      if (const auto* text = std::get_if<std::string>(&value)) word = *text;
-      if (std::find(info.choices.begin(), info.choices.end(), word) != info.choices.end()) {
-        return word;
-      }
-      break;
-    }
-    case ParameterInfo::Kind::number:
-    case ParameterInfo::Kind::integer:
-      if (const double* number = std::get_if<double>(&value);
-          number != nullptr && in_range(info, *number) &&
-          (info.kind == ParameterInfo::Kind::number || std::floor(*number) == *number)) {
-        return value;
-      }
-      break;
-  }
-  return std::nullopt;
-}
-
 class Checker {
  public:
   Checker(const Recipe& recipe, const RuleInfo& rule) : recipe_(recipe), rule_(rule) {
@@ -135,9 +68,9 @@ class Checker {
   void check_values(const ParameterInfo& info, const ParameterSetting& setting) const {
     for (const ParameterSetting::Entry& entry : setting.entries) {
       for (const ParameterValue& value : entry.values) {
-        if (!converted(info, value)) {
+        if (!converted_value(info, value)) {
           fail(setting, fmt::format("parameter '{}' of method '{}' is {}; expected {}", info.name,
-                                    rule_.name, shown(value), expected(info)));
+                                    rule_.name, shown_value(value), expected_value(info)));
         }
       }
       if (info.kind == ParameterInfo::Kind::path &&
@@ -186,7 +119,7 @@ Parameters resolve_parameters(const RuleInfo& rule, bool per_member, const Param
       const auto setting = level->find(info.name);
       if (setting == level->end()) continue;
       value = setting->second.evaluate(place.tensor, place.position);
-      if (value) value = converted(info, *value);
+      if (value) value = converted_value(info, *value);
     }
     if (!value) value = info.default_value;
     if (value) {
@@ -196,7 +129,7 @@ Parameters resolve_parameters(const RuleInfo& rule, bool per_member, const Param
           place.model.empty() ? std::string() : fmt::format("model '{}', ", place.model);
       throw InputError(
           "{}: parameter '{}' of method '{}' has no value for {}tensor '{}'; expected {}",
-          place.recipe, info.name, rule.name, model, place.tensor, expected(info));
+          place.recipe, info.name, rule.name, model, place.tensor, expected_value(info));
     }
   }
   return resolved;

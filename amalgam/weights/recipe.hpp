@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "amalgam/weights/parameters.hpp"
+#include "amalgam/core/parameters.hpp"
 
 namespace amalgam {
 

@@ -31,7 +31,7 @@ ParameterValue parse_value(std::string_view text, const ParameterInfo& info,
   text = trimmed(text);
   if (text.empty()) throw InputError("-p {}: a value is empty", given);
   return info.kind == ParameterInfo::Kind::path ? ParameterValue(std::string(text))
-                                                : yaml_value(text);
+                                                : parse_parameter_value(text);
 }
 
 // The parts between commas outside of brackets.

@@ -68,7 +68,7 @@ class NodeReader {
 
   ParameterValue scalar(const YamlNode& node, std::string_view what) const {
     expect(node, YamlNode::Kind::scalar, fmt::format("'{}'", what));
-    return node.plain ? yaml_value(node.text) : ParameterValue(node.text);
+    return node.plain ? parse_parameter_value(node.text) : ParameterValue(node.text);
   }
 
  private:

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/core/parameters.hpp"
 #include "amalgam/tensor/dtype.hpp"
-#include "amalgam/weights/parameters.hpp"
 
 namespace amalgam {
 

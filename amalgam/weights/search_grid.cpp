@@ -19,7 +19,7 @@ constexpr std::size_t kMostPoints = 10'000;
 constexpr std::size_t kShares = 51;
 
 double number_of(const std::string& text, const std::string& whole, std::string_view where) {
-  const ParameterValue value = yaml_value(text);
+  const ParameterValue value = parse_parameter_value(text);
   const double* number = std::get_if<double>(&value);
   if (number == nullptr) throw InputError("{}: '{}' of '{}' is no number", where, text, whole);
   return *number;

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <map>
 #include <optional>
 #include <sstream>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/parameters.hpp"
 
 namespace amalgam {
 namespace {
@@ -196,26 +196,6 @@ class TreeBuilder final : public YAML::EventHandler {
   YamlNode::Pointer root_;
 };
 
-bool is_word(std::string_view text, std::string_view word) {
-  return text.size() == word.size() &&
-         std::equal(text.begin(), text.end(), word.begin(), [](char a, char b) {
-           return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-         });
-}
-
-std::optional<double> number_of(std::string_view text) {
-  if (text.starts_with('+')) text.remove_prefix(1);
-  std::string_view digits = text;
-  if (digits.starts_with('-')) digits.remove_prefix(1);
-  if (digits.starts_with('.')) digits.remove_prefix(1);
-  if (digits.empty() || digits.front() < '0' || digits.front() > '9') return std::nullopt;
-  double value = 0;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, value);
-  if (error != std::errc{} || end != last) return std::nullopt;
-  return value;
-}
-
 }  // namespace
 
 const YamlNode* YamlNode::find(std::string_view key) const {
@@ -248,17 +228,6 @@ std::vector<YamlNode::Pointer> parse_yaml(std::string_view text, std::string_vie
   }
 }
 
-ParameterValue yaml_value(std::string_view text) {
-  for (const std::string_view word : {"true", "yes", "on"}) {
-    if (is_word(text, word)) return true;
-  }
-  for (const std::string_view word : {"false", "no", "off"}) {
-    if (is_word(text, word)) return false;
-  }
-  if (const auto number = number_of(text)) return *number;
-  return std::string(text);
-}
-
 nlohmann::json yaml_as_json(const YamlNode& node) {
   if (node.kind == YamlNode::Kind::sequence) {
     nlohmann::json list = nlohmann::json::array();
@@ -272,7 +241,7 @@ nlohmann::json yaml_as_json(const YamlNode& node) {
   }
   if (node.kind == YamlNode::Kind::null) return nullptr;
   if (!node.plain) return node.text;
-  const ParameterValue value = yaml_value(node.text);
+  const ParameterValue value = parse_parameter_value(node.text);
   if (const auto* flag = std::get_if<bool>(&value)) return *flag;
   const auto* number = std::get_if<double>(&value);
   if (number == nullptr) return std::get<std::string>(value);
@@ -291,7 +260,7 @@ std::string yaml_text(std::string_view text) {
   };
   if (!is_null_word(text) && (is_letter(text.front()) || text.front() == '/') &&
       std::all_of(text.begin(), text.end(), is_bare) &&
-      std::holds_alternative<std::string>(yaml_value(text))) {
+      std::holds_alternative<std::string>(parse_parameter_value(text))) {
     return std::string(text);
   }
   std::string quoted = "\"";

@@ -8,8 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "amalgam/weights/parameters.hpp"
-
 namespace amalgam {
 
 /// What a YAML text from outside may hold at most.
@@ -46,9 +44,6 @@ struct YamlNode {
 /// key twice or one that is not a plain word, or a text holds control characters.
 std::vector<YamlNode::Pointer> parse_yaml(std::string_view text, std::string_view label,
                                           const YamlLimits& limits = {});
-
-/// What an unquoted YAML scalar means: true/false (yes, no, on, off), a finite number, or text.
-ParameterValue yaml_value(std::string_view text);
 
 /// The node as JSON: unquoted scalars are flags and numbers (whole ones up to 2^53 as integers)
 /// where they look like it.

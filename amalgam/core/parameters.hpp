@@ -3,6 +3,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -10,7 +11,8 @@
 
 namespace amalgam {
 
-/// The value of a rule's parameter for one tensor, after filters and layer gradients are resolved.
+/// The value of a method's parameter (of a merge rule: for one tensor, after filters and layer
+/// gradients are resolved).
 using ParameterValue = std::variant<bool, double, std::string>;
 
 /// Parameters by name. Values have been checked against ParameterInfo and defaults filled in, so
@@ -28,8 +30,8 @@ class Parameters {
   std::map<std::string, ParameterValue, std::less<>> values_;
 };
 
-/// What a rule says of one of its parameters: enough to check a recipe, print help and fill
-/// defaults.
+/// What a method says of one of its parameters: enough to check a recipe or a command line, print
+/// help and fill defaults.
 struct ParameterInfo {
   enum class Kind {
     number,   ///< double in the stated range
@@ -55,5 +57,24 @@ struct ParameterInfo {
   bool high_open = false;  ///< `high` itself is excluded
   std::vector<std::string> choices;
 };
+
+/// What is expected of a parameter, for errors: "a number in [0, 1]", "one of a, b".
+std::string expected_value(const ParameterInfo& info);
+
+/// A value for errors: texts are quoted.
+std::string shown_value(const ParameterValue& value);
+
+/// The value in the kind that `info`'s accessor expects; nothing if it is not one, or not in range.
+std::optional<ParameterValue> converted_value(const ParameterInfo& info,
+                                              const ParameterValue& value);
+
+/// What a bare word means: true/false (yes, no, on, off), a finite number, or text.
+ParameterValue parse_parameter_value(std::string_view text);
+
+/// The parameters of `method` from "name=value" texts, checked, defaults filled in. InputError
+/// naming the text: not of that form, an unknown name (with the nearest), one that was given
+/// before, a value out of range, or a required parameter that is missing.
+Parameters parameters_from_arguments(std::string_view method, std::span<const ParameterInfo> infos,
+                                     std::span<const std::string> arguments);
 
 }  // namespace amalgam

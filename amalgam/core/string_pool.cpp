@@ -1,0 +1,113 @@
+#include "amalgam/core/string_pool.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <numeric>
+
+#include "amalgam/core/error.hpp"
+
+namespace amalgam {
+namespace {
+
+// Eight bytes at a time, mixed by a multiplication whose halves are folded together; the secret
+// start is of no use here, for a hostile file costs time only linear in its probes, see grow().
+std::uint32_t hash_of(std::string_view text) {
+  std::uint64_t hash = 0x9E3779B97F4A7C15ULL ^ text.size();
+  const auto mix = [&](std::uint64_t word) {
+    const auto product = static_cast<unsigned __int128>(hash ^ word) * 0xD6E8FEB86659FD93ULL;
+    hash = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
+  };
+  while (text.size() >= 8) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, text.data(), 8);
+    mix(word);
+    text.remove_prefix(8);
+  }
+  std::uint64_t rest = 0;
+  std::memcpy(&rest, text.data(), text.size());
+  mix(rest);
+  mix(0);
+  return static_cast<std::uint32_t>(hash >> 32U) ^ static_cast<std::uint32_t>(hash);
+}
+
+}  // namespace
+
+std::size_t StringPool::slot_of(std::string_view text, std::uint32_t hash) const {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t slot = hash & mask;
+  while (slots_[slot] != 0) {
+    const std::uint32_t id = slots_[slot] - 1;
+    if (hashes_[id] == hash && (*this)[id] == text) break;
+    slot = (slot + 1) & mask;
+  }
+  return slot;
+}
+
+void StringPool::grow() {
+  const std::size_t size = std::max<std::size_t>(16, 2 * slots_.size());
+  slots_.assign(size, 0);
+  for (std::size_t id = 0; id < hashes_.size(); ++id) {
+    std::size_t slot = hashes_[id] & (size - 1);
+    while (slots_[slot] != 0) slot = (slot + 1) & (size - 1);
+    slots_[slot] = static_cast<std::uint32_t>(id + 1);
+  }
+}
+
+std::uint32_t StringPool::add(std::string_view text) {
+  if (2 * (hashes_.size() + 1) > slots_.size()) grow();
+  const std::uint32_t hash = hash_of(text);
+  const std::size_t slot = slot_of(text, hash);
+  if (slots_[slot] != 0) return slots_[slot] - 1;
+  if (size() + 1 >= npos) throw Error("more than {} different texts", npos - 1);
+  bytes_.insert(bytes_.end(), text.begin(), text.end());
+  begins_.push_back(bytes_.size());
+  hashes_.push_back(hash);
+  slots_[slot] = static_cast<std::uint32_t>(hashes_.size());
+  return static_cast<std::uint32_t>(hashes_.size() - 1);
+}
+
+std::uint32_t StringPool::find(std::string_view text) const {
+  if (slots_.empty()) return npos;
+  const std::uint32_t found = slots_[slot_of(text, hash_of(text))];
+  return found == 0 ? npos : found - 1;
+}
+
+bool is_whole_number(std::string_view text, std::int64_t& value) {
+  const std::string_view digits = text.substr(text.starts_with('-') ? 1 : 0);
+  if (digits.empty() || digits.size() > 18) return false;
+  if (!std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) return false;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return true;
+}
+
+std::vector<std::uint32_t> StringPool::canonical_order() const {
+  std::vector<std::uint32_t> order(size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::vector<std::int64_t> values(size());
+  bool numbers = true;
+  for (std::size_t id = 0; numbers && id < size(); ++id) {
+    numbers = is_whole_number((*this)[id], values[id]);
+  }
+  const auto by_bytes = [this](std::uint32_t a, std::uint32_t b) {
+    return (*this)[a] < (*this)[b];
+  };
+  if (numbers) {
+    std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) {
+      return values[a] != values[b] ? values[a] < values[b] : by_bytes(a, b);
+    });
+  } else {
+    std::ranges::sort(order, by_bytes);
+  }
+  return order;
+}
+
+StringPool StringPool::reordered(const std::vector<std::uint32_t>& order) const {
+  StringPool result;
+  result.bytes_.reserve(bytes_.size());
+  result.begins_.reserve(order.size() + 1);
+  for (const std::uint32_t id : order) result.add((*this)[id]);
+  return result;
+}
+
+}  // namespace amalgam

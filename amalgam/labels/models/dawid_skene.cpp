@@ -1,0 +1,155 @@
+#include "amalgam/labels/models/dawid_skene.hpp"
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/labels/models/models.hpp"
+
+namespace amalgam::labels::models {
+namespace {
+
+class DawidSkene final : public LabelModel {
+ public:
+  const LabelModelInfo& info() const override {
+    static const LabelModelInfo info{
+        .name = "dawid-skene",
+        .summary = "EM for the confusion matrix of each worker and the truth of each task.",
+        .source = "Dawid and Skene 1979; MAP with Dirichlet pseudo-counts",
+        .parameters = {iterations_parameter(100),
+                       tolerance_parameter(1e-5),
+                       {.name = "diagonal",
+                        .doc = "pseudo-count where a worker is right",
+                        .default_value = 0.0,
+                        .low = 0},
+                       {.name = "off_diagonal",
+                        .doc = "pseudo-count where a worker is wrong",
+                        .default_value = 0.0,
+                        .low = 0}},
+        .skill = "mean over true labels, by their prior, of the probability of being right",
+        .uses_gold = true,
+        .fewest_workers = 2,
+    };
+    return info;
+  }
+
+  LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
+    check_confusion_size(table);
+    const std::size_t classes = table.label_count();
+    const ConfusionPrior smoothing{context.parameters.number("diagonal"),
+                                   context.parameters.number("off_diagonal")};
+    LabelFit fit;
+    fit.posterior = vote_shares(table, context.parallel);
+    clamp_to_gold(fit.posterior, context.gold);
+
+    std::vector<double> logs;
+    std::vector<double> log_prior(classes, 0);
+    const auto make_counts = [&] {
+      return ConfusionCounts{&table, classes,
+                             std::vector<double>(table.worker_count() * classes * classes, 0)};
+    };
+    const auto maximise = [&](EmPass<ConfusionCounts>&& pass) {
+      fit.prior = std::move(pass.class_sums);
+      for (double& p : fit.prior) p /= pass.covered;
+      log_prior = log_of(fit.prior);
+      logs = std::move(pass.counts.sums);
+      normalise_confusion(logs, classes, smoothing, context.parallel);
+    };
+    const auto pass = [&](bool expect) {
+      return em_pass(table, log_prior, ConfusionLikelihood{table, classes, logs}, make_counts,
+                     table.worker_count() * classes * classes * sizeof(double), context,
+                     fit.posterior, expect);
+    };
+    maximise(pass(false));
+    Convergence convergence(table, context, fit);
+    while (true) {
+      EmPass<ConfusionCounts> expected = pass(true);
+      if (convergence.done(expected.log_likelihood + log_density(logs, classes, smoothing))) break;
+      maximise(std::move(expected));
+    }
+    fit.confusion = confusion_of(logs, classes);
+    fit.skills = skills_of(logs, fit.prior);
+    return fit;
+  }
+
+ private:
+  // The Dirichlet prior's part of the objective, up to a constant.
+  static double log_density(std::span<const double> logs, std::size_t classes,
+                            const ConfusionPrior& prior) {
+    if (prior.diagonal == 0 && prior.off_diagonal == 0) return 0;
+    double sum = 0;
+    for (std::size_t i = 0; i < logs.size(); ++i) {
+      const bool right = i % classes == i / classes % classes;
+      sum += (right ? prior.diagonal : prior.off_diagonal) * logs[i];
+    }
+    return sum;
+  }
+};
+
+}  // namespace
+
+void check_confusion_size(const AnnotationTable& table) {
+  constexpr std::size_t kMost = std::size_t{1} << 28U;
+  const std::size_t classes = table.label_count();
+  if (table.worker_count() > kMost / classes / classes) {
+    throw InputError(
+        "confusion matrices of {} workers and {} labels are too large (at most {} "
+        "numbers); one-coin-dawid-skene needs one number per worker",
+        table.worker_count(), classes, kMost);
+  }
+}
+
+void normalise_confusion(std::vector<double>& counts, std::size_t classes,
+                         const ConfusionPrior& prior, const Parallel& parallel) {
+  const std::size_t square = classes * classes;
+  const std::size_t workers = counts.size() / square;
+  constexpr std::size_t kWorkersAtATime = 256;
+  const std::size_t blocks = (workers + kWorkersAtATime - 1) / kWorkersAtATime;
+  parallel_for(parallel, blocks, [&](std::size_t block, std::size_t) {
+    const std::size_t end = std::min(workers, (block + 1) * kWorkersAtATime);
+    for (std::size_t w = block * kWorkersAtATime; w < end; ++w) {
+      double* const table = counts.data() + w * square;
+      for (std::size_t k = 0; k < classes; ++k) {
+        double sum = 0;
+        for (std::size_t l = 0; l < classes; ++l) {
+          double& count = table[l * classes + k];
+          count = std::max(count + (l == k ? prior.diagonal : prior.off_diagonal), kFloor);
+          sum += count;
+        }
+        for (std::size_t l = 0; l < classes; ++l) {
+          double& count = table[l * classes + k];
+          count = portable_log(count / sum);
+        }
+      }
+    }
+  });
+}
+
+std::vector<double> confusion_of(std::span<const double> logs, std::size_t classes) {
+  std::vector<double> confusion(logs.size());
+  const std::size_t square = classes * classes;
+  for (std::size_t w = 0; w < logs.size() / square; ++w) {
+    for (std::size_t l = 0; l < classes; ++l) {
+      for (std::size_t k = 0; k < classes; ++k) {
+        confusion[w * square + k * classes + l] = portable_exp(logs[w * square + l * classes + k]);
+      }
+    }
+  }
+  return confusion;
+}
+
+std::vector<double> skills_of(std::span<const double> logs, std::span<const double> prior) {
+  const std::size_t classes = prior.size();
+  const std::size_t square = classes * classes;
+  std::vector<double> skills(logs.size() / square, 0);
+  for (std::size_t w = 0; w < skills.size(); ++w) {
+    for (std::size_t k = 0; k < classes; ++k) {
+      skills[w] += prior[k] * portable_exp(logs[w * square + k * classes + k]);
+    }
+  }
+  return skills;
+}
+
+const LabelModel& dawid_skene() {
+  static const DawidSkene model;
+  return model;
+}
+
+}  // namespace amalgam::labels::models

@@ -1,0 +1,54 @@
+#include "amalgam/labels/models/em.hpp"
+
+#include "amalgam/core/interrupt.hpp"
+
+namespace amalgam::labels::models {
+
+Convergence::Convergence(const AnnotationTable& table, const FitContext& context, LabelFit& fit)
+    : context_(context),
+      fit_(fit),
+      limit_(static_cast<std::size_t>(context.parameters.number("iterations"))),
+      tolerance_(context.parameters.number("tolerance")),
+      annotations_(static_cast<double>(table.rows())) {
+  fit_.trace.clear();
+  fit_.converged = false;
+}
+
+bool Convergence::done(double objective) {
+  check_interrupt();
+  fit_.trace.push_back(objective);
+  fit_.iterations = fit_.trace.size();
+  if (context_.on_iteration) context_.on_iteration(fit_.iterations, objective);
+  if (fit_.iterations > 1) {
+    const double rise = objective - fit_.trace[fit_.iterations - 2];
+    fit_.converged = rise / annotations_ < tolerance_;
+  }
+  return fit_.converged || fit_.iterations >= limit_;
+}
+
+ParameterInfo iterations_parameter(double default_value) {
+  return {.name = "iterations",
+          .kind = ParameterInfo::Kind::integer,
+          .doc = "most iterations (--max-iter)",
+          .default_value = default_value,
+          .low = 1,
+          .high = 1e6};
+}
+
+ParameterInfo tolerance_parameter(double default_value) {
+  return {.name = "tolerance",
+          .doc =
+              "ends when the objective rises by less than this per annotation (--tolerance); "
+              "negative: never",
+          .default_value = default_value};
+}
+
+std::vector<double> log_of(std::span<const double> probabilities, double floor) {
+  std::vector<double> logs(probabilities.size());
+  for (std::size_t i = 0; i < logs.size(); ++i) {
+    logs[i] = portable_log(std::max(probabilities[i], floor));
+  }
+  return logs;
+}
+
+}  // namespace amalgam::labels::models

@@ -1,0 +1,167 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "amalgam/core/elementary.hpp"
+#include "amalgam/core/fold.hpp"
+#include "amalgam/labels/label_model.hpp"
+#include "amalgam/labels/models/votes.hpp"
+
+/// Expectation-maximisation as a fold over tasks: one pass gives the posterior of each task and the
+/// counts of the next maximisation. A method says what one annotation adds to the log-likelihoods
+/// of the classes (its likelihood) and what it counts; sums are taken within a leaf in the order of
+/// the rows and over leaves in a fixed tree, so that the bits do not depend on the threads.
+namespace amalgam::labels::models {
+
+/// Bytes of counts of all leaves together that a pass may hold, about.
+inline constexpr std::size_t kCountsMemory = std::size_t{64} << 20U;
+inline constexpr std::size_t kMostLeaves = 16;
+
+/// The number of leaves for counts of `bytes` each: a function of the table alone.
+inline std::size_t leaves_for(const AnnotationTable& table, std::size_t bytes) {
+  const std::size_t affordable =
+      std::max<std::size_t>(1, kCountsMemory / std::max<std::size_t>(1, bytes));
+  return std::min({kMostLeaves, affordable, task_blocks(table)});
+}
+
+/// What a pass gives.
+template <class Counts>
+struct EmPass {
+  double log_likelihood = 0;       ///< sum over tasks of the log of the sum over classes
+  std::vector<double> class_sums;  ///< [classes] sums of the posteriors of tasks with annotations
+  double covered = 0;              ///< tasks with annotations
+  Counts counts;
+
+  void combine(EmPass&& right) {
+    log_likelihood += right.log_likelihood;
+    covered += right.covered;
+    for (std::size_t k = 0; k < class_sums.size(); ++k) class_sums[k] += right.class_sums[k];
+    counts.combine(std::move(right.counts));
+  }
+};
+
+/// Runs `body` with the number of classes as a compile-time constant where it is small (0 else).
+template <class Body>
+auto with_class_count(std::size_t classes, const Body& body) {
+  switch (classes) {
+    case 2:
+      return body.template operator()<2>();
+    case 3:
+      return body.template operator()<3>();
+    case 4:
+      return body.template operator()<4>();
+    case 5:
+      return body.template operator()<5>();
+    default:
+      return body.template operator()<0>();
+  }
+}
+
+/// From logarithms up to a constant to probabilities, in place; returns the logarithm of their sum
+/// before.
+inline double softmax_in_place(double* logits, std::size_t classes) {
+  double most = logits[0];
+  for (std::size_t k = 1; k < classes; ++k) most = std::max(most, logits[k]);
+  double sum = 0;
+  for (std::size_t k = 0; k < classes; ++k) {
+    logits[k] = portable_exp(logits[k] - most);
+    sum += logits[k];
+  }
+  for (std::size_t k = 0; k < classes; ++k) logits[k] /= sum;
+  return most + portable_log(sum);
+}
+
+/// One pass over all tasks. `expect`: whether posteriors are computed from the likelihood (else
+/// they are taken as they are, and the log-likelihood is 0).
+///
+/// `likelihood.add<kClasses>(row, log_likelihoods)` adds what row `row` says of each class;
+/// `make_counts()` makes empty counts, `counts.absorb<kClasses>(row, posterior)` counts a row.
+/// Tasks without weight get the prior, and tasks with gold their label.
+template <class Likelihood, class MakeCounts>
+auto em_pass(const AnnotationTable& table, std::span<const double> log_prior,
+             const Likelihood& likelihood, const MakeCounts& make_counts, std::size_t counts_bytes,
+             const FitContext& context, SoftLabels& posterior, bool expect = true) {
+  using Counts = decltype(make_counts());
+  const std::size_t leaves = leaves_for(table, counts_bytes);
+  const std::size_t blocks = task_blocks(table);
+  const auto one_leaf = [&]<int kClasses>(std::size_t leaf) {
+    const std::size_t classes = kClasses > 0 ? kClasses : posterior.classes;
+    EmPass<Counts> pass;
+    pass.class_sums.assign(classes, 0);
+    pass.counts = make_counts();
+    const Task begin = task_range(table, leaf * blocks / leaves).begin;
+    const Task end = task_range(table, (leaf + 1) * blocks / leaves - 1).end;
+    for (Task task = begin; task < end; ++task) {
+      const auto [first, last] = table.rows_of(task);
+      double* const row_values = posterior.values.data() + std::size_t{task} * classes;
+      const Label gold = context.gold == nullptr ? kNoLabel : context.gold->labels[task];
+      double weight = 0;
+      for (std::size_t row = first; row < last; ++row) weight += table.weight(row);
+      if (expect) {
+        for (std::size_t k = 0; k < classes; ++k) row_values[k] = log_prior[k];
+        for (std::size_t row = first; row < last; ++row) {
+          likelihood.template add<kClasses>(row, row_values);
+        }
+        if (gold == kNoLabel) {
+          const double log_sum = softmax_in_place(row_values, classes);
+          if (weight > 0) pass.log_likelihood += log_sum;
+        } else {
+          pass.log_likelihood += row_values[gold];
+          for (std::size_t k = 0; k < classes; ++k) row_values[k] = k == gold ? 1 : 0;
+        }
+      }
+      if (!(weight > 0) && gold == kNoLabel) continue;
+      pass.covered += 1;
+      for (std::size_t k = 0; k < classes; ++k) pass.class_sums[k] += row_values[k];
+      for (std::size_t row = first; row < last; ++row) {
+        pass.counts.template absorb<kClasses>(row, row_values);
+      }
+    }
+    return pass;
+  };
+  return with_class_count(posterior.classes, [&]<int kClasses>() {
+    return *fold(context.parallel, leaves, [&](std::size_t leaf, std::size_t) {
+      return one_leaf.template operator()<kClasses>(leaf);
+    });
+  });
+}
+
+/// Counts nothing: for passes that only want posteriors.
+struct NoCounts {
+  template <int kClasses>
+  void absorb(std::size_t, const double*) {}
+  void combine(NoCounts&&) {}
+};
+
+/// When a loop of iterations ends: at the limit, or once the objective rises by less than
+/// `tolerance` per annotation. Keeps the trace of a fit.
+class Convergence {
+ public:
+  /// Reads the parameters "iterations" and "tolerance".
+  Convergence(const AnnotationTable& table, const FitContext& context, LabelFit& fit);
+
+  /// Notes the objective of an iteration; true if the loop ends. Checks for interruption.
+  bool done(double objective);
+
+ private:
+  const FitContext& context_;
+  LabelFit& fit_;
+  std::size_t limit_;
+  double tolerance_;
+  double annotations_;
+};
+
+/// The parameters that every iterated method has.
+ParameterInfo iterations_parameter(double default_value);
+ParameterInfo tolerance_parameter(double default_value);
+
+/// The prior as logarithms, floored at kFloor.
+inline constexpr double kFloor = 1e-10;
+std::vector<double> log_of(std::span<const double> probabilities, double floor = kFloor);
+
+}  // namespace amalgam::labels::models

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "amalgam/labels/label_model.hpp"
+
+/// What the methods that only count share, and others start from.
+namespace amalgam::labels::models {
+
+/// Tasks per leaf of every fold over tasks: part of what fixes the bits of a result.
+inline constexpr std::size_t kTaskBlock = 8192;
+
+/// The number of leaves of `table`'s tasks.
+inline std::size_t task_blocks(const AnnotationTable& table) {
+  return (table.task_count() + kTaskBlock - 1) / kTaskBlock;
+}
+
+/// The tasks [begin, end) of leaf `block`.
+struct TaskRange {
+  Task begin;
+  Task end;
+};
+TaskRange task_range(const AnnotationTable& table, std::size_t block);
+
+/// The weighted votes for each label on each task, each vote weighing what `worker_weights`
+/// [workers] says; empty: 1. [tasks, labels]
+SoftLabels vote_sums(const AnnotationTable& table, std::span<const double> worker_weights,
+                     const Parallel& parallel);
+
+/// Divides each row by its sum. Rows that sum to 0 become `otherwise`, of the same shape, or
+/// uniform if that is empty.
+void normalise_rows(SoftLabels& soft, const SoftLabels& otherwise = {});
+
+/// The method Standard: votes for each label divided by all votes on the task (uniform if there
+/// are none).
+SoftLabels vote_shares(const AnnotationTable& table, const Parallel& parallel);
+
+/// The share of each worker's annotations, by weight, that equal `labels`; 0 without annotations.
+std::vector<double> agreement_with(const AnnotationTable& table, std::span<const Label> labels);
+
+/// Puts gold labels in place of what was found; nothing without gold.
+void clamp_to_gold(SoftLabels& soft, const GoldLabels* gold);
+
+}  // namespace amalgam::labels::models
