@@ -28,6 +28,8 @@ void register_convert(CLI::App& root);
 /// Sets `needs_library`, and does no more, where a merge runs networks: the learning library then
 /// gets the same command line.
 void register_merge(CLI::App& root, bool& needs_library);
+/// `amalgam label`; `needs_library` as above.
+void register_label(CLI::App& root, bool& needs_library);
 /// `amalgam merge methods`.
 void register_merge_methods(CLI::App& merge);
 

@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   register_convert(root);
   bool needs_library = false;
   register_merge(root, needs_library);
+  register_label(root, needs_library);
   register_learning(root);
 
   allow_many_files();

@@ -1,0 +1,143 @@
+#include "amalgam/labels/label_files.hpp"
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/data/text_output.hpp"
+
+namespace amalgam::labels {
+namespace {
+
+// Lines of fields parted by the file's separator.
+class Lines {
+ public:
+  explicit Lines(const std::filesystem::path& path)
+      : output_(path),
+        separator_(path.extension() == ".tsv" || path.extension() == ".tab" ? '\t' : ',') {}
+
+  Lines& field(std::string_view text) {
+    part();
+    append_csv_field(line_, text, separator_);
+    return *this;
+  }
+  Lines& field(double value) {
+    part();
+    append_number(line_, value);
+    return *this;
+  }
+  void end() {
+    line_ += '\n';
+    output_.write(line_);
+    line_.clear();
+    begun_ = false;
+  }
+  void commit() { output_.commit(); }
+
+ private:
+  void part() {
+    if (begun_) line_ += separator_;
+    begun_ = true;
+  }
+
+  TextOutput output_;
+  std::string line_;
+  char separator_;
+  bool begun_ = false;
+};
+
+}  // namespace
+
+void write_hard_labels(const std::filesystem::path& path, const AnnotationTable& table,
+                       std::span<const Label> labels) {
+  Lines lines(path);
+  lines.field("task").field("label").end();
+  for (const Task task : table.appearance) {
+    lines.field(table.task_names[task]).field(table.label_names[labels[task]]).end();
+  }
+  lines.commit();
+}
+
+void write_soft_labels(const std::filesystem::path& path, const AnnotationTable& table,
+                       const SoftLabels& soft) {
+  Lines lines(path);
+  lines.field("task");
+  for (std::size_t k = 0; k < soft.classes; ++k) lines.field(table.label_names[k]);
+  lines.end();
+  for (const Task task : table.appearance) {
+    lines.field(table.task_names[task]);
+    for (const double probability : soft.row(task)) lines.field(probability);
+    lines.end();
+  }
+  lines.commit();
+}
+
+void write_workers(const std::filesystem::path& path, const AnnotationTable& table,
+                   const LabelFit& fit, const GoldLabels* gold) {
+  std::vector<double> count(table.worker_count(), 0);
+  std::vector<double> judged(table.worker_count(), 0);
+  std::vector<double> right(table.worker_count(), 0);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    const Worker worker = table.workers[row];
+    count[worker] += 1;
+    if (gold == nullptr || gold->labels[table.tasks[row]] == kNoLabel) continue;
+    judged[worker] += 1;
+    if (gold->labels[table.tasks[row]] == table.labels[row]) right[worker] += 1;
+  }
+  Lines lines(path);
+  lines.field("worker").field("annotations");
+  if (!fit.skills.empty()) lines.field("skill");
+  for (const auto& [name, values] : fit.worker_columns) lines.field(name);
+  if (gold != nullptr) lines.field("gold_annotations").field("gold_accuracy");
+  lines.end();
+  for (std::size_t w = 0; w < table.worker_count(); ++w) {
+    lines.field(table.worker_names[w]).field(count[w]);
+    if (!fit.skills.empty()) lines.field(fit.skills[w]);
+    for (const auto& [name, values] : fit.worker_columns) lines.field(values[w]);
+    if (gold != nullptr) {
+      lines.field(judged[w]);
+      if (judged[w] > 0) {
+        lines.field(right[w] / judged[w]);
+      } else {
+        lines.field("");
+      }
+    }
+    lines.end();
+  }
+  lines.commit();
+}
+
+void write_confusion(const std::filesystem::path& path, const AnnotationTable& table,
+                     const LabelFit& fit) {
+  if (fit.confusion.empty()) {
+    throw InputError("{}: this method has no confusion matrices; dawid-skene has", path.string());
+  }
+  const std::size_t classes = table.label_count();
+  Lines lines(path);
+  lines.field("worker").field("true").field("observed").field("probability").end();
+  for (std::size_t i = 0; i < fit.confusion.size(); ++i) {
+    lines.field(table.worker_names[i / classes / classes])
+        .field(table.label_names[i / classes % classes])
+        .field(table.label_names[i % classes])
+        .field(fit.confusion[i])
+        .end();
+  }
+  lines.commit();
+}
+
+void write_task_columns(const std::filesystem::path& path, const AnnotationTable& table,
+                        const LabelFit& fit) {
+  if (fit.task_columns.empty()) {
+    throw InputError("{}: this method says nothing of tasks but their labels; glad does",
+                     path.string());
+  }
+  Lines lines(path);
+  lines.field("task");
+  for (const auto& [name, values] : fit.task_columns) lines.field(name);
+  lines.end();
+  for (const Task task : table.appearance) {
+    lines.field(table.task_names[task]);
+    for (const auto& [name, values] : fit.task_columns) lines.field(values[task]);
+    lines.end();
+  }
+  lines.commit();
+}
+
+}  // namespace amalgam::labels

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "amalgam/labels/label_model.hpp"
+
+/// What is written of labels: comma-separated values (tabs if the name ends in .tsv or .tab) with a
+/// header; "-" is the standard output. A file is whole or not there (see TextOutput). Numbers read
+/// back as the same doubles. Tasks are in the order in which they came, labels in theirs.
+namespace amalgam::labels {
+
+/// task,label
+void write_hard_labels(const std::filesystem::path& path, const AnnotationTable& table,
+                       std::span<const Label> labels);
+
+/// task and a column of probabilities for each label.
+void write_soft_labels(const std::filesystem::path& path, const AnnotationTable& table,
+                       const SoftLabels& soft);
+
+/// worker,annotations,skill (if the method has one), the method's own columns, and
+/// gold_annotations, gold_accuracy with gold. Workers in their canonical order.
+void write_workers(const std::filesystem::path& path, const AnnotationTable& table,
+                   const LabelFit& fit, const GoldLabels* gold = nullptr);
+
+/// worker,true,observed,probability. InputError if the fit has no confusion matrices.
+void write_confusion(const std::filesystem::path& path, const AnnotationTable& table,
+                     const LabelFit& fit);
+
+/// task and the method's own columns of tasks. InputError if it has none.
+void write_task_columns(const std::filesystem::path& path, const AnnotationTable& table,
+                        const LabelFit& fit);
+
+}  // namespace amalgam::labels

@@ -1,0 +1,20 @@
+#include "cli/command.hpp"
+#include "cli/common_options.hpp"
+#include "cli/label_commands.hpp"
+
+namespace amalgam::cli {
+
+void register_label(CLI::App& root, bool& needs_library) {
+  CLI::App* label = root.add_subcommand(
+      "label", "Make one set of labels of those of many annotators or labelling functions.");
+  label->footer(
+      example("amalgam label aggregate annotations.csv --method dawid-skene --out labels.csv\n"
+              "amalgam label agreement annotations.csv\n"
+              "amalgam label methods"));
+  label->require_subcommand(1);
+  register_label_aggregate(*label);
+  register_label_methods(*label);
+  (void)needs_library;  // of the verbs that run networks
+}
+
+}  // namespace amalgam::cli

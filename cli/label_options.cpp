@@ -1,0 +1,102 @@
+#include "cli/label_options.hpp"
+
+#include <filesystem>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
+
+namespace amalgam::cli {
+namespace fs = std::filesystem;
+
+void add_annotation_options(CLI::App& command, AnnotationOptions& options) {
+  command
+      .add_option("annotations", options.paths,
+                  "Files of annotations: comma- or tab-separated values with a header, or JSON "
+                  "lines")
+      ->required()
+      ->type_name("ANNOTATIONS");
+  command.add_option("--task", options.task, "Column of the task")->capture_default_str();
+  command.add_option("--worker", options.worker, "Column of who annotated it")
+      ->capture_default_str();
+  command.add_option("--label", options.label, "Column of the label")->capture_default_str();
+  command.add_option("--weight", options.weight,
+                     "Column of how many annotations a row counts as (default: 'weight', if there "
+                     "is one)");
+  command.add_option("--time", options.time,
+                     "Column of when it was made (default: 'timestamp', if there is one)");
+  command.add_option("--separator", options.separator, "Between cells; \\t is a tab")
+      ->capture_default_str();
+  command
+      .add_option(
+          "--duplicates", options.duplicates,
+          "Several annotations of one worker for one task: all count, are an error, or only "
+          "the first or last one counts (by time, or in the order of the file)")
+      ->check(CLI::IsMember({"all", "error", "first", "last"}))
+      ->capture_default_str();
+}
+
+labels::AnnotationFormat format_of(const AnnotationOptions& options) {
+  labels::AnnotationFormat format;
+  format.task = options.task;
+  format.worker = options.worker;
+  format.label = options.label;
+  if (!options.weight.empty()) {
+    format.weight = options.weight;
+    format.needs_weight = true;
+  }
+  if (!options.time.empty()) {
+    format.time = options.time;
+    format.needs_time = true;
+  }
+  const std::string separator = options.separator == "\\t" ? "\t" : options.separator;
+  if (separator.size() != 1 || separator == "\"" || separator == "\n") {
+    throw InputError("--separator is '{}'; expected one character", options.separator);
+  }
+  format.separator = separator.front();
+  using labels::Duplicates;
+  format.duplicates = options.duplicates == "error"   ? Duplicates::error
+                      : options.duplicates == "first" ? Duplicates::first
+                      : options.duplicates == "last"  ? Duplicates::last
+                                                      : Duplicates::all;
+  return format;
+}
+
+labels::AnnotationTable read_annotations(const AnnotationOptions& options,
+                                         const CommonOptions& common, labels::TableNotes* notes) {
+  const std::vector<fs::path> paths(options.paths.begin(), options.paths.end());
+  labels::AnnotationFormat format = format_of(options);
+  Progress progress("read", labels::total_size(paths), Progress::Unit::bytes,
+                    common.progress_mode());
+  format.on_bytes = [&](std::uint64_t bytes) { progress.advance(bytes); };
+  labels::TableNotes found;
+  labels::AnnotationTable table = labels::read_annotations(paths, format, &found);
+  progress.finish();
+  if (found.duplicates > 0 && options.duplicates == "all") {
+    log::warn(
+        "{} annotations are of a task and worker that have one already; all count "
+        "(--duplicates first or last keeps one)",
+        found.duplicates);
+  }
+  if (notes != nullptr) *notes = found;
+  return table;
+}
+
+void check_outputs(const std::vector<std::string>& inputs,
+                   const std::vector<std::string>& outputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].empty() || outputs[i] == "-") continue;
+    std::error_code ignored;
+    for (const std::string& input : inputs) {
+      if (!input.empty() && fs::equivalent(input, outputs[i], ignored)) {
+        throw InputError("{}: it is an input; writing there would lose it", outputs[i]);
+      }
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (fs::weakly_canonical(outputs[i], ignored) == fs::weakly_canonical(outputs[j], ignored)) {
+        throw InputError("{}: two outputs have this name", outputs[i]);
+      }
+    }
+  }
+}
+
+}  // namespace amalgam::cli

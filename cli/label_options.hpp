@@ -1,0 +1,40 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "amalgam/labels/annotation_files.hpp"
+#include "cli/common_options.hpp"
+
+namespace amalgam::cli {
+
+/// The options of verbs that read annotations.
+struct AnnotationOptions {
+  std::vector<std::string> paths;
+  std::string task = "task";
+  std::string worker = "worker";
+  std::string label = "label";
+  std::string weight;
+  std::string time;
+  std::string separator = ",";
+  std::string duplicates = "all";
+};
+
+/// Adds the positional ANNOTATIONS and the column options. `options` must live until the command
+/// has run.
+void add_annotation_options(CLI::App& command, AnnotationOptions& options);
+
+/// What the options say of the format. InputError for a separator that is not one character.
+labels::AnnotationFormat format_of(const AnnotationOptions& options);
+
+/// Reads the annotations with progress, and warns of duplicates.
+labels::AnnotationTable read_annotations(const AnnotationOptions& options,
+                                         const CommonOptions& common,
+                                         labels::TableNotes* notes = nullptr);
+
+/// InputError if an output is one of the inputs, or two outputs are the same file. Empty names do
+/// not count.
+void check_outputs(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs);
+
+}  // namespace amalgam::cli
