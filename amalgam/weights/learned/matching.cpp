@@ -4,9 +4,9 @@
 #include <set>
 #include <utility>
 
+#include "amalgam/core/assignment.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
-#include "amalgam/weights/learned/assignment.hpp"
 
 namespace amalgam::learned {
 namespace {

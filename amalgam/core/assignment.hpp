@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-namespace amalgam::learned {
+namespace amalgam {
 
 enum class Goal { minimise, maximise };
 
@@ -21,4 +21,4 @@ struct Assignment {
 /// n * n finite values.
 Assignment linear_assignment(std::span<const double> entries, std::size_t n, Goal goal);
 
-}  // namespace amalgam::learned
+}  // namespace amalgam

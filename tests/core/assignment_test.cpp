@@ -1,4 +1,4 @@
-#include "amalgam/weights/learned/assignment.hpp"
+#include "amalgam/core/assignment.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 
-namespace amalgam::learned {
+namespace amalgam {
 namespace {
 
 using testing::ElementsAre;
@@ -97,4 +97,4 @@ TEST(LinearAssignment, RefusesWhatIsNotASquareOfNumbers) {
 }
 
 }  // namespace
-}  // namespace amalgam::learned
+}  // namespace amalgam

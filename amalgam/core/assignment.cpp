@@ -1,4 +1,4 @@
-#include "amalgam/weights/learned/assignment.hpp"
+#include "amalgam/core/assignment.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "amalgam/core/error.hpp"
 
-namespace amalgam::learned {
+namespace amalgam {
 namespace {
 
 constexpr std::size_t kFree = static_cast<std::size_t>(-1);
@@ -105,4 +105,4 @@ Assignment linear_assignment(std::span<const double> entries, std::size_t n, Goa
   return result;
 }
 
-}  // namespace amalgam::learned
+}  // namespace amalgam
