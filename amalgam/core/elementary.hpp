@@ -9,34 +9,42 @@
 /// additions and multiplications only, and small enough to be inlined into loops.
 namespace amalgam {
 
-/// e^x to within 1 unit in the last place; 0 below -745.13, infinity above 709.78, NaN for NaN.
-inline double portable_exp(double x) {
-  if (x != x) return x;
-  if (x > 709.782712893384) return std::numeric_limits<double>::infinity();
-  if (x < -745.1332191019412) return 0;
+/// e^x for -708 <= x <= 709, to within 1 unit in the last place: without branches, so that loops
+/// over it become SIMD code.
+inline double portable_exp_within(double x) {
   // x = k ln 2 + r with |r| <= ln(2) / 2; ln 2 in two parts, the first with zeros at its end.
+  // Adding 1.5 * 2^52 rounds to a whole number, which is then in the low bits.
   constexpr double kHigh = 6.93147180369123816490e-01;
   constexpr double kLow = 1.90821492927058770002e-10;
   constexpr double kShift = 0x1.8p52;
-  const double k = (x * 1.44269504088896338700 + kShift) - kShift;
-  const double high = x - k * kHigh;
-  const double low = k * kLow;
-  const double r = high - low;
-  // e^r = 1 + 2 r / (R - r) with a polynomial for R (Remez, |r| <= 0.5 ln 2; fdlibm's form).
-  const double t = r * r;
-  const double c =
-      r - t * (1.66666666666666019037e-01 +
-               t * (-2.77777777770155933842e-03 +
-                    t * (6.61375632143793436117e-05 +
-                         t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08))));
-  const double value = 1.0 - ((low - (r * c) / (2.0 - c)) - high);
-  const auto exponent = static_cast<std::int64_t>(k);
-  // In two steps, so that subnormal results are rounded once and 2^1024 is not needed.
-  const std::int64_t half = exponent / 2;
-  const auto power = [](std::int64_t e) {
-    return std::bit_cast<double>(static_cast<std::uint64_t>(e + 1023) << 52U);
-  };
-  return value * power(half) * power(exponent - half);
+  const double shifted = x * 1.44269504088896338700 + kShift;
+  const double k = shifted - kShift;
+  const double r = (x - k * kHigh) - k * kLow;
+  // The Taylor polynomial of degree 13, in pairs (Estrin), the first two terms last.
+  const double r2 = r * r;
+  const double r4 = r2 * r2;
+  const double a = 0.5 + r * (1.0 / 6);
+  const double b = 1.0 / 24 + r * (1.0 / 120);
+  const double c = 1.0 / 720 + r * (1.0 / 5040);
+  const double d = 1.0 / 40320 + r * (1.0 / 362880);
+  const double e = 1.0 / 3628800 + r * (1.0 / 39916800);
+  const double f = 1.0 / 479001600 + r * (1.0 / 6227020800);
+  const double rest = (a + r2 * b) + r4 * ((c + r2 * d) + r4 * (e + r2 * f));
+  const double value = 1.0 + (r + r2 * rest);
+  return std::bit_cast<double>(std::bit_cast<std::uint64_t>(value) +
+                               (std::bit_cast<std::uint64_t>(shifted) << 52U));
+}
+
+/// e^x to within 1 unit in the last place; 0 below -745.13, infinity above 709.78, NaN for NaN.
+inline double portable_exp(double x) {
+  if (x >= -708 && x <= 709) return portable_exp_within(x);
+  if (x != x) return x;
+  if (x > 709.782712893384) return std::numeric_limits<double>::infinity();
+  if (x < -745.1332191019412) return 0;
+  // Near the ends of the range, in two steps: e^x = 2^m e^(x - m ln 2).
+  constexpr double kLog2 = 6.93147180559945309417e-01;
+  return x > 0 ? portable_exp_within(x - 2 * kLog2) * 4
+               : portable_exp_within(x + 60 * kLog2) * 0x1p-60;
 }
 
 /// ln x to within 1 unit in the last place; -infinity for 0, NaN below.
@@ -90,8 +98,8 @@ inline double portable_log_logistic(double x) {
   return x >= 0 ? -log1p : x - log1p;
 }
 
-/// The derivative of ln Gamma at x > 0, to about 1e-14: the recurrence up to 12, then the asymptotic
-/// series.
+/// The derivative of ln Gamma at x > 0, to about 1e-14: the recurrence up to 12, then the
+/// asymptotic series.
 inline double portable_digamma(double x) {
   double below = 0;
   while (x < 12) {
@@ -104,6 +112,21 @@ inline double portable_digamma(double x) {
       (1.0 / 12 -
        r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r * (1.0 / 132 - r * 691.0 / 32760)))));
   return below + portable_log(x) - 0.5 / x - series;
+}
+
+/// ln Gamma(x) at x > 0, to about 1e-14 of max(1, |ln Gamma|): the recurrence up to 12, then
+/// Stirling's series.
+inline double portable_log_gamma(double x) {
+  double product = 1;
+  while (x < 12) {
+    product *= x;
+    x += 1.0;
+  }
+  const double r = 1.0 / (x * x);
+  const double series =
+      (1.0 / 12 - r * (1.0 / 360 - r * (1.0 / 1260 - r * (1.0 / 1680 - r / 1188)))) / x;
+  constexpr double kHalfLogTwoPi = 0.91893853320467274178;
+  return (x - 0.5) * portable_log(x) - x + kHalfLogTwoPi + series - portable_log(product);
 }
 
 }  // namespace amalgam

@@ -17,30 +17,30 @@ std::vector<std::uint32_t> inverse(const std::vector<std::uint32_t>& order) {
   return ranks;
 }
 
-template <class T>
-void reorder(std::vector<T>& column, const std::vector<std::uint32_t>& order) {
-  if (column.empty()) return;
-  std::vector<T> sorted(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) sorted[i] = column[order[i]];
-  column.swap(sorted);
-}
-
-// The rows by task, in the order in which they came within each.
-std::vector<std::uint32_t> rows_by_task(const std::vector<Task>& tasks,
-                                        const std::vector<std::uint64_t>& begins) {
-  std::vector<std::uint64_t> next(begins.begin(), begins.end() - 1);
-  std::vector<std::uint32_t> order(tasks.size());
-  for (std::size_t row = 0; row < tasks.size(); ++row) {
-    order[next[tasks[row]]++] = static_cast<std::uint32_t>(row);
-  }
-  return order;
-}
-
 std::vector<std::uint64_t> begins_of(const std::vector<Task>& tasks, std::size_t task_count) {
   std::vector<std::uint64_t> begins(task_count + 1, 0);
   for (const Task task : tasks) ++begins[task + 1];
   std::partial_sum(begins.begin(), begins.end(), begins.begin());
   return begins;
+}
+
+// A row as it is sorted within its task.
+struct Key {
+  Worker worker;
+  std::uint32_t row;  // where it was
+  Label label;
+};
+
+// The rows by task, in the order in which they came within each.
+std::vector<Key> keys_by_task(const std::vector<Task>& tasks, const std::vector<Worker>& workers,
+                              const std::vector<Label>& labels,
+                              const std::vector<std::uint64_t>& begins) {
+  std::vector<std::uint64_t> next(begins.begin(), begins.end() - 1);
+  std::vector<Key> keys(tasks.size());
+  for (std::size_t row = 0; row < tasks.size(); ++row) {
+    keys[next[tasks[row]]++] = {workers[row], static_cast<std::uint32_t>(row), labels[row]};
+  }
+  return keys;
 }
 
 }  // namespace
@@ -87,53 +87,73 @@ AnnotationTable AnnotationBuilder::finish(std::string_view where, Duplicates dup
   renumber(label_names_, labels_);
 
   table.task_begins = begins_of(tasks_, task_names_.size());
-  std::vector<std::uint32_t> order = rows_by_task(tasks_, table.task_begins);
-  std::vector<std::uint32_t> kept;
-  const bool dedup = duplicates == Duplicates::first || duplicates == Duplicates::last;
-  if (dedup) kept.reserve(order.size());
+  std::vector<Key> keys = keys_by_task(tasks_, workers_, labels_, table.task_begins);
+  const bool one_each = duplicates == Duplicates::first || duplicates == Duplicates::last;
+  const auto before = [&](const Key& a, const Key& b) {
+    if (a.worker != b.worker) return a.worker < b.worker;
+    if (one_each && !times_.empty() && times_[a.row] != times_[b.row]) {
+      return times_[a.row] < times_[b.row];
+    }
+    if (!one_each && a.label != b.label) return a.label < b.label;
+    if (!one_each && !weights_.empty() && weights_[a.row] != weights_[b.row]) {
+      return weights_[a.row] < weights_[b.row];
+    }
+    return a.row < b.row;
+  };
   std::uint64_t repeated = 0;
+  std::size_t kept = 0;
+  Key last{};
   for (std::size_t task = 0; task < task_names_.size(); ++task) {
-    const auto begin = order.begin() + static_cast<std::ptrdiff_t>(table.task_begins[task]);
-    const auto end = order.begin() + static_cast<std::ptrdiff_t>(table.task_begins[task + 1]);
-    // Within a worker, in time; the sort must keep the order of the file.
-    std::stable_sort(begin, end, [&](std::uint32_t a, std::uint32_t b) {
-      if (workers_[a] != workers_[b]) return workers_[a] < workers_[b];
-      if (dedup) return !times_.empty() && times_[a] < times_[b];
-      return labels_[a] < labels_[b];
-    });
-    for (auto row = begin; row != end; ++row) {
-      const bool again = row != begin && workers_[*row] == workers_[*(row - 1)];
+    const std::size_t begin = table.task_begins[task];
+    const std::size_t end = table.task_begins[task + 1];
+    std::sort(keys.begin() + static_cast<std::ptrdiff_t>(begin),
+              keys.begin() + static_cast<std::ptrdiff_t>(end), before);
+    table.task_begins[task] = kept;
+    for (std::size_t i = begin; i < end; ++i) {
+      const bool again = i > begin && keys[i].worker == last.worker;
+      last = keys[i];
       if (again) {
         ++repeated;
         if (duplicates == Duplicates::error) {
           throw InputError(
               "{}: worker '{}' annotated task '{}' more than once; --duplicates all, first or last "
               "would accept that",
-              where, printable(worker_names_[workers_[*row]]), printable(task_names_[task]));
+              where, printable(worker_names_[last.worker]), printable(task_names_[task]));
         }
+        if (duplicates == Duplicates::first) continue;
+        if (duplicates == Duplicates::last) --kept;
       }
-      if (!dedup) continue;
-      if (!again) {
-        kept.push_back(*row);
-      } else if (duplicates == Duplicates::last) {
-        kept.back() = *row;
-      }
+      keys[kept++] = last;
     }
   }
+  table.task_begins.back() = kept;
+  keys.resize(kept);
   if (notes != nullptr) notes->duplicates = repeated;
-  if (dedup) order.swap(kept);
 
-  reorder(tasks_, order);
-  reorder(workers_, order);
-  reorder(labels_, order);
-  reorder(weights_, order);
-  reorder(times_, order);
-  if (dedup) table.task_begins = begins_of(tasks_, task_names_.size());
+  const auto take = [&](const auto& column, auto& out) {
+    if (column.empty()) return;
+    out.resize(kept);
+    for (std::size_t i = 0; i < kept; ++i) out[i] = column[keys[i].row];
+  };
+  take(weights_, table.weights);
+  take(times_, table.times);
+  workers_.resize(kept);
+  labels_.resize(kept);
+  tasks_.resize(kept);
+  for (std::size_t i = 0; i < kept; ++i) {
+    workers_[i] = keys[i].worker;
+    labels_[i] = keys[i].label;
+  }
+  for (std::size_t task = 0; task < task_names_.size(); ++task) {
+    std::fill(tasks_.begin() + static_cast<std::ptrdiff_t>(table.task_begins[task]),
+              tasks_.begin() + static_cast<std::ptrdiff_t>(table.task_begins[task + 1]),
+              static_cast<Task>(task));
+  }
+  weights_.clear();
+  times_.clear();
   table.tasks = std::exchange(tasks_, {});
   table.workers = std::exchange(workers_, {});
   table.labels = std::exchange(labels_, {});
-  table.weights = std::exchange(weights_, {});
-  table.times = std::exchange(times_, {});
   table.task_names = std::exchange(task_names_, {});
   table.worker_names = std::exchange(worker_names_, {});
   table.label_names = std::exchange(label_names_, {});

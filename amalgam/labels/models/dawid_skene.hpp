@@ -15,6 +15,13 @@ struct ConfusionLikelihood {
   std::size_t classes;
   std::span<const double> logs;
 
+  void prefetch(std::size_t row) const {
+    const double* said =
+        logs.data() + (std::size_t{table.workers[row]} * classes + table.labels[row]) * classes;
+    __builtin_prefetch(said);
+    __builtin_prefetch(said + classes - 1);
+  }
+
   template <int kClasses>
   void add(std::size_t row, double* log_likelihoods) const {
     const std::size_t count = kClasses > 0 ? kClasses : classes;
@@ -34,6 +41,13 @@ struct ConfusionCounts {
   const AnnotationTable* table = nullptr;
   std::size_t classes = 0;
   std::vector<double> sums;
+
+  void prefetch(std::size_t row) const {
+    const double* said =
+        sums.data() + (std::size_t{table->workers[row]} * classes + table->labels[row]) * classes;
+    __builtin_prefetch(said, 1);
+    __builtin_prefetch(said + classes - 1, 1);
+  }
 
   template <int kClasses>
   void absorb(std::size_t row, const double* posterior) {

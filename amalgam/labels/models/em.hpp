@@ -22,11 +22,21 @@ namespace amalgam::labels::models {
 inline constexpr std::size_t kCountsMemory = std::size_t{64} << 20U;
 inline constexpr std::size_t kMostLeaves = 16;
 
+/// How many rows ahead of their use tables are asked for.
+inline constexpr std::size_t kPrefetchRows = 24;
+
 /// The number of leaves for counts of `bytes` each: a function of the table alone.
 inline std::size_t leaves_for(const AnnotationTable& table, std::size_t bytes) {
   const std::size_t affordable =
       std::max<std::size_t>(1, kCountsMemory / std::max<std::size_t>(1, bytes));
   return std::min({kMostLeaves, affordable, task_blocks(table)});
+}
+
+/// The tasks of leaf `leaf` of `leaves`.
+inline TaskRange leaf_range(const AnnotationTable& table, std::size_t leaf, std::size_t leaves) {
+  const std::size_t blocks = task_blocks(table);
+  return {task_range(table, leaf * blocks / leaves).begin,
+          task_range(table, (leaf + 1) * blocks / leaves - 1).end};
 }
 
 /// What a pass gives.
@@ -64,15 +74,22 @@ auto with_class_count(std::size_t classes, const Body& body) {
 
 /// From logarithms up to a constant to probabilities, in place; returns the logarithm of their sum
 /// before.
-inline double softmax_in_place(double* logits, std::size_t classes) {
+template <int kClasses = 0>
+double softmax_in_place(double* logits, std::size_t class_count) {
+  const std::size_t classes = kClasses > 0 ? kClasses : class_count;
   double most = logits[0];
   for (std::size_t k = 1; k < classes; ++k) most = std::max(most, logits[k]);
-  double sum = 0;
+  // What is below the smallest normal number counts as 0. No branch: this becomes SIMD code.
+  constexpr double kSmallest = -708;
   for (std::size_t k = 0; k < classes; ++k) {
-    logits[k] = portable_exp(logits[k] - most);
-    sum += logits[k];
+    const double x = logits[k] - most;
+    const double e = portable_exp_within(x > kSmallest ? x : kSmallest);
+    logits[k] = x > kSmallest ? e : 0;
   }
-  for (std::size_t k = 0; k < classes; ++k) logits[k] /= sum;
+  double sum = 0;
+  for (std::size_t k = 0; k < classes; ++k) sum += logits[k];
+  const double scale = 1 / sum;
+  for (std::size_t k = 0; k < classes; ++k) logits[k] *= scale;
   return most + portable_log(sum);
 }
 
@@ -88,14 +105,12 @@ auto em_pass(const AnnotationTable& table, std::span<const double> log_prior,
              const FitContext& context, SoftLabels& posterior, bool expect = true) {
   using Counts = decltype(make_counts());
   const std::size_t leaves = leaves_for(table, counts_bytes);
-  const std::size_t blocks = task_blocks(table);
   const auto one_leaf = [&]<int kClasses>(std::size_t leaf) {
     const std::size_t classes = kClasses > 0 ? kClasses : posterior.classes;
     EmPass<Counts> pass;
     pass.class_sums.assign(classes, 0);
     pass.counts = make_counts();
-    const Task begin = task_range(table, leaf * blocks / leaves).begin;
-    const Task end = task_range(table, (leaf + 1) * blocks / leaves - 1).end;
+    const auto [begin, end] = leaf_range(table, leaf, leaves);
     for (Task task = begin; task < end; ++task) {
       const auto [first, last] = table.rows_of(task);
       double* const row_values = posterior.values.data() + std::size_t{task} * classes;
@@ -105,10 +120,16 @@ auto em_pass(const AnnotationTable& table, std::span<const double> log_prior,
       if (expect) {
         for (std::size_t k = 0; k < classes; ++k) row_values[k] = log_prior[k];
         for (std::size_t row = first; row < last; ++row) {
+          if constexpr (requires { likelihood.prefetch(row); }) {
+            // Tables of many workers lie beyond the nearest cache: ask for their rows early.
+            const std::size_t soon = std::min(row + kPrefetchRows, table.rows() - 1);
+            likelihood.prefetch(soon);
+            pass.counts.prefetch(soon);
+          }
           likelihood.template add<kClasses>(row, row_values);
         }
         if (gold == kNoLabel) {
-          const double log_sum = softmax_in_place(row_values, classes);
+          const double log_sum = softmax_in_place<kClasses>(row_values, classes);
           if (weight > 0) pass.log_likelihood += log_sum;
         } else {
           pass.log_likelihood += row_values[gold];
