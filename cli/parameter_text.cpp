@@ -23,6 +23,8 @@ std::string_view kind_text(ParameterInfo::Kind kind) {
       return "flag";
     case ParameterInfo::Kind::choice:
       return "choice";
+    case ParameterInfo::Kind::text:
+      return "text";
     case ParameterInfo::Kind::path:
       break;
   }
@@ -41,6 +43,8 @@ std::string range_text(const ParameterInfo& parameter) {
       return "true or false";
     case ParameterInfo::Kind::path:
       return "a checkpoint";
+    case ParameterInfo::Kind::text:
+      return "a text";
     case ParameterInfo::Kind::choice:
       return fmt::format("{}", fmt::join(parameter.choices, ", "));
     case ParameterInfo::Kind::number:

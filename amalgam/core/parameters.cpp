@@ -65,6 +65,8 @@ std::string expected_value(const ParameterInfo& info) {
       return "true or false";
     case ParameterInfo::Kind::path:
       return "the path of a checkpoint";
+    case ParameterInfo::Kind::text:
+      return "a text";
     case ParameterInfo::Kind::choice:
       return "one of " + join(info.choices, ", ");
     case ParameterInfo::Kind::number:
@@ -92,6 +94,7 @@ std::optional<ParameterValue> converted_value(const ParameterInfo& info,
       if (std::holds_alternative<bool>(value)) return value;
       break;
     case ParameterInfo::Kind::path:
+    case ParameterInfo::Kind::text:
       if (std::holds_alternative<std::string>(value)) return value;
       break;
     case ParameterInfo::Kind::choice: {
@@ -146,9 +149,9 @@ Parameters parameters_from_arguments(std::string_view method, std::span<const Pa
       throw InputError("-p {}: the same parameter was given before", argument);
     }
     const std::string text = argument.substr(equals + 1);
-    const ParameterValue given = info->kind == ParameterInfo::Kind::path
-                                     ? ParameterValue(text)
-                                     : parse_parameter_value(text);
+    const bool is_text = info->kind == ParameterInfo::Kind::path ||
+                         info->kind == ParameterInfo::Kind::text;
+    const ParameterValue given = is_text ? ParameterValue(text) : parse_parameter_value(text);
     std::optional<ParameterValue> value = converted_value(*info, given);
     if (!value) {
       throw InputError("-p {}: parameter '{}' of method '{}' is {}; expected {}", argument, name,

@@ -39,6 +39,7 @@ struct ParameterInfo {
     flag,     ///< true or false
     choice,   ///< one of `choices` (flags accepted as "true"/"false" where those are choices)
     path,     ///< a checkpoint with a tensor for each merged one (e.g. a Fisher file)
+    text,     ///< any text: the method itself says what it may be
   };
 
   std::string name;

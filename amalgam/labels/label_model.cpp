@@ -4,6 +4,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/labels/fit_warnings.hpp"
 #include "amalgam/labels/models/models.hpp"
 
 namespace amalgam::labels {
@@ -77,7 +78,9 @@ LabelFit fit_labels(std::string_view method, const AnnotationTable& table,
   const LabelModelInfo& info = model.info();
   context.parameters = parameters_from_arguments(info.name, info.parameters, parameters);
   check_fits(info, table, context);
-  return model.fit(table, context);
+  LabelFit fit = model.fit(table, context);
+  add_warnings(table, fit);
+  return fit;
 }
 
 }  // namespace amalgam::labels

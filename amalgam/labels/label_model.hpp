@@ -61,10 +61,18 @@ struct LabelModelInfo {
   std::size_t fewest_workers = 1;
 };
 
+/// What is known of workers before a fit: how often each said a label while another was true. For
+/// dawid-skene, whose first maximisation takes it.
+struct InitialConfusion {
+  std::vector<double> counts;  ///< [workers, true label, observed label], finite and >= 0
+  bool adds = false;  ///< added to what the first maximisation counts, else put in its place
+};
+
 /// What a fit starts from and reports to.
 struct FitContext {
   Parameters parameters;             ///< of the method, checked, defaults filled in
   const GoldLabels* gold = nullptr;  ///< for methods that use it
+  const InitialConfusion* initial_confusion = nullptr;  ///< for dawid-skene
   std::uint64_t seed = 0;
   Parallel parallel;
   /// Called after each iteration with the objective, if the method has one.
@@ -83,6 +91,9 @@ struct LabelFit {
   std::size_t iterations = 0;
   bool converged = true;  ///< false if the limit of iterations ended the fit
   std::vector<std::string> warnings;
+  /// The mean over workers and true labels of the estimated probability of being right, where
+  /// confusion matrices are estimated: low if labels were switched, which no method can see.
+  std::optional<double> mean_diagonal = {};
   /// Quantities of the method itself by name, one per worker ("competence") or per task
   /// ("easiness").
   std::map<std::string, std::vector<double>> worker_columns = {};

@@ -1,5 +1,7 @@
 #include "amalgam/labels/models/dawid_skene.hpp"
 
+#include <limits>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/models/models.hpp"
 
@@ -57,7 +59,9 @@ class DawidSkene final : public LabelModel {
                      table.worker_count() * classes * classes * sizeof(double), context,
                      fit.posterior, expect);
     };
-    maximise(pass(false));
+    EmPass<ConfusionCounts> first = pass(false);
+    take_initial_confusion(context.initial_confusion, classes, first.counts.sums);
+    maximise(std::move(first));
     Convergence convergence(table, context, fit);
     while (true) {
       EmPass<ConfusionCounts> expected = pass(true);
@@ -70,6 +74,33 @@ class DawidSkene final : public LabelModel {
   }
 
  private:
+  // Both are counts, of [workers, true, said] and [workers, said, true].
+  static void take_initial_confusion(const InitialConfusion* initial, std::size_t classes,
+                                     std::vector<double>& counts) {
+    if (initial == nullptr) return;
+    if (initial->counts.size() != counts.size()) {
+      throw InputError(
+          "initial confusion matrices: {} numbers; expected {}, a table of {} times {} for each "
+          "worker",
+          initial->counts.size(), counts.size(), classes, classes);
+    }
+    const std::size_t square = classes * classes;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      const double given = initial->counts[i];
+      const std::size_t worker = i / square;
+      const std::size_t truth = i % square / classes;
+      const std::size_t said = i % classes;
+      if (!(given >= 0) || given > std::numeric_limits<double>::max()) {
+        throw InputError(
+            "initial confusion matrices: worker {}, true label {}, observed label {}: {}; expected "
+            "a finite number of at least 0",
+            worker, truth, said, given);
+      }
+      double& count = counts[worker * square + said * classes + truth];
+      count = given + (initial->adds ? count : 0);
+    }
+  }
+
   // The Dirichlet prior's part of the objective, up to a constant.
   static double log_density(std::span<const double> logs, std::size_t classes,
                             const ConfusionPrior& prior) {
@@ -96,6 +127,21 @@ void check_confusion_size(const AnnotationTable& table) {
   }
 }
 
+void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& prior) {
+  for (std::size_t k = 0; k < classes; ++k) {
+    double sum = 0;
+    for (std::size_t l = 0; l < classes; ++l) {
+      double& count = table[l * classes + k];
+      count = std::max(count + (l == k ? prior.diagonal : prior.off_diagonal), kFloor);
+      sum += count;
+    }
+    for (std::size_t l = 0; l < classes; ++l) {
+      double& count = table[l * classes + k];
+      count = portable_log(count / sum);
+    }
+  }
+}
+
 void normalise_confusion(std::vector<double>& counts, std::size_t classes,
                          const ConfusionPrior& prior, const Parallel& parallel) {
   const std::size_t square = classes * classes;
@@ -105,19 +151,7 @@ void normalise_confusion(std::vector<double>& counts, std::size_t classes,
   parallel_for(parallel, blocks, [&](std::size_t block, std::size_t) {
     const std::size_t end = std::min(workers, (block + 1) * kWorkersAtATime);
     for (std::size_t w = block * kWorkersAtATime; w < end; ++w) {
-      double* const table = counts.data() + w * square;
-      for (std::size_t k = 0; k < classes; ++k) {
-        double sum = 0;
-        for (std::size_t l = 0; l < classes; ++l) {
-          double& count = table[l * classes + k];
-          count = std::max(count + (l == k ? prior.diagonal : prior.off_diagonal), kFloor);
-          sum += count;
-        }
-        for (std::size_t l = 0; l < classes; ++l) {
-          double& count = table[l * classes + k];
-          count = portable_log(count / sum);
-        }
-      }
+      normalise_worker(counts.data() + w * square, classes, prior);
     }
   });
 }

@@ -78,6 +78,9 @@ struct ConfusionPrior {
 void normalise_confusion(std::vector<double>& counts, std::size_t classes,
                          const ConfusionPrior& prior, const Parallel& parallel);
 
+/// The same of one worker's table [l, k].
+void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& prior);
+
 /// [workers, l, k] log-probabilities as LabelFit::confusion [workers, k, l].
 std::vector<double> confusion_of(std::span<const double> logs, std::size_t classes);
 

@@ -49,10 +49,7 @@ class OneCoin final : public LabelModel {
     LabelFit fit;
     fit.posterior = vote_shares(table, context.parallel);
     clamp_to_gold(fit.posterior, context.gold);
-    std::vector<double> annotations(table.worker_count(), 0);
-    for (std::size_t row = 0; row < table.rows(); ++row) {
-      annotations[table.workers[row]] += table.weight(row);
-    }
+    const std::vector<double> annotations = annotation_weights(table);
     std::vector<double> log_right(table.worker_count());
     std::vector<double> log_wrong(table.worker_count());
     fit.prior.assign(classes, 1.0 / static_cast<double>(classes));

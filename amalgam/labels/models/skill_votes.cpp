@@ -4,15 +4,6 @@
 namespace amalgam::labels::models {
 namespace {
 
-// Votes that weigh what their workers' skills are; a task on which all skills are 0 gets its plain
-// vote shares.
-SoftLabels weighted_shares(const AnnotationTable& table, std::span<const double> skills,
-                           const Parallel& parallel) {
-  SoftLabels shares = vote_sums(table, skills, parallel);
-  normalise_rows(shares, vote_shares(table, parallel));
-  return shares;
-}
-
 class Wawa final : public LabelModel {
  public:
   const LabelModelInfo& info() const override {
@@ -29,7 +20,7 @@ class Wawa final : public LabelModel {
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
     LabelFit fit;
     fit.skills = agreement_with(table, hard_labels(vote_sums(table, {}, context.parallel)).labels);
-    fit.posterior = weighted_shares(table, fit.skills, context.parallel);
+    fit.posterior = skilled_shares(table, fit.skills, context.parallel);
     return fit;
   }
 };
@@ -77,7 +68,7 @@ class ZeroBasedSkill final : public LabelModel {
       fit.iterations = t;
       if (context.on_iteration) context.on_iteration(t, std::nullopt);
     }
-    fit.posterior = weighted_shares(table, fit.skills, context.parallel);
+    fit.posterior = skilled_shares(table, fit.skills, context.parallel);
     return fit;
   }
 };

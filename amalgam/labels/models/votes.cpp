@@ -46,6 +46,21 @@ SoftLabels vote_shares(const AnnotationTable& table, const Parallel& parallel) {
   return shares;
 }
 
+std::vector<double> annotation_weights(const AnnotationTable& table) {
+  std::vector<double> sums(table.worker_count(), 0);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    sums[table.workers[row]] += table.weight(row);
+  }
+  return sums;
+}
+
+SoftLabels skilled_shares(const AnnotationTable& table, std::span<const double> skills,
+                          const Parallel& parallel) {
+  SoftLabels shares = vote_sums(table, skills, parallel);
+  normalise_rows(shares, vote_shares(table, parallel));
+  return shares;
+}
+
 std::vector<double> agreement_with(const AnnotationTable& table, std::span<const Label> labels) {
   std::vector<double> right(table.worker_count(), 0);
   std::vector<double> all(table.worker_count(), 0);

@@ -37,8 +37,16 @@ void normalise_rows(SoftLabels& soft, const SoftLabels& otherwise = {});
 /// are none).
 SoftLabels vote_shares(const AnnotationTable& table, const Parallel& parallel);
 
+/// The sum of the weights of each worker's annotations. [workers]
+std::vector<double> annotation_weights(const AnnotationTable& table);
+
 /// The share of each worker's annotations, by weight, that equal `labels`; 0 without annotations.
 std::vector<double> agreement_with(const AnnotationTable& table, std::span<const Label> labels);
+
+/// Votes that weigh what their workers' `skills` are, as shares; a task on which those sum to 0
+/// gets its plain vote shares. No skill may be negative.
+SoftLabels skilled_shares(const AnnotationTable& table, std::span<const double> skills,
+                          const Parallel& parallel);
 
 /// Puts gold labels in place of what was found; nothing without gold.
 void clamp_to_gold(SoftLabels& soft, const GoldLabels* gold);
