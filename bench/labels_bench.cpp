@@ -2,18 +2,21 @@
 // thread, both in one run; and the whole fit with its memory.
 //
 //   labels_bench [--annotations 10000000] [--tasks 1000000] [--workers 10000] [--classes 5]
-//                [--threads 2] [--runs 5]
+//                [--threads 2] [--runs 5] [--added 1000]
 #include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <vector>
 
 #include "amalgam/core/parallel.hpp"
 #include "amalgam/core/random.hpp"
+#include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/label_model.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
 
@@ -31,6 +34,8 @@ struct Options {
   std::size_t classes = 5;
   std::size_t threads = available_threads();
   std::size_t runs = 5;
+  std::size_t added = 1000;
+  double spread = labels::AbsorbOptions{}.spread;
 };
 
 double seconds_of(const auto& body) {
@@ -78,6 +83,51 @@ std::uint64_t stream(const AnnotationTable& table) {
   for (const labels::Worker worker : table.workers) sum += worker;
   for (const Label label : table.labels) sum += label;
   return sum;
+}
+
+// New annotations of tasks that are there by few workers, absorbed and compared with global sweeps
+// from the same state.
+void absorb(const Options& options, const AnnotationTable& table, const labels::FitContext& context,
+            double fit_seconds) {
+  RandomStream random(2, "added");
+  AnnotationBuilder builder;
+  for (std::size_t k = 0; k < options.classes; ++k) builder.label(fmt::to_string(k));
+  for (std::size_t i = 0; i < options.added; ++i) {
+    const auto task = builder.task(fmt::format("task{}", random.below(options.tasks)));
+    const auto worker = builder.worker(fmt::format("worker{}", random.below(20)));
+    builder.add(task, worker, static_cast<Label>(random.below(options.classes)));
+  }
+  const AnnotationTable added = builder.finish("added");
+  labels::IncrementalFit local(table, "dawid-skene", {}, context);
+  labels::AbsorbReport report;
+  const double seconds =
+      seconds_of([&] { report = local.absorb(added, {.spread = options.spread}); });
+  fmt::print(
+      "absorbing {} annotations of 20 workers {:7.4f} s, {:.2f} % of the whole fit: {} sweeps, "
+      "{} tasks, {} workers, largest change {:.1e}, stale mass {:.2e}\n",
+      report.annotations, seconds, 100 * seconds / fit_seconds, report.sweeps, report.tasks_updated,
+      report.workers_updated, report.largest_change, report.stale_mass);
+  labels::IncrementalFit full(table, "dawid-skene", {}, context);
+  full.absorb(added, {.spread = options.spread});
+  labels::RefineReport refined;
+  const double refining = seconds_of([&] { refined = full.refine(1e-10, 1000, context.parallel); });
+  std::size_t near = 0;
+  double largest = 0;
+  for (std::size_t task = 0; task < full.task_count(); ++task) {
+    const auto a = local.posterior(static_cast<labels::Task>(task));
+    const auto b = full.posterior(static_cast<labels::Task>(task));
+    double difference = 0;
+    for (std::size_t k = 0; k < a.size(); ++k) {
+      difference = std::max(difference, std::abs(a[k] - b[k]));
+    }
+    near += difference <= 1e-3 ? 1 : 0;
+    largest = std::max(largest, difference);
+  }
+  fmt::print(
+      "global sweeps to 1e-10                {:8.4f} s, {} sweeps; {:.4f} % of tasks are within "
+      "1e-3 of it, the largest difference is {:.2e}\n",
+      refining, refined.sweeps,
+      100 * static_cast<double>(near) / static_cast<double>(full.task_count()), largest);
 }
 
 void run(const Options& options) {
@@ -130,6 +180,7 @@ void run(const Options& options) {
   });
   fmt::print("whole fit                             {:8.4f} s, peak memory {:.2f} GB\n", fit,
              resident_gigabytes());
+  if (options.added > 0) absorb(options, table, context, fit);
 }
 
 }  // namespace
@@ -145,7 +196,10 @@ int main(int argc, char** argv) {
   app.add_option("--threads", options.threads, "Threads")->capture_default_str();
   app.add_option("--runs", options.runs, "Interleaved runs; the median counts")
       ->capture_default_str();
+  app.add_option("--added", options.added, "Annotations that come later")->capture_default_str();
+  app.add_option("--spread", options.spread, "See AbsorbOptions")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   amalgam::bench::run(options);
   return 0;
 }

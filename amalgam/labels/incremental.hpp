@@ -1,0 +1,158 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "amalgam/labels/label_model.hpp"
+
+namespace amalgam::labels {
+
+/// How new annotations are taken in.
+struct AbsorbOptions {
+  double tolerance = 1e-4;       ///< ends when no posterior changed by more in a sweep
+  std::size_t max_sweeps = 100;  ///< at most so many
+  /// A worker without new annotations joins the update once the posteriors of the tasks that he
+  /// annotated have changed by this share of all his annotations in sum.
+  double spread = 0.05;
+};
+
+/// What taking in new annotations did.
+struct AbsorbReport {
+  std::uint64_t annotations = 0;
+  std::uint64_t new_tasks = 0;
+  std::uint64_t new_workers = 0;
+  std::size_t sweeps = 0;
+  std::uint64_t tasks_updated = 0;    ///< different ones
+  std::uint64_t workers_updated = 0;  ///< whose other tasks were looked at again
+  bool converged = false;
+  double largest_change = 0;  ///< of a posterior in the last sweep
+  /// What has not been carried on: the changes of posteriors, summed over annotations of workers
+  /// whose other tasks were not looked at again, as a share of all annotations.
+  double stale_mass = 0;
+};
+
+/// What sweeps over everything did.
+struct RefineReport {
+  std::size_t sweeps = 0;
+  bool converged = false;
+  double largest_change = 0;
+};
+
+/// A fit by expectation-maximisation that takes in more annotations in time proportional to what
+/// they change: the posteriors of the tasks that were annotated, then those of all tasks of their
+/// annotators, until they settle; everybody's counts are kept exactly in step with the posteriors
+/// (Neal and Hinton 1998 for partial steps). What is left out is reported, and refine() makes it
+/// good. Methods: dawid-skene, one-coin-dawid-skene, zencrowd.
+///
+/// Tasks, workers and labels keep the numbers in which they came here; those of later annotations
+/// follow. Labels must all be there from the start.
+class IncrementalFit {
+ public:
+  /// Fits everything. InputError as fit_labels, and for a method that cannot go on.
+  IncrementalFit(const AnnotationTable& table, std::string method,
+                 std::span<const std::string> parameters, const FitContext& context);
+
+  /// Takes in annotations. InputError, and nothing changes, for a label that was not there before.
+  AbsorbReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {});
+  /// Sweeps over all tasks until no posterior changes by more than `tolerance`.
+  RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel);
+
+  /// Everything as a table and the fit of it, for writing.
+  struct Result {
+    AnnotationTable table;
+    LabelFit fit;
+  };
+  Result result() const;
+
+  const std::string& method() const { return method_; }
+  std::size_t task_count() const { return tasks_.size(); }
+  std::size_t worker_count() const { return workers_.size(); }
+  std::uint64_t annotations() const { return annotations_; }
+  const StringPool& task_names() const { return tasks_; }
+  const StringPool& label_names() const { return labels_; }
+  /// [labels], of a task by its number here.
+  std::span<const double> posterior(Task task) const {
+    return {posterior_.data() + std::size_t{task} * labels_.size(), labels_.size()};
+  }
+
+  /// Writes the state as a safetensors file; it is there whole or not at all.
+  void save(const std::filesystem::path& path) const;
+  /// Reads a state. InputError naming the file if it is none, or does not fit together.
+  static IncrementalFit load(const std::filesystem::path& path);
+
+ private:
+  struct Row {
+    Worker worker;
+    Label label;
+    float weight;
+  };
+  struct WorkerRow {
+    Task task;
+    Label label;
+    float weight;
+  };
+  struct Update;
+
+  IncrementalFit() = default;
+  void set_method();
+  void set_rows(const AnnotationTable& table);
+  void index_workers();
+  std::size_t numbers_per_worker() const;
+  template <class Body>
+  void each_row(Task task, const Body& body) const;
+  template <class Body>
+  void each_worker_row(Worker worker, const Body& body) const;
+  void add_log_likelihood(const Row& row, double* logits) const;
+  void count(Worker worker, Label label, float weight, const double* change);
+  void recount(const Parallel& parallel);
+  void refresh(Worker worker);
+  void refresh_prior();
+  double expect(Task task, std::vector<double>& change) const;
+  void add_rows(const AnnotationTable& added, Update& update);
+  void sweep(Update& update, double spread);
+
+  std::string method_;
+  std::vector<std::string> parameters_;
+  bool is_coin_ = false;  // one number per worker instead of a matrix
+  bool learns_prior_ = true;
+  double diagonal_ = 0;
+  double off_diagonal_ = 0;
+
+  StringPool tasks_;
+  StringPool workers_;
+  StringPool labels_;
+  std::vector<Task> appearance_;
+  // Rows that were there when the state was made or read, by task; later ones are in `more_`.
+  std::vector<std::uint64_t> begins_;  // [base tasks + 1]
+  std::vector<Row> rows_;
+  std::vector<std::uint64_t> worker_begins_;  // [base workers + 1]
+  std::vector<WorkerRow> worker_rows_;        // the same rows by worker
+  std::unordered_map<Task, std::vector<Row>> more_;
+  std::unordered_map<Worker, std::vector<WorkerRow>> more_worker_rows_;
+  std::uint64_t annotations_ = 0;
+
+  std::vector<double> posterior_;   // [tasks, labels]
+  std::vector<double> counts_;      // [workers, numbers_per_worker]
+  std::vector<double> weights_;     // [workers], of their annotations
+  std::vector<double> logs_;        // of counts_, normalised
+  std::vector<double> class_sums_;  // [labels]
+  std::vector<double> prior_;       // [labels]
+  double covered_ = 0;              // tasks with annotations
+};
+
+template <class Body>
+void IncrementalFit::each_row(Task task, const Body& body) const {
+  if (task + std::size_t{1} < begins_.size()) {
+    for (std::uint64_t row = begins_[task]; row < begins_[task + 1]; ++row) body(rows_[row]);
+  }
+  if (const auto found = more_.find(task); found != more_.end()) {
+    for (const Row& row : found->second) body(row);
+  }
+}
+
+}  // namespace amalgam::labels
