@@ -35,6 +35,8 @@ struct Options {
   std::size_t threads = available_threads();
   std::size_t runs = 5;
   std::size_t added = 1000;
+  double settled = 1e-8;
+  std::size_t sweeps = 3000;
   double spread = labels::AbsorbOptions{}.spread;
 };
 
@@ -55,23 +57,25 @@ double resident_gigabytes() {
   return static_cast<double>(usage.ru_maxrss) * 1024 / 1e9;
 }
 
-// Workers are right with a probability of their own between 0.4 and 0.95; rows in random order.
-AnnotationBuilder random_annotations(const Options& options) {
+// Annotations in random order by the first `annotators` of the workers, who are right with a
+// probability of their own between 0.4 and 0.95.
+AnnotationBuilder random_annotations(const Options& options, std::size_t count,
+                                     std::size_t annotators, std::string_view what) {
   RandomStream random(1, "labels bench");
-  AnnotationBuilder builder;
-  for (std::size_t t = 0; t < options.tasks; ++t) builder.task(fmt::format("task{}", t));
-  for (std::size_t w = 0; w < options.workers; ++w) builder.worker(fmt::format("worker{}", w));
-  for (std::size_t k = 0; k < options.classes; ++k) builder.label(fmt::to_string(k));
   std::vector<double> skill(options.workers);
   for (double& s : skill) s = 0.4 + 0.55 * random.uniform();
   std::vector<Label> truth(options.tasks);
   for (Label& label : truth) label = static_cast<Label>(random.below(options.classes));
-  for (std::size_t i = 0; i < options.annotations; ++i) {
-    const auto task = static_cast<labels::Task>(random.below(options.tasks));
-    const auto worker = static_cast<labels::Worker>(random.below(options.workers));
-    const bool right = random.uniform() < skill[worker];
-    builder.add(task, worker,
-                right ? truth[task] : static_cast<Label>(random.below(options.classes)));
+
+  RandomStream draws(1, what);
+  AnnotationBuilder builder;
+  for (std::size_t k = 0; k < options.classes; ++k) builder.label(fmt::to_string(k));
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t t = draws.below(options.tasks);
+    const std::size_t w = draws.below(annotators);
+    const bool right = draws.uniform() < skill[w];
+    builder.add(builder.task(fmt::format("task{}", t)), builder.worker(fmt::format("worker{}", w)),
+                right ? truth[t] : static_cast<Label>(draws.below(options.classes)));
   }
   return builder;
 }
@@ -89,28 +93,27 @@ std::uint64_t stream(const AnnotationTable& table) {
 // from the same state.
 void absorb(const Options& options, const AnnotationTable& table, const labels::FitContext& context,
             double fit_seconds) {
-  RandomStream random(2, "added");
-  AnnotationBuilder builder;
-  for (std::size_t k = 0; k < options.classes; ++k) builder.label(fmt::to_string(k));
-  for (std::size_t i = 0; i < options.added; ++i) {
-    const auto task = builder.task(fmt::format("task{}", random.below(options.tasks)));
-    const auto worker = builder.worker(fmt::format("worker{}", random.below(20)));
-    builder.add(task, worker, static_cast<Label>(random.below(options.classes)));
-  }
-  const AnnotationTable added = builder.finish("added");
+  const AnnotationTable added =
+      random_annotations(options, options.added, 20, "added").finish("added");
   labels::IncrementalFit local(table, "dawid-skene", {}, context);
+  labels::RefineReport settled;
+  const double settling = seconds_of(
+      [&] { settled = local.refine(options.settled, options.sweeps, context.parallel); });
+  fmt::print("the fit goes on until no posterior changes by {:.0e}: {:.4f} s, {} sweeps\n",
+             options.settled, settling, settled.sweeps);
+  labels::IncrementalFit full = local;
   labels::AbsorbReport report;
   const double seconds =
       seconds_of([&] { report = local.absorb(added, {.spread = options.spread}); });
   fmt::print(
-      "absorbing {} annotations of 20 workers {:7.4f} s, {:.2f} % of the whole fit: {} sweeps, "
+      "absorbing {} annotations of 20 workers {:7.4f} s, {:.2f} % of the first fit: {} sweeps, "
       "{} tasks, {} workers, largest change {:.1e}, stale mass {:.2e}\n",
       report.annotations, seconds, 100 * seconds / fit_seconds, report.sweeps, report.tasks_updated,
       report.workers_updated, report.largest_change, report.stale_mass);
-  labels::IncrementalFit full(table, "dawid-skene", {}, context);
   full.absorb(added, {.spread = options.spread});
   labels::RefineReport refined;
-  const double refining = seconds_of([&] { refined = full.refine(1e-10, 1000, context.parallel); });
+  const double refining =
+      seconds_of([&] { refined = full.refine(1e-10, options.sweeps, context.parallel); });
   std::size_t near = 0;
   double largest = 0;
   for (std::size_t task = 0; task < full.task_count(); ++task) {
@@ -131,7 +134,8 @@ void absorb(const Options& options, const AnnotationTable& table, const labels::
 }
 
 void run(const Options& options) {
-  AnnotationBuilder builder = random_annotations(options);
+  AnnotationBuilder builder =
+      random_annotations(options, options.annotations, options.workers, "rows");
   AnnotationTable table;
   const double sorting = seconds_of([&] { table = builder.finish("bench"); });
   labels::FitContext context = default_context(labels::find_label_model("dawid-skene"));
@@ -197,6 +201,9 @@ int main(int argc, char** argv) {
   app.add_option("--runs", options.runs, "Interleaved runs; the median counts")
       ->capture_default_str();
   app.add_option("--added", options.added, "Annotations that come later")->capture_default_str();
+  app.add_option("--settled", options.settled, "Largest change of the fit that they come to")
+      ->capture_default_str();
+  app.add_option("--sweeps", options.sweeps, "Most global sweeps")->capture_default_str();
   app.add_option("--spread", options.spread, "See AbsorbOptions")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
@@ -16,10 +15,22 @@ using models::kFloor;
 /// An update in progress.
 struct IncrementalFit::Update {
   AbsorbReport report;
-  std::unordered_set<Worker> active;           // whose tasks are swept
-  std::vector<Task> tasks;                     // of the next sweep, increasing, each once
-  std::unordered_set<Task> seen;               // tasks of any sweep
-  std::unordered_map<Worker, double> pending;  // changes not carried on, by worker
+  std::vector<Worker> active;   // whose tasks are updated
+  std::vector<char> is_active;  // [workers]
+  std::vector<double> pending;  // [workers], changes that are not carried on
+  std::vector<Task> tasks;      // all that are updated, increasing
+  std::vector<Task> restless;   // of them, those that moved noticeably when last looked at
+
+  void activate(Worker worker) {
+    if (is_active[worker] != 0) return;
+    is_active[worker] = 1;
+    active.push_back(worker);
+  }
+  void sort_tasks() {
+    std::ranges::sort(tasks);
+    const auto rest = std::ranges::unique(tasks);
+    tasks.erase(rest.begin(), rest.end());
+  }
 };
 
 IncrementalFit::IncrementalFit(const AnnotationTable& table, std::string method,
@@ -218,6 +229,8 @@ void IncrementalFit::add_rows(const AnnotationTable& added, Update& update) {
   counts_.resize(workers_.size() * numbers_per_worker(), 0);
   logs_.resize(workers_.size() * (is_coin_ ? 2 : numbers_per_worker()), 0);
   weights_.resize(workers_.size(), 0);
+  update.is_active.assign(workers_.size(), 0);
+  update.pending.assign(workers_.size(), 0);
 
   for (std::size_t i = 0; i < added.task_count(); ++i) {
     const Task task = tasks[i];
@@ -246,7 +259,7 @@ void IncrementalFit::add_rows(const AnnotationTable& added, Update& update) {
       more_worker_rows_[one.worker].push_back({task, one.label, one.weight});
       count(one.worker, one.label, one.weight, posterior);
       weights_[one.worker] += one.weight;
-      update.active.insert(one.worker);
+      update.activate(one.worker);
     }
     update.tasks.push_back(task);
   }
@@ -256,13 +269,16 @@ void IncrementalFit::add_rows(const AnnotationTable& added, Update& update) {
   update.report.new_workers = workers_.size() - old_workers;
 }
 
-// One sweep over the update's tasks, and what the next one is about.
-void IncrementalFit::sweep(Update& update, double spread) {
+// Looks at `tasks` once, and then at the tables of active workers. Tasks that move by `noticeable`
+// are restless. Returns the largest change.
+double IncrementalFit::sweep(std::span<const Task> tasks, double noticeable, Update& update) {
   std::vector<double> change(labels_.size());
+  std::vector<Task> restless;
   double largest = 0;
-  for (const Task task : update.tasks) {
+  for (const Task task : tasks) {
     const double moved = expect(task, change);
     largest = std::max(largest, moved);
+    if (moved >= noticeable) restless.push_back(task);
     if (moved == 0) continue;
     for (std::size_t k = 0; k < change.size(); ++k) {
       double& p = posterior_[std::size_t{task} * change.size() + k];
@@ -271,30 +287,29 @@ void IncrementalFit::sweep(Update& update, double spread) {
     }
     each_row(task, [&](const Row& row) {
       count(row.worker, row.label, row.weight, change.data());
-      if (!update.active.contains(row.worker)) update.pending[row.worker] += row.weight * moved;
+      if (update.is_active[row.worker] == 0) update.pending[row.worker] += row.weight * moved;
     });
   }
-  update.report.largest_change = largest;
-  update.seen.insert(update.tasks.begin(), update.tasks.end());
-  std::vector<Worker> joining;
-  for (const auto& [worker, mass] : update.pending) {
-    if (mass > spread * weights_[worker]) joining.push_back(worker);
-  }
-  std::ranges::sort(joining);
-  for (const Worker worker : joining) {
-    update.pending.erase(worker);
-    update.active.insert(worker);
-    each_worker_row(worker, [&](const WorkerRow& row) { update.tasks.push_back(row.task); });
-  }
-  if (!joining.empty()) {
-    std::ranges::sort(update.tasks);
-    const auto rest = std::ranges::unique(update.tasks);
-    update.tasks.erase(rest.begin(), rest.end());
-    // They are looked at in the next sweep, whatever this one says.
-    update.report.largest_change = 1;
-  }
+  update.restless.swap(restless);
   for (const Worker worker : update.active) refresh(worker);
   refresh_prior();
+  return largest;
+}
+
+// Workers whose tasks have changed too much join; whether any did.
+bool IncrementalFit::join_workers(double spread, Update& update) {
+  const std::size_t before = update.active.size();
+  for (std::size_t w = 0; w < update.pending.size(); ++w) {
+    if (update.is_active[w] != 0 || !(update.pending[w] > spread * weights_[w])) continue;
+    const auto worker = static_cast<Worker>(w);
+    update.pending[w] = 0;
+    update.activate(worker);
+    refresh(worker);
+    each_worker_row(worker, [&](const WorkerRow& row) { update.tasks.push_back(row.task); });
+  }
+  if (update.active.size() == before) return false;
+  update.sort_tasks();
+  return true;
 }
 
 AbsorbReport IncrementalFit::absorb(const AnnotationTable& added, const AbsorbOptions& options) {
@@ -305,24 +320,33 @@ AbsorbReport IncrementalFit::absorb(const AnnotationTable& added, const AbsorbOp
     each_worker_row(worker, [&](const WorkerRow& row) { update.tasks.push_back(row.task); });
   }
   refresh_prior();
-  std::ranges::sort(update.tasks);
-  const auto rest = std::ranges::unique(update.tasks);
-  update.tasks.erase(rest.begin(), rest.end());
-  while (update.report.sweeps < options.max_sweeps && !update.report.converged) {
+  update.sort_tasks();
+  AbsorbReport& report = update.report;
+  // Between sweeps over all tasks of the update, only those that still move are looked at.
+  const double noticeable = options.tolerance / 10;
+  bool everywhere = true;
+  while (report.sweeps < options.max_sweeps) {
     check_interrupt();
-    sweep(update, options.spread);
-    ++update.report.sweeps;
-    update.report.converged = update.report.largest_change < options.tolerance;
+    const std::vector<Task> restless = update.restless;
+    const std::span<const Task> tasks = everywhere ? std::span<const Task>(update.tasks) : restless;
+    report.largest_change = sweep(tasks, noticeable, update);
+    ++report.sweeps;
+    const bool joined = join_workers(options.spread, update);
+    const bool settled = report.largest_change < options.tolerance;
+    report.converged = everywhere && settled && !joined;
+    if (report.converged) break;
+    everywhere = joined || settled;
   }
   double stale = 0;
-  for (const auto& [worker, mass] : update.pending) {
-    stale += mass;
-    refresh(worker);
+  for (std::size_t w = 0; w < update.pending.size(); ++w) {
+    if (update.pending[w] == 0) continue;
+    stale += update.pending[w];
+    refresh(static_cast<Worker>(w));
   }
-  update.report.stale_mass = stale / static_cast<double>(annotations_);
-  update.report.tasks_updated = update.seen.size();
-  update.report.workers_updated = update.active.size();
-  return update.report;
+  report.stale_mass = stale / static_cast<double>(annotations_);
+  report.tasks_updated = update.tasks.size();
+  report.workers_updated = update.active.size();
+  return report;
 }
 
 RefineReport IncrementalFit::refine(double tolerance, std::size_t max_sweeps,

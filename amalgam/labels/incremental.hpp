@@ -14,8 +14,8 @@ namespace amalgam::labels {
 
 /// How new annotations are taken in.
 struct AbsorbOptions {
-  double tolerance = 1e-4;       ///< ends when no posterior changed by more in a sweep
-  std::size_t max_sweeps = 100;  ///< at most so many
+  double tolerance = 1e-4;        ///< ends when no posterior changed by more in a sweep
+  std::size_t max_sweeps = 1000;  ///< at most so many
   /// A worker without new annotations joins the update once the posteriors of the tasks that he
   /// annotated have changed by this share of all his annotations in sum.
   double spread = 0.05;
@@ -114,7 +114,8 @@ class IncrementalFit {
   void refresh_prior();
   double expect(Task task, std::vector<double>& change) const;
   void add_rows(const AnnotationTable& added, Update& update);
-  void sweep(Update& update, double spread);
+  double sweep(std::span<const Task> tasks, double noticeable, Update& update);
+  bool join_workers(double spread, Update& update);
 
   std::string method_;
   std::vector<std::string> parameters_;
