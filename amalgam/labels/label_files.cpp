@@ -1,53 +1,12 @@
 #include "amalgam/labels/label_files.hpp"
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/data/text_output.hpp"
+#include "amalgam/data/csv_output.hpp"
 
 namespace amalgam::labels {
-namespace {
-
-// Lines of fields parted by the file's separator.
-class Lines {
- public:
-  explicit Lines(const std::filesystem::path& path)
-      : output_(path),
-        separator_(path.extension() == ".tsv" || path.extension() == ".tab" ? '\t' : ',') {}
-
-  Lines& field(std::string_view text) {
-    part();
-    append_csv_field(line_, text, separator_);
-    return *this;
-  }
-  Lines& field(double value) {
-    part();
-    append_number(line_, value);
-    return *this;
-  }
-  void end() {
-    line_ += '\n';
-    output_.write(line_);
-    line_.clear();
-    begun_ = false;
-  }
-  void commit() { output_.commit(); }
-
- private:
-  void part() {
-    if (begun_) line_ += separator_;
-    begun_ = true;
-  }
-
-  TextOutput output_;
-  std::string line_;
-  char separator_;
-  bool begun_ = false;
-};
-
-}  // namespace
-
 void write_hard_labels(const std::filesystem::path& path, const AnnotationTable& table,
                        std::span<const Label> labels) {
-  Lines lines(path);
+  CsvOutput lines(path);
   lines.field("task").field("label").end();
   for (const Task task : table.appearance) {
     lines.field(table.task_names[task]).field(table.label_names[labels[task]]).end();
@@ -57,7 +16,7 @@ void write_hard_labels(const std::filesystem::path& path, const AnnotationTable&
 
 void write_soft_labels(const std::filesystem::path& path, const AnnotationTable& table,
                        const SoftLabels& soft) {
-  Lines lines(path);
+  CsvOutput lines(path);
   lines.field("task");
   for (std::size_t k = 0; k < soft.classes; ++k) lines.field(table.label_names[k]);
   lines.end();
@@ -81,7 +40,7 @@ void write_workers(const std::filesystem::path& path, const AnnotationTable& tab
     judged[worker] += 1;
     if (gold->labels[table.tasks[row]] == table.labels[row]) right[worker] += 1;
   }
-  Lines lines(path);
+  CsvOutput lines(path);
   lines.field("worker").field("annotations");
   if (!fit.skills.empty()) lines.field("skill");
   for (const auto& [name, values] : fit.worker_columns) lines.field(name);
@@ -110,7 +69,7 @@ void write_confusion(const std::filesystem::path& path, const AnnotationTable& t
     throw InputError("{}: this method has no confusion matrices; dawid-skene has", path.string());
   }
   const std::size_t classes = table.label_count();
-  Lines lines(path);
+  CsvOutput lines(path);
   lines.field("worker").field("true").field("observed").field("probability").end();
   for (std::size_t i = 0; i < fit.confusion.size(); ++i) {
     lines.field(table.worker_names[i / classes / classes])
@@ -128,7 +87,7 @@ void write_task_columns(const std::filesystem::path& path, const AnnotationTable
     throw InputError("{}: this method says nothing of tasks but their labels; glad does",
                      path.string());
   }
-  Lines lines(path);
+  CsvOutput lines(path);
   lines.field("task");
   for (const auto& [name, values] : fit.task_columns) lines.field(name);
   lines.end();

@@ -181,6 +181,8 @@ TEST(LinearBags, OfOneBagAreTheSolutionOfMinimumNorm) {
   const LinearBagModel model = fit_linear(state, {.rho = 0, .ridge = 0, .intercept = false});
   EXPECT_TRUE(model.minimum_norm());
   EXPECT_EQ(model.rank, 1U);
+  EXPECT_THAT(identification_warning(state, model), HasSubstr("by the means of 1 bags"));
+  EXPECT_EQ(identification_warning(state, fit_linear(state, {.rho = 0, .ridge = 1})), "");
   EXPECT_NEAR(model.coefficients[0], 3 * 1.5 / 8.5, 1e-12);
   EXPECT_NEAR(model.coefficients[1], 3 * 2.5 / 8.5, 1e-12);
 }
@@ -194,6 +196,21 @@ TEST(LinearBags, WithFewerBagsThanFeaturesAreThoseOfThePseudoinverse) {
       fit_linear(state_of_bags(data), {.rho = 0, .ridge = 0, .intercept = false});
   EXPECT_EQ(model.rank, 5U);
   expect_model(model, bags.x.completeOrthogonalDecomposition().solve(bags.y), 1e-8);
+}
+
+TEST(LinearBags, OfFeaturesThatDependOnEachOtherAreOfMinimumNorm) {
+  // Two equal features share their coefficient.
+  BagData data = random_data(40, 2, 12, 15);
+  for (std::size_t i = 1; i < data.x.size(); i += 2) data.x[i] = data.x[i - 1];
+  const LinearBagState state = state_of_bags(data);
+  for (const double rho : {0.0, 0.4}) {
+    const LinearBagModel model = fit_linear(state, {.rho = rho});
+    EXPECT_EQ(model.rank, 1U);
+    EXPECT_NEAR(model.coefficients[0], model.coefficients[1], 1e-10);
+    EXPECT_EQ(LinearRhoPath(state).at(rho).coefficients, model.coefficients);
+  }
+  EXPECT_THAT(identification_warning(state, fit_linear(state, {.rho = 0.4})),
+              HasSubstr("depend on each other linearly"));
 }
 
 TEST(LinearBags, KeepASmallScatterAboutALargeMean) {

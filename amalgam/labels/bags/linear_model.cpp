@@ -1,5 +1,7 @@
 #include "amalgam/labels/bags/linear_model.hpp"
 
+#include <fmt/format.h>
+
 #include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
@@ -9,7 +11,6 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/core/log.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -97,7 +98,9 @@ void check_state(const LinearBagState& state) {
   if (state.bags() == 0) throw InputError("there are no bags to fit a linear model to");
 }
 
-LinearBagModel fit_quietly(const LinearBagState& state, const LinearBagOptions& options) {
+}  // namespace
+
+LinearBagModel fit_linear(const LinearBagState& state, const LinearBagOptions& options) {
   check_options(options);
   check_state(state);
   // The intercept's column has no scatter within bags: centring the means is the same as adding it.
@@ -106,16 +109,6 @@ LinearBagModel fit_quietly(const LinearBagState& state, const LinearBagOptions& 
   matrix.diagonal().array() += options.ridge;
   return make_model(state, options, solve(matrix, as_vector(state.cross(options.intercept))));
 }
-
-void warn_if_not_identified(const LinearBagState& state, const LinearBagModel& model) {
-  if (!model.minimum_norm()) return;
-  log::warn(
-      "{} bags of {} rows identify {} of {} coefficients at rho = {}: of all solutions the one of"
-      " minimum norm is taken; a larger rho or a ridge has one solution only",
-      state.bags(), state.rows(), model.rank, model.coefficients.size(), model.options.rho);
-}
-
-}  // namespace
 
 double LinearBagModel::predict(std::span<const double> row) const {
   if (row.size() != coefficients.size()) {
@@ -135,10 +128,19 @@ std::vector<double> predict_rows(const LinearBagModel& model, const BagData& dat
   return predictions;
 }
 
-LinearBagModel fit_linear(const LinearBagState& state, const LinearBagOptions& options) {
-  LinearBagModel model = fit_quietly(state, options);
-  warn_if_not_identified(state, model);
-  return model;
+std::string identification_warning(const LinearBagState& state, const LinearBagModel& model) {
+  if (!model.minimum_norm()) return "";
+  const std::string found =
+      fmt::format("{} of {} coefficients are identified", model.rank, model.coefficients.size());
+  if (model.options.rho > 0) {
+    return found +
+           ", as features depend on each other linearly: of all solutions the one of minimum norm"
+           " is taken; a ridge has one solution only";
+  }
+  return fmt::format(
+      "{} by the means of {} bags: of all solutions the one of minimum norm is taken; a rho above 0"
+      " or a ridge has one solution only",
+      found, state.bags());
 }
 
 BagLosses linear_losses(const LinearBagState& state, const LinearBagModel& model) {
@@ -211,10 +213,10 @@ LinearBagModel LinearRhoPath::at(double rho) const {
   LinearBagOptions options = path.options;
   options.rho = rho;
   check_options(options);
-  if (!path.usable) return fit_quietly(path.state, options);
+  if (!path.usable) return fit_linear(path.state, options);
   const Vector denominators = (1 + (rho - 1) * path.mu.array()).matrix();
   // What is left of A where the scatter is nearly all within bags has no correct digits.
-  if (denominators.minCoeff() < 1e-8) return fit_quietly(path.state, options);
+  if (denominators.minCoeff() < 1e-8) return fit_linear(path.state, options);
   Solution solution{
       .theta = path.scale.cwiseProduct(path.vectors * path.projected.cwiseQuotient(denominators)),
       .rank = path.state.features()};

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "amalgam/labels/bags/linear_state.hpp"
@@ -35,11 +36,14 @@ struct LinearBagModel {
 std::vector<double> predict_rows(const LinearBagModel& model, const BagData& data);
 
 /// theta = (A + rho B + ridge I)^-1 c, in closed form (Cholesky; where the matrix is singular, e.g.
-/// fewer bags than features and rho = 0, the solution of minimum norm, with a warning in the log).
+/// fewer bags than features and rho = 0, the solution of minimum norm; see identification_warning).
 /// rho = 0 is least squares of the bags' mean responses on their mean features, rho = 1 that of
 /// every row on its bag's mean response. InputError for a rho or ridge that is negative or not
 /// finite, or a state without bags.
 LinearBagModel fit_linear(const LinearBagState& state, const LinearBagOptions& options);
+
+/// What to tell people of a model that its bags do not identify; empty for one that they do.
+std::string identification_warning(const LinearBagState& state, const LinearBagModel& model);
 
 /// The squared losses of a model on the bags of a state (which need not be those it was fitted on).
 BagLosses linear_losses(const LinearBagState& state, const LinearBagModel& model);
