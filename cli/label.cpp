@@ -14,7 +14,7 @@ void register_label(CLI::App& root, bool& needs_library) {
   label->require_subcommand(1);
   register_label_aggregate(*label);
   register_label_methods(*label);
-  (void)needs_library;  // of the verbs that run networks
+  register_label_bags(*label, needs_library);
 }
 
 }  // namespace amalgam::cli

@@ -17,5 +17,7 @@ void register_study(CLI::App& root);
 void register_report(CLI::App& root);
 /// `amalgam merge` by methods that look at data.
 void register_learned_merge(CLI::App& root);
+/// `amalgam label` by verbs that run networks.
+void register_learned_label(CLI::App& root);
 
 }  // namespace amalgam::cli

@@ -32,6 +32,7 @@ int amalgam_learning_main(int argc, const char* const* argv) {
   register_gram(root);
   register_calibrate(root);
   register_learned_merge(root);
+  register_learned_label(root);
   register_reproduce(root);
   register_study(root);
   register_report(root);
