@@ -41,7 +41,7 @@ double multitask(Workshop& workshop, const TaskFamily& family, std::uint64_t see
       workshop.train({{"epochs", 4},
                       {"batch", 128},
                       {"optimizer", {{"name", "sgd"}, {"learning_rate", .01}, {"momentum", .9}}}},
-                     joined(family.train), 10 * seed + 9, family.base.get());
+                     learning::joined(family.train), 10 * seed + 9, family.base.get());
   std::vector<double> scores;
   std::vector<double> references;
   for (const Dataset& task : held_out) {

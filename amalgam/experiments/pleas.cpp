@@ -1,5 +1,6 @@
 #include "amalgam/weights/learned/pleas.hpp"
 
+#include <array>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -143,7 +144,8 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   const Dataset right_seen = right_data.range(0, unlabelled);
   const Dataset noise = noise_like(other, seed);
 
-  const Parents same{left, train(right_data, 1), {test}, joined({left_seen, right_seen})};
+  const Parents same{
+      left, train(right_data, 1), {test}, learning::joined(std::array{left_seen, right_seen})};
   const Merges merges(same);
   Figures figures = merges.figures("", noise);
   figures["free, rotated r=0"] = merges.free(turned(other));
@@ -151,7 +153,7 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   const Parents different{left,
                           train(turned(right_data), 2),
                           {test, turned(test)},
-                          joined({left_seen, turned(right_seen)})};
+                          learning::joined(std::array{left_seen, turned(right_seen)})};
   figures.merge(Merges(different).figures(", two tasks", noise));
   return figures;
 }

@@ -114,7 +114,7 @@ TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,
   const Dataset test = workshop.images(Split::test).range(0, workshop.size(4000, 1000));
   TaskFamily family;
   family.base = workshop.train(from_scratch(sgd(.05, 12), {options.width, options.width}),
-                               joined(parts), seed);
+                               learning::joined(parts), seed);
   for (std::size_t t = 0; t < seen.size(); ++t) {
     family.train.push_back(under(train.range(first + 8 * kPart + share * t, share), seen[t]));
     family.validation.push_back(under(workshop.images(Split::validation).range(0, 1000), seen[t]));

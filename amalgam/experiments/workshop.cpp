@@ -28,6 +28,7 @@ std::string content_key(const nlohmann::json& recipe, const Dataset& data, const
   learning::TensorDigest digest;
   digest.add(fmt::format("{} {}", kTrainingVersion, recipe.dump()));
   digest.add(NamedTensors{{"inputs", data.inputs}, {"labels", data.labels}});
+  if (data.soft_labels.defined()) digest.add(NamedTensors{{"soft_labels", data.soft_labels}});
   digest.add(data.head);
   if (start != nullptr) digest.add(learning::state_of(*start));
   return digest.text();
@@ -74,19 +75,6 @@ double accuracy(Network& network, const Dataset& data) {
 
 double accuracy(const torch::Tensor& logits, const Dataset& data) {
   return logits.argmax(1).eq(data.labels).to(torch::kDouble).mean().item<double>();
-}
-
-Dataset joined(const std::vector<Dataset>& parts) {
-  std::vector<torch::Tensor> inputs;
-  std::vector<torch::Tensor> labels;
-  for (const Dataset& part : parts) {
-    inputs.push_back(part.inputs);
-    labels.push_back(part.labels);
-  }
-  Dataset all = parts.front();
-  all.inputs = torch::cat(inputs);
-  all.labels = torch::cat(labels);
-  return all;
 }
 
 }  // namespace amalgam::experiments

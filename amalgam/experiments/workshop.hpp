@@ -49,7 +49,4 @@ double accuracy(learning::Network& network, const learning::Dataset& data);
 /// The same of logits or log-probabilities [count, classes].
 double accuracy(const torch::Tensor& logits, const learning::Dataset& data);
 
-/// Examples of several data sets one after the other; all have images of one size.
-learning::Dataset joined(const std::vector<learning::Dataset>& parts);
-
 }  // namespace amalgam::experiments

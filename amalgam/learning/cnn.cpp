@@ -1,6 +1,5 @@
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "amalgam/learning/architectures.hpp"
@@ -9,15 +8,6 @@
 
 namespace amalgam::learning {
 namespace {
-
-constexpr std::int64_t kMostChannels = 4096;
-constexpr std::int64_t kLargestKernel = 15;
-
-struct CnnOptions {
-  std::vector<std::int64_t> channels;
-  std::int64_t kernel = 3;
-  std::vector<std::int64_t> hidden;
-};
 
 class Cnn final : public Network {
  public:
@@ -67,18 +57,9 @@ class Cnn final : public Network {
 
 }  // namespace
 
-std::shared_ptr<Network> make_cnn(const NetworkDescription& description, Options& options) {
-  CnnOptions cnn;
-  cnn.channels = options.counts("channels", {16, 32}, 1, kMostChannels, 12);
-  cnn.kernel = static_cast<std::int64_t>(options.count("kernel", 3, 1, kLargestKernel));
-  cnn.hidden = hidden_widths(options, {64});
-  const auto blocks = cnn.channels.size();
-  if (blocks == 0 || description.input_shape[1] >> blocks == 0 ||
-      description.input_shape[2] >> blocks == 0) {
-    options.refuse("channels", "at least one block, and fewer than halve the image to nothing");
-  }
-  if (cnn.kernel % 2 == 0) options.refuse("kernel", "an odd number");
-  return std::make_shared<Cnn>(description, cnn);
+std::shared_ptr<Network> build_network(const NetworkDescription& description,
+                                       const CnnOptions& options) {
+  return std::make_shared<Cnn>(description, options);
 }
 
 }  // namespace amalgam::learning

@@ -54,6 +54,29 @@ Dataset to_tensors(const LabelledImages& images) {
   return data;
 }
 
+Dataset joined(std::span<const Dataset> parts) {
+  if (parts.empty()) throw InputError("there are no data sets to join");
+  const auto like = [](const torch::Tensor& a, const torch::Tensor& b) {
+    return a.scalar_type() == b.scalar_type() && a.sizes().slice(1) == b.sizes().slice(1);
+  };
+  std::vector<torch::Tensor> inputs;
+  std::vector<torch::Tensor> labels;
+  for (const Dataset& part : parts) {
+    if (!like(part.inputs, parts[0].inputs) || !like(part.labels, parts[0].labels)) {
+      throw InputError("{} and {}: examples of shape [{}] and [{}] cannot be joined",
+                       parts[0].source, part.source,
+                       fmt::join(parts[0].inputs.sizes().slice(1), ", "),
+                       fmt::join(part.inputs.sizes().slice(1), ", "));
+    }
+    inputs.push_back(part.inputs);
+    labels.push_back(part.labels);
+  }
+  Dataset all = parts[0];
+  all.inputs = torch::cat(inputs);
+  all.labels = torch::cat(labels);
+  return all;
+}
+
 Dataset corrupted(const Dataset& data, const Corruption& corruption, std::uint64_t seed) {
   const ImageSize size = data.size();
   const ImageSize changed = corrupted_size(size, corruption);

@@ -38,6 +38,10 @@ struct Dataset {
 
 Dataset to_tensors(const LabelledImages& images);
 
+/// The examples of several data sets one after the other, with the classes, encoding and head of
+/// the first one. InputError if there are none, or inputs or labels differ in shape or type.
+Dataset joined(std::span<const Dataset> parts);
+
 /// A copy with every image changed; see corrupt_image.
 Dataset corrupted(const Dataset& data, const Corruption& corruption, std::uint64_t seed);
 

@@ -12,7 +12,7 @@
 #include "amalgam/data/partition.hpp"
 #include "amalgam/data/table.hpp"
 #include "amalgam/data/text.hpp"
-#include "amalgam/learning/encoding.hpp"
+#include "amalgam/description/encoding.hpp"
 
 namespace amalgam::learning {
 namespace {

@@ -1,15 +1,11 @@
 #include "amalgam/learning/mlp.hpp"
 
 #include <string>
-#include <utility>
 
 #include "amalgam/learning/architectures.hpp"
 
 namespace amalgam::learning {
 namespace {
-
-constexpr std::int64_t kWidest = 65536;
-constexpr std::size_t kMostLayers = 64;
 
 std::int64_t values_of(const std::vector<std::int64_t>& shape) {
   std::int64_t values = 1;
@@ -88,12 +84,9 @@ torch::Tensor LinearStack::forward(torch::Tensor x, const LayerObserver& observe
   return output_.forward(x, observer);
 }
 
-std::vector<std::int64_t> hidden_widths(Options& options, std::vector<std::int64_t> fallback) {
-  return options.counts("hidden", std::move(fallback), 1, kWidest, kMostLayers);
-}
-
-std::shared_ptr<Network> make_mlp(const NetworkDescription& description, Options& options) {
-  return std::make_shared<Mlp>(description, hidden_widths(options, {128}));
+std::shared_ptr<Network> build_network(const NetworkDescription& description,
+                                       const MlpOptions& options) {
+  return std::make_shared<Mlp>(description, options.hidden);
 }
 
 }  // namespace amalgam::learning

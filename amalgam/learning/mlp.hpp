@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "amalgam/learning/network.hpp"
-#include "amalgam/learning/options.hpp"
 
 namespace amalgam::learning {
 
@@ -42,8 +41,5 @@ class LinearStack {
   std::vector<std::shared_ptr<Linear>> hidden_;
   OutputLayers output_;
 };
-
-/// The option `hidden` of networks that end in a LinearStack.
-std::vector<std::int64_t> hidden_widths(Options& options, std::vector<std::int64_t> fallback);
 
 }  // namespace amalgam::learning

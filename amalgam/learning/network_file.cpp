@@ -7,7 +7,7 @@
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/learning/hugging_face.hpp"
+#include "amalgam/description/hugging_face.hpp"
 
 namespace amalgam::learning {
 namespace {

@@ -6,7 +6,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
-#include "amalgam/learning/options.hpp"
+#include "amalgam/description/options.hpp"
 #include "amalgam/weights/yaml.hpp"
 
 namespace amalgam::learning {

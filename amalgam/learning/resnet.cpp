@@ -2,7 +2,6 @@
 
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "amalgam/learning/architectures.hpp"
@@ -10,25 +9,11 @@
 
 // Residual networks for small images (He et al. 2015, section 4.2): a 3x3 convolution, stages of
 // blocks of which all but the first halve the image, the mean over pixels, one linear layer.
-// Options: `depth` (6 n + 2: n blocks in each of three stages; default 8) or `blocks` (one number
-// per stage), and `width` (of the first stage, doubled from stage to stage; default 16) or `widths`
-// (one per stage). `inner`: how many channels each block has between its two convolutions, if not
-// as many as its stage. `batch_norm: false`: convolutions with biases instead of BatchNorm.
+// With `batch_norm: false` convolutions have biases instead of BatchNorm.
 // Tensors are named as in torchvision: conv1, bn1, layer<stage>.<block>.conv1, bn1, conv2, bn2 and
 // downsample.0, downsample.1 where the shape changes, fc.
 namespace amalgam::learning {
 namespace {
-
-constexpr std::int64_t kWidest = 8192;
-constexpr std::int64_t kMostBlocks = 200;
-constexpr std::size_t kMostStages = 8;
-
-struct ResnetOptions {
-  std::vector<std::int64_t> blocks;  // per stage
-  std::vector<std::int64_t> widths;  // per stage
-  std::vector<std::int64_t> inner;   // per block
-  bool batch_norm = true;
-};
 
 // A convolution and what normalises its outputs.
 class NormalisedConvolution {
@@ -124,60 +109,11 @@ class Resnet final : public Network {
   OutputLayers output_;
 };
 
-std::vector<std::int64_t> blocks_per_stage(Options& options) {
-  constexpr std::int64_t kStages = 3;
-  const auto depth = static_cast<std::int64_t>(options.count("depth", 8, 8, 6 * kMostBlocks + 2));
-  std::vector<std::int64_t> blocks(kStages, (depth - 2) / 6);
-  if ((depth - 2) % 6 != 0) options.refuse("depth", "6 n + 2, for example 8, 14 or 20");
-  if (!options.has("blocks")) return blocks;
-  if (options.has("depth")) options.refuse("blocks", "either depth or blocks");
-  blocks = options.counts("blocks", {}, 1, kMostBlocks, kMostStages);
-  if (blocks.empty()) options.refuse("blocks", "a number of blocks for each stage");
-  return blocks;
-}
-
-std::vector<std::int64_t> widths_of_stages(Options& options, std::size_t stages) {
-  const auto width = static_cast<std::int64_t>(options.count("width", 16, 1, kWidest));
-  if (!options.has("widths")) {
-    std::vector<std::int64_t> widths;
-    for (std::size_t stage = 0; stage < stages; ++stage) widths.push_back(width << stage);
-    if (widths.back() > kWidest) {
-      options.refuse("width",
-                     fmt::format("at most {} for {} stages", kWidest >> (stages - 1), stages));
-    }
-    return widths;
-  }
-  if (options.has("width")) options.refuse("widths", "either width or widths");
-  std::vector<std::int64_t> widths = options.counts("widths", {}, 1, kWidest, kMostStages);
-  if (widths.size() != stages) {
-    options.refuse("widths", fmt::format("one width for each of {} stages", stages));
-  }
-  return widths;
-}
-
-std::vector<std::int64_t> inner_widths(Options& options, const ResnetOptions& resnet) {
-  std::vector<std::int64_t> inner;
-  for (std::size_t stage = 0; stage < resnet.blocks.size(); ++stage) {
-    inner.insert(inner.end(), static_cast<std::size_t>(resnet.blocks[stage]), resnet.widths[stage]);
-  }
-  if (!options.has("inner")) return inner;
-  const std::size_t blocks = inner.size();
-  inner = options.counts("inner", {}, 1, 2 * kWidest, kMostBlocks * kMostStages);
-  if (inner.size() != blocks) {
-    options.refuse("inner", fmt::format("one number for each of {} blocks", blocks));
-  }
-  return inner;
-}
-
 }  // namespace
 
-std::shared_ptr<Network> make_resnet(const NetworkDescription& description, Options& options) {
-  ResnetOptions resnet;
-  resnet.blocks = blocks_per_stage(options);
-  resnet.widths = widths_of_stages(options, resnet.blocks.size());
-  resnet.inner = inner_widths(options, resnet);
-  resnet.batch_norm = options.flag("batch_norm", true);
-  return std::make_shared<Resnet>(description, resnet);
+std::shared_ptr<Network> build_network(const NetworkDescription& description,
+                                       const ResnetOptions& options) {
+  return std::make_shared<Resnet>(description, options);
 }
 
 }  // namespace amalgam::learning

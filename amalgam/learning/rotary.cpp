@@ -6,8 +6,6 @@
 namespace amalgam::learning {
 namespace {
 
-constexpr double kHuge = 1e12;
-
 double scaled(double frequency, const RotaryOptions& options) {
   if (options.scaling == RotaryOptions::Scaling::none) return frequency;
   const double low = frequency / options.factor;
@@ -22,32 +20,6 @@ double scaled(double frequency, const RotaryOptions& options) {
 }
 
 }  // namespace
-
-RotaryOptions rotary_options(Options& options) {
-  RotaryOptions rotary;
-  rotary.theta = options.number("rope_theta", rotary.theta, 1, kHuge);
-  if (!options.has("rope_scaling")) return rotary;
-  Options scaling = options.section("rope_scaling");
-  const std::string kind = scaling.choice("rope_type", "", {"default", "linear", "llama3"});
-  if (kind == "default") {
-    scaling.finish();
-    return rotary;
-  }
-  if (!scaling.has("factor")) scaling.refuse("factor", "a number of at least 1");
-  rotary.factor = scaling.number("factor", 1, 1, kHuge);
-  rotary.scaling = RotaryOptions::Scaling::linear;
-  if (kind == "llama3") {
-    rotary.scaling = RotaryOptions::Scaling::llama3;
-    rotary.low_frequency_factor = scaling.number("low_freq_factor", 1, 0, kHuge);
-    rotary.high_frequency_factor = scaling.number("high_freq_factor", 4, 0, kHuge);
-    rotary.original_context = scaling.number("original_max_position_embeddings", 8192, 1, kHuge);
-    if (!(rotary.high_frequency_factor > rotary.low_frequency_factor)) {
-      scaling.refuse("high_freq_factor", "more than low_freq_factor");
-    }
-  }
-  scaling.finish();
-  return rotary;
-}
 
 std::vector<double> rotary_frequencies(const RotaryOptions& options, std::int64_t width) {
   std::vector<double> frequencies;

@@ -10,9 +10,9 @@
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/description/encoding.hpp"
 #include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/learning/batches.hpp"
-#include "amalgam/learning/encoding.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/schedule.hpp"
 #include "amalgam/learning/validation.hpp"
@@ -182,6 +182,21 @@ class Trainer {
   TrainingProgress done_;
   NamedTensors last_good_;  // after the last whole epoch
 };
+
+// Which channels are flags (categories, missing numbers): 0 or 1 by themselves.
+std::vector<bool> flag_channels(const Dataset& data) {
+  const auto channels = static_cast<std::size_t>(data.inputs.size(1));
+  std::vector<bool> flags;
+  if (!data.encoding.is_null()) {
+    const TableLayout layout = parse_table_layout(data.encoding, data.class_names, data.source);
+    for (const TableColumn& column : layout.columns) {
+      flags.push_back(!column.is_number());
+      flags.insert(flags.end(), column.width() - 1, true);
+    }
+  }
+  flags.resize(channels, false);
+  return flags;
+}
 
 // What a new network's description says of its input.
 nlohmann::json input_of(const Dataset& data, bool standardise) {

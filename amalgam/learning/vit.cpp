@@ -5,30 +5,15 @@
 #include "amalgam/learning/architectures.hpp"
 #include "amalgam/learning/attention.hpp"
 #include "amalgam/learning/mlp.hpp"
+#include "amalgam/learning/transformer_block.hpp"
 
 // Vision transformer (Dosovitskiy et al. 2021), pre-norm, with a class token and learned positions.
-// Options: `patch` (side of the square patches, divides the image; default 4), `width` (default
-// 64), `depth` (blocks; default 4), `attention_heads` (divides the width; default 4), `mlp_ratio`
-// (hidden units of a block's mlp, in widths; default 2).
 // Tensors are named as in timm: cls_token, pos_embed, patch_embed.proj, blocks.<i>.norm1, attn.qkv,
 // attn.proj, norm2, mlp.fc1, mlp.fc2, norm, head; LayerNorm adds 1e-6 as there.
 namespace amalgam::learning {
 namespace {
 
 constexpr double kEpsilon = 1e-6;
-constexpr std::int64_t kWidest = 16384;
-
-struct VitOptions {
-  std::int64_t patch = 4;
-  std::int64_t width = 64;
-  std::int64_t depth = 4;
-  std::int64_t heads = 4;
-  std::int64_t mlp_ratio = 2;
-};
-
-// Layers that write to the residual stream start small, so that its variance does not grow with
-// the depth.
-double residual_gain(const VitOptions& options) { return 0.5 / static_cast<double>(options.depth); }
 
 class VitAttention final : public torch::nn::Module {
  public:
@@ -37,7 +22,7 @@ class VitAttention final : public torch::nn::Module {
         proj_(register_module("proj", std::make_shared<Linear>(options.width, options.width))),
         heads_(options.heads) {
     qkv_->gain = 1;
-    proj_->gain = residual_gain(options);
+    proj_->gain = residual_gain(options.depth);
   }
 
   // [batch, tokens, width] -> the same.
@@ -65,7 +50,7 @@ class VitMlp final : public torch::nn::Module {
             "fc1", std::make_shared<Linear>(options.width, options.mlp_ratio * options.width))),
         fc2_(register_module(
             "fc2", std::make_shared<Linear>(options.mlp_ratio * options.width, options.width))) {
-    fc2_->gain = residual_gain(options);
+    fc2_->gain = residual_gain(options.depth);
   }
 
   torch::Tensor forward(const torch::Tensor& x, const LayerObserver& observer) const {
@@ -77,25 +62,9 @@ class VitMlp final : public torch::nn::Module {
   std::shared_ptr<Linear> fc2_;
 };
 
-class VitBlock final : public torch::nn::Module {
- public:
-  explicit VitBlock(const VitOptions& options)
-      : norm1_(register_module("norm1", std::make_shared<LayerNorm>(options.width, kEpsilon))),
-        attention_(register_module("attn", std::make_shared<VitAttention>(options))),
-        norm2_(register_module("norm2", std::make_shared<LayerNorm>(options.width, kEpsilon))),
-        mlp_(register_module("mlp", std::make_shared<VitMlp>(options))) {}
+using VitBlock = TransformerBlock<LayerNorm, VitAttention, VitMlp>;
 
-  torch::Tensor forward(const torch::Tensor& x, const LayerObserver& observer) const {
-    const torch::Tensor y = x + attention_->forward(norm1_->forward(x, observer), observer);
-    return y + mlp_->forward(norm2_->forward(y, observer), observer);
-  }
-
- private:
-  std::shared_ptr<LayerNorm> norm1_;
-  std::shared_ptr<VitAttention> attention_;
-  std::shared_ptr<LayerNorm> norm2_;
-  std::shared_ptr<VitMlp> mlp_;
-};
+constexpr BlockNames kBlockNames{"norm1", "attn", "norm2", "mlp"};
 
 class Vit final : public Network {
  public:
@@ -144,8 +113,9 @@ class Vit final : public Network {
     Blocks blocks;
     auto list = owner.register_module("blocks", std::make_shared<torch::nn::Module>("blocks"));
     for (std::int64_t i = 0; i < options.depth; ++i) {
-      blocks.push_back(
-          list->register_module(std::to_string(i), std::make_shared<VitBlock>(options)));
+      blocks.push_back(list->register_module(
+          std::to_string(i),
+          std::make_shared<VitBlock>(kBlockNames, options.width, kEpsilon, options)));
     }
     return blocks;
   }
@@ -160,22 +130,9 @@ class Vit final : public Network {
 
 }  // namespace
 
-std::shared_ptr<Network> make_vit(const NetworkDescription& description, Options& options) {
-  const auto count = [&](const char* key, std::int64_t fallback, std::uint64_t most) {
-    return static_cast<std::int64_t>(
-        options.count(key, static_cast<std::uint64_t>(fallback), 1, most));
-  };
-  VitOptions vit;
-  vit.patch = count("patch", vit.patch, 1024);
-  vit.width = count("width", vit.width, kWidest);
-  vit.depth = count("depth", vit.depth, 500);
-  vit.heads = count("attention_heads", vit.heads, 1024);
-  vit.mlp_ratio = count("mlp_ratio", vit.mlp_ratio, 64);
-  if (description.input_shape[1] % vit.patch != 0 || description.input_shape[2] % vit.patch != 0) {
-    options.refuse("patch", "a size that divides rows and columns of the image");
-  }
-  if (vit.width % vit.heads != 0) options.refuse("attention_heads", "a number that divides width");
-  return std::make_shared<Vit>(description, vit);
+std::shared_ptr<Network> build_network(const NetworkDescription& description,
+                                       const VitOptions& options) {
+  return std::make_shared<Vit>(description, options);
 }
 
 }  // namespace amalgam::learning

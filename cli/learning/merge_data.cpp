@@ -7,7 +7,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
-#include "amalgam/experiments/workshop.hpp"
+#include "amalgam/learning/dataset.hpp"
 #include "amalgam/learning/load_dataset.hpp"
 #include "amalgam/learning/recipe.hpp"
 #include "amalgam/weights/recipe_data.hpp"
@@ -68,7 +68,7 @@ Dataset MergeData::together(const NetworkDescription& network) {
     throw InputError("{}: inputs of the tasks '{}' and '{}' have different shapes", recipe_.label,
                      task_name(0), task_name(i));
   }
-  return experiments::joined(parts);
+  return learning::joined(parts);
 }
 
 Dataset MergeData::to_evaluate(std::size_t entry, const NetworkDescription& network) {

@@ -16,6 +16,7 @@
 #include "amalgam/data/corruption.hpp"
 #include "amalgam/data/image_transforms.hpp"
 #include "amalgam/data/shuffle.hpp"
+#include "tests/error_of.hpp"
 
 namespace amalgam {
 namespace {
@@ -62,16 +63,6 @@ class Folder {
  private:
   fs::path path_;
 };
-
-template <class F>
-std::string error_of(F body) {
-  try {
-    body();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(Images, SplitsShareNothingAndLoseNothing) {
   const Folder folder(120);

@@ -10,10 +10,10 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/description/hugging_face.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/fisher.hpp"
 #include "amalgam/learning/gram.hpp"
-#include "amalgam/learning/hugging_face.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/rotary.hpp"
 #include "amalgam/learning/trainer.hpp"
@@ -146,7 +146,7 @@ TEST_F(LlamaFolder, SaysWhatItDoesNotCompute) {
   EXPECT_THAT(error_with("hidden_size", nullptr), HasSubstr("hidden_size is missing"));
   EXPECT_THAT(error_with("hidden_size", 64), HasSubstr("has shape"));
   EXPECT_THAT(error_with("num_key_value_heads", 3), HasSubstr("divides num_attention_heads"));
-  EXPECT_THAT(error_with("vocab_size", -1), HasSubstr("classes"));
+  EXPECT_THAT(error_with("vocab_size", -1), HasSubstr("vocab_size is -1"));
   EXPECT_THAT(error_with("tie_word_embeddings", "yes"), HasSubstr("tie_word_embeddings"));
   EXPECT_EQ(error_with("tie_word_embeddings", true), "no error") << "lm_head is passed over";
 }

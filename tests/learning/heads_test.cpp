@@ -12,7 +12,8 @@
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "amalgam/weights/learned/permutation.hpp"
-#include "tests/learning/toy_data.hpp"
+#include "tests/error_of.hpp"
+#include "tests/learning/toy_heads.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -21,33 +22,15 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-template <class F>
-std::string error_of(F body) {
-  try {
-    body();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 // Head "corner" has the four classes of the toy data, head "side" three others.
 std::shared_ptr<Network> two_heads(const std::string& architecture, const nlohmann::json& options,
                                    std::uint64_t seed) {
-  nlohmann::json json = to_json(toy_description(architecture, options));
-  json.erase("classes");
-  json["heads"] = {{{"name", "side"}, {"classes", {"a", "b", "c"}}},
-                   {{"name", "corner"},
-                    {"classes", {"upper left", "upper right", "lower left", "lower right"}}}};
-  auto network = make_network(parse_network_description(json, "toy"), "toy");
-  initialise(*network, seed);
-  network->eval();
-  return network;
-}
-
-Dataset for_head(Dataset data, const std::string& head) {
-  data.head = head;
-  return data;
+  return toy_network_with_heads(
+      architecture, options,
+      {{{"name", "side"}, {"classes", {"a", "b", "c"}}},
+       {{"name", "corner"},
+        {"classes", {"upper left", "upper right", "lower left", "lower right"}}}},
+      seed);
 }
 
 const std::map<std::string, nlohmann::json>& architectures() {

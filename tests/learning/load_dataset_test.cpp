@@ -8,7 +8,7 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/learning/encoding.hpp"
+#include "amalgam/description/encoding.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/trainer.hpp"

@@ -12,6 +12,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/learning/network_file.hpp"
+#include "tests/error_of.hpp"
 #include "tests/learning/toy_data.hpp"
 
 namespace amalgam::learning {
@@ -22,16 +23,6 @@ using testing::HasSubstr;
 
 fs::path temporary(const std::string& name) {
   return fs::temp_directory_path() / ("amalgam-network-" + std::to_string(getpid()) + name);
-}
-
-template <class F>
-std::string error_of(F body) {
-  try {
-    body();
-  } catch (const InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 TEST(Network, MlpComputesReluOfAffineMaps) {

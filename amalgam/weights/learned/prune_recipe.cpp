@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/learning/options.hpp"
+#include "amalgam/description/options.hpp"
 
 namespace amalgam::learned {
 namespace {

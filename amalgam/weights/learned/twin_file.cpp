@@ -10,7 +10,7 @@
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/learning/options.hpp"
+#include "amalgam/description/options.hpp"
 #include "amalgam/learning/tensor_digest.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 

@@ -1,4 +1,4 @@
-#include "amalgam/learning/encoding.hpp"
+#include "amalgam/description/encoding.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
-#include "amalgam/learning/options.hpp"
+#include "amalgam/description/options.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -105,20 +105,6 @@ TextTokens parse_text_tokens(const nlohmann::json& encoding, const std::string& 
     options.refuse("characters", characters ? "the characters in increasing order" : "nothing");
   }
   return tokens;
-}
-
-std::vector<bool> flag_channels(const Dataset& data) {
-  const auto channels = static_cast<std::size_t>(data.inputs.size(1));
-  std::vector<bool> flags;
-  if (!data.encoding.is_null()) {
-    const TableLayout layout = parse_table_layout(data.encoding, data.class_names, data.source);
-    for (const TableColumn& column : layout.columns) {
-      flags.push_back(!column.is_number());
-      flags.insert(flags.end(), column.width() - 1, true);
-    }
-  }
-  flags.resize(channels, false);
-  return flags;
 }
 
 }  // namespace amalgam::learning

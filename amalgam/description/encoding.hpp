@@ -6,7 +6,6 @@
 
 #include "amalgam/data/table.hpp"
 #include "amalgam/data/text.hpp"
-#include "amalgam/learning/dataset.hpp"
 
 namespace amalgam::learning {
 
@@ -27,8 +26,5 @@ TableLayout parse_table_layout(const nlohmann::json& encoding,
                                const std::vector<std::string>& class_names,
                                const std::string& where);
 TextTokens parse_text_tokens(const nlohmann::json& encoding, const std::string& where);
-
-/// Which channels of the data are flags (categories, missing numbers): 0 or 1 by themselves.
-std::vector<bool> flag_channels(const Dataset& data);
 
 }  // namespace amalgam::learning

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "amalgam/learning/network.hpp"
+#include "amalgam/description/network_description.hpp"
 
 namespace amalgam::learning {
 

@@ -1,4 +1,4 @@
-#include "amalgam/learning/options.hpp"
+#include "amalgam/description/options.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "amalgam/learning/hugging_face.hpp"
+#include "amalgam/description/hugging_face.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/learning/options.hpp"
+#include "amalgam/description/options.hpp"
 #include "amalgam/weights/model_config.hpp"
 
 namespace amalgam::learning {
@@ -89,11 +89,11 @@ void refuse_what_is_not_computed(const Json& config, Options& options, std::uint
 }  // namespace
 
 NetworkDescription hugging_face_description(const Json& config, const std::string& where) {
-  constexpr std::uint64_t kLongestContext = 100'000'000;
   Options options(config, where);
   const Family& family = family_of(options);
-  const std::uint64_t context = options.count(
-      "max_position_embeddings", static_cast<std::uint64_t>(family.context), 1, kLongestContext);
+  const std::uint64_t context =
+      options.count("max_position_embeddings", static_cast<std::uint64_t>(family.context), 1,
+                    static_cast<std::uint64_t>(kLongestContext));
   refuse_what_is_not_computed(config, options, context);
 
   Json result;
@@ -105,7 +105,7 @@ NetworkDescription hugging_face_description(const Json& config, const std::strin
   }
   if (family.qkv_bias) result["qkv_bias"] = true;
   if (!options.has("vocab_size")) options.refuse("vocab_size", "a whole number");
-  result["classes"] = config["vocab_size"];
+  result["classes"] = options.count("vocab_size", 0, 1, kMostClasses);
   result["input"] = {{"shape", {context}}};
   // Tokens of larger vocabularies are what a tokenizer of the model's own says.
   if (config["vocab_size"] == 256) {
