@@ -6,6 +6,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/label_metrics.hpp"
 #include "cli/label_commands.hpp"
@@ -31,8 +32,12 @@ struct AggregateOptions {
   std::string workers;
   std::string confusion;
   std::string tasks;
+  std::string state;
+  double settle = 1e-6;
   CommonOptions common;
 };
+
+constexpr std::size_t kSettlingSweeps = 2000;
 
 std::vector<std::string> parameters_of(const AggregateOptions& options) {
   std::vector<std::string> parameters = options.parameters;
@@ -85,6 +90,9 @@ Aggregated aggregate(const AggregateOptions& options) {
   if (options.use_gold && options.gold.empty()) {
     throw InputError("--use-gold needs --gold");
   }
+  if (options.use_gold && !options.state.empty()) {
+    throw InputError("a state (--state) cannot hold gold labels as known (--use-gold)");
+  }
   Aggregated result;
   result.table = read_annotations(options.annotations, options.common, &result.notes);
   if (!options.gold.empty()) {
@@ -106,7 +114,23 @@ Aggregated aggregate(const AggregateOptions& options) {
                           : fmt::format("iteration {}", iteration));
   };
   const auto start = std::chrono::steady_clock::now();
-  result.fit = labels::fit_labels(options.method, result.table, parameters, context);
+  if (!options.state.empty()) {
+    labels::IncrementalFit fit(result.table, options.method, parameters, context);
+    const labels::RefineReport settled =
+        fit.refine(options.settle, kSettlingSweeps, context.parallel);
+    if (!settled.converged) {
+      log::warn(
+          "the state had not settled after {} sweeps: the largest change of a probability "
+          "was {:.2g}",
+          settled.sweeps, settled.largest_change);
+    }
+    fit.save(options.state);
+    result.fit = fit.result().fit;
+    result.fit.iterations = settled.sweeps;
+    result.fit.converged = settled.converged;
+  } else {
+    result.fit = labels::fit_labels(options.method, result.table, parameters, context);
+  }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   progress.finish();
   for (const std::string& warning : result.fit.warnings) log::warn("{}", warning);
@@ -207,8 +231,8 @@ void show(const AggregateOptions& options, const Aggregated& result) {
 void run(const AggregateOptions& options) {
   std::vector<std::string> inputs = options.annotations.paths;
   inputs.push_back(options.gold);
-  check_outputs(inputs,
-                {options.out, options.soft, options.workers, options.confusion, options.tasks});
+  check_outputs(inputs, {options.out, options.soft, options.workers, options.confusion,
+                         options.tasks, options.state});
   if (options.common.json && options.out == "-") {
     throw InputError("--json and --out - both want the standard output");
   }
@@ -258,6 +282,13 @@ void register_label_aggregate(CLI::App& label) {
       ->type_name("CONFUSION.csv");
   app->add_option("--tasks", options->tasks, "Write what the method says of tasks besides labels")
       ->type_name("TASKS.csv");
+  app->add_option("--state", options->state,
+                  "Fit until no probability changes by --settle, and write a state that 'label "
+                  "update' takes further annotations into")
+      ->type_name("STATE.safetensors");
+  app->add_option("--settle", options->settle, "See --state")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
   app->callback([options, iterations, tolerance] {

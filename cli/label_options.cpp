@@ -24,6 +24,14 @@ void add_annotation_options(CLI::App& command, AnnotationOptions& options) {
                      "is one)");
   command.add_option("--time", options.time,
                      "Column of when it was made (default: 'timestamp', if there is one)");
+  command
+      .add_option("--format", options.format,
+                  "table: comma- or tab-separated values or JSON lines with those columns; or the "
+                  "export of a tool")
+      ->check(CLI::IsMember({"table", "label-studio", "doccano", "argilla"}))
+      ->capture_default_str();
+  command.add_option("--question", options.question,
+                     "Which question of a tool's export (default: the only one)");
   command.add_option("--separator", options.separator, "Between cells; \\t is a tab")
       ->capture_default_str();
   command
@@ -53,6 +61,11 @@ labels::AnnotationFormat format_of(const AnnotationOptions& options) {
     throw InputError("--separator is '{}'; expected one character", options.separator);
   }
   format.separator = separator.front();
+  using labels::ExportKind;
+  if (options.format == "label-studio") format.exported = ExportKind::label_studio;
+  if (options.format == "doccano") format.exported = ExportKind::doccano;
+  if (options.format == "argilla") format.exported = ExportKind::argilla;
+  format.question = options.question;
   using labels::Duplicates;
   format.duplicates = options.duplicates == "error"   ? Duplicates::error
                       : options.duplicates == "first" ? Duplicates::first

@@ -19,6 +19,8 @@ struct AnnotationOptions {
   std::string time;
   std::string separator = ",";
   std::string duplicates = "all";
+  std::string format = "table";
+  std::string question;
 };
 
 /// Adds the positional ANNOTATIONS and the column options. `options` must live until the command

@@ -76,9 +76,9 @@ void TextOutput::commit() {
 }
 
 void append_csv_field(std::string& line, std::string_view field, char separator) {
-  const bool plain = !field.empty() && field.front() != ' ' && field.back() != ' ' &&
-                     field.find(separator) == std::string_view::npos &&
-                     field.find_first_of("\"\n\r") == std::string_view::npos;
+  const bool plain = field.empty() || (field.front() != ' ' && field.back() != ' ' &&
+                                       field.find(separator) == std::string_view::npos &&
+                                       field.find_first_of("\"\n\r") == std::string_view::npos);
   if (plain) {
     line += field;
     return;

@@ -34,7 +34,7 @@ class TextOutput {
 };
 
 /// Appends a field of comma-separated values: in double quotes, inner ones doubled, where it holds
-/// a separator, a quote, a line end, or spaces at its ends, or is empty.
+/// a separator, a quote, a line end, or spaces at its ends.
 void append_csv_field(std::string& line, std::string_view field, char separator = ',');
 
 /// Appends a number that reads back as the same double.

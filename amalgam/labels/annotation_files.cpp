@@ -167,7 +167,9 @@ class FileReader {
   FileReader(const AnnotationFormat& format, Rows& rows) : format_(format), rows_(rows) {}
 
   void read(const fs::path& path) {
-    if (is_json_lines(path)) {
+    if (format_.exported) {
+      read_export(path);
+    } else if (is_json_lines(path)) {
       read_json_lines(path);
     } else {
       read_csv(path);
@@ -215,6 +217,16 @@ class FileReader {
       if (reader.line().find_first_not_of(" \t") == std::string_view::npos) continue;
       add_object(parse_json(reader.line(), reader.place()), path, reader.place());
     }
+  }
+
+  void read_export(const fs::path& path) {
+    each_exported_annotation(*format_.exported, path, format_.question,
+                             [&](const ExportedAnnotation& one) {
+                               times_.check(one.time.has_value(), path, "time");
+                               rows_.add({one.task, one.worker, one.label, {}, one.time},
+                                         [&](Part) { return one.place; });
+                             });
+    if (format_.on_bytes) format_.on_bytes(total_size({path}));
   }
 
   void add_object(const nlohmann::json& object, const fs::path& path, const std::string& where) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "amalgam/labels/annotation_exports.hpp"
 #include "amalgam/labels/annotation_table.hpp"
 #include "amalgam/labels/label_model.hpp"
 
@@ -24,6 +25,9 @@ struct AnnotationFormat {
   bool needs_weight = false;  ///< the column was asked for: InputError without it
   bool needs_time = false;
   char separator = ',';  ///< .tsv and .tab files have tabs whatever this says
+  /// Files of a tool for annotation instead; columns do not matter then.
+  std::optional<ExportKind> exported = std::nullopt;
+  std::string question;  ///< which one of the export; see each_exported_annotation
   Duplicates duplicates = Duplicates::all;
   /// Called with the bytes that were read since the last call.
   std::function<void(std::uint64_t bytes)> on_bytes;

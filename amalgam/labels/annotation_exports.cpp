@@ -1,0 +1,243 @@
+#include "amalgam/labels/annotation_exports.hpp"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "amalgam/checkpoint/json.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/core/utf8.hpp"
+#include "amalgam/data/line_reader.hpp"
+
+namespace amalgam::labels {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uintmax_t kLargestExport = std::uintmax_t{1} << 31U;
+constexpr JsonLimits kLimits{.depth = 64, .values = 100'000'000};
+
+class ExportReader {
+ public:
+  ExportReader(std::string_view question,
+               const std::function<void(const ExportedAnnotation&)>& take)
+      : question_(question), take_(take) {}
+
+  void read(ExportKind kind, const std::filesystem::path& path) {
+    file_ = path;
+    if (kind == ExportKind::label_studio) {
+      each_of(whole(path), [&](const Json& task) { label_studio_task(task); });
+    } else if (begins_with_list(path)) {
+      each_of(whole(path), [&](const Json& record) { one_record(kind, record); });
+    } else {
+      LineReader reader(path, kLongestLine);
+      while (reader.next()) {
+        if (reader.line().find_first_not_of(" \t") == std::string_view::npos) continue;
+        place_ = reader.place();
+        one_record(kind, parse_json(reader.line(), place_, kLimits));
+      }
+    }
+    if (question_.empty() && questions_.size() > 1) {
+      throw InputError("{}: it has several questions ({}); choose one with --question",
+                       path.string(), names());
+    }
+    if (!question_.empty() && !questions_.contains(question_)) {
+      throw InputError("{}: it has no answer to '{}'{}", path.string(), question_,
+                       questions_.empty() ? std::string() : "; it has answers to " + names());
+    }
+  }
+
+ private:
+  static constexpr std::size_t kLongestLine = std::size_t{64} << 20U;
+
+  std::string names() const {
+    return printable(join(std::vector<std::string>(questions_.begin(), questions_.end()), ", "),
+                     400);
+  }
+
+  static bool begins_with_list(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    char c = 0;
+    while (file.get(c)) {
+      if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return c == '[';
+    }
+    return false;
+  }
+
+  static Json whole(const std::filesystem::path& path) {
+    std::error_code ignored;
+    const auto size = std::filesystem::file_size(path, ignored);
+    if (!ignored && size > kLargestExport) {
+      throw InputError("{}: {} bytes are too many for one JSON value; expected at most {}",
+                       path.string(), size, kLargestExport);
+    }
+    std::ifstream file(path, std::ios::binary);
+    if (!file) throw InputError("{}: cannot be opened for reading", path.string());
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    Json list = parse_json(text, path.string(), kLimits);
+    if (!list.is_array()) {
+      throw InputError("{}: it is {}; expected a list of tasks", path.string(), list.type_name());
+    }
+    return list;
+  }
+
+  template <class Body>
+  void each_of(const Json& list, const Body& body) {
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      place_ = fmt::format("{}: item {}", file_.string(), i + 1);
+      body(list[i]);
+    }
+  }
+
+  void one_record(ExportKind kind, const Json& record) {
+    if (kind == ExportKind::doccano) {
+      doccano_record(record);
+    } else {
+      argilla_record(record);
+    }
+  }
+
+  const Json& need(const Json& object, const char* key) const {
+    const auto found = object.is_object() ? object.find(key) : object.end();
+    if (!object.is_object() || found == object.end()) {
+      throw InputError("{}: it has no '{}'; is this another tool's export?", place_, key);
+    }
+    return *found;
+  }
+
+  static const Json* find(const Json& object, const char* key) {
+    if (!object.is_object()) return nullptr;
+    const auto found = object.find(key);
+    return found == object.end() || found->is_null() ? nullptr : &*found;
+  }
+
+  std::string text(const Json& value, std::string_view what) const {
+    if (value.is_string()) return value.get<std::string>();
+    if (value.is_number() || value.is_boolean()) return value.dump();
+    throw InputError("{}: the {} is {}; expected a text or a number", place_, what,
+                     value.type_name());
+  }
+
+  // An answer that is one label, alone or in a list of one.
+  std::string one_label(const Json& value) const {
+    if (!value.is_array()) return text(value, "label");
+    if (value.size() == 1) return text(value.front(), "label");
+    throw InputError(
+        "{}: the answer has {} labels; expected one ('amalgam label multilabel' is for "
+        "several)",
+        place_, value.size());
+  }
+
+  // Notes that there is an answer to a question, and whether it is the one asked for.
+  bool is_asked(const std::string& question) {
+    questions_.insert(question);
+    return question_.empty() || question == question_;
+  }
+
+  void label_studio_task(const Json& task) {
+    const std::string id = text(need(task, "id"), "id");
+    const Json* annotations = find(task, "annotations");
+    if (annotations == nullptr) annotations = &need(task, "completions");
+    for (const Json& annotation : *annotations) {
+      const Json* cancelled = find(annotation, "was_cancelled");
+      if (cancelled != nullptr && *cancelled == true) continue;
+      const Json* by = find(annotation, "completed_by");
+      std::string worker = "unknown";
+      if (by != nullptr) worker = by->is_object() ? text(need(*by, "id"), "id") : text(*by, "id");
+      for (const Json& result : need(annotation, "result")) {
+        const Json* name = find(result, "from_name");
+        if (name == nullptr || !is_asked(text(*name, "from_name"))) continue;
+        ExportedAnnotation one{id, worker, label_studio_label(need(result, "value")), {}, place_};
+        if (const Json* time = find(annotation, "created_at")) one.time = text(*time, "time");
+        take_(one);
+      }
+    }
+  }
+
+  std::string label_studio_label(const Json& value) const {
+    for (const char* key : {"choices", "rating", "number", "text"}) {
+      if (const Json* found = find(value, key)) return one_label(*found);
+    }
+    throw InputError(
+        "{}: the answer has no choices, rating, number or text; other kinds are not "
+        "labels of whole tasks",
+        place_);
+  }
+
+  void doccano_record(const Json& record) {
+    const std::string id = text(need(record, "id"), "id");
+    if (const Json* annotations = find(record, "annotations")) {
+      for (const Json& annotation : *annotations) {
+        take_({id,
+               text(need(annotation, "user"), "user"),
+               one_label(need(annotation, "label")),
+               {},
+               place_});
+      }
+    } else {
+      const Json* labels = find(record, "label");
+      if (labels == nullptr) labels = find(record, "labels");
+      if (labels == nullptr || (labels->is_array() && labels->empty())) return;
+      take_({id, file_.stem().string(), one_label(*labels), {}, place_});
+    }
+    questions_.insert(std::string(question_));
+  }
+
+  void argilla_record(const Json& record) {
+    const Json* id = find(record, "external_id");
+    const std::string task = text(id != nullptr ? *id : need(record, "id"), "id");
+    if (const Json* annotation = find(record, "annotation")) {
+      const Json* agent = find(record, "annotation_agent");
+      take_({task,
+             agent != nullptr ? text(*agent, "agent") : "unknown",
+             one_label(*annotation),
+             {},
+             place_});
+      questions_.insert(std::string(question_));
+      return;
+    }
+    const Json* responses = find(record, "responses");
+    if (responses == nullptr) return;
+    if (responses->is_object()) {
+      for (const auto& [name, answers] : responses->items()) {
+        if (!is_asked(name)) continue;
+        for (const Json& answer : answers) argilla_answer(task, answer, need(answer, "value"));
+      }
+      return;
+    }
+    for (const Json& answer : *responses) {
+      const Json* values = find(answer, "values");
+      if (values == nullptr) continue;
+      for (const auto& [name, value] : values->items()) {
+        if (is_asked(name)) argilla_answer(task, answer, need(value, "value"));
+      }
+    }
+  }
+
+  void argilla_answer(const std::string& task, const Json& answer, const Json& value) const {
+    const Json* status = find(answer, "status");
+    if (status != nullptr && *status != "submitted") return;
+    const Json* user = find(answer, "user_id");
+    take_({task, user != nullptr ? text(*user, "user") : "unknown", one_label(value), {}, place_});
+  }
+
+  std::string question_;
+  const std::function<void(const ExportedAnnotation&)>& take_;
+  std::filesystem::path file_;
+  std::string place_;
+  std::set<std::string, std::less<>> questions_;
+};
+
+}  // namespace
+
+void each_exported_annotation(ExportKind kind, const std::filesystem::path& path,
+                              std::string_view question,
+                              const std::function<void(const ExportedAnnotation&)>& take) {
+  ExportReader(question, take).read(kind, path);
+}
+
+}  // namespace amalgam::labels
