@@ -118,6 +118,8 @@ void add_bag_fit_options(CLI::App& command, BagFitCommand& options) {
   add_output_options(command, options);
   add_common_options(command, options.common,
                      {Common::seed, Common::threads, Common::json, Common::quiet});
+  command.get_option("--threads")
+      ->description("Threads to use (default: all processors); linear models never depend on it");
 }
 
 bool needs_network(const BagFitCommand& command) {

@@ -14,5 +14,6 @@ const Experiment& pleas();
 const Experiment& twin_merging();
 const Experiment& wise_ft_bang();
 const Experiment& merging_at_scale();
+const Experiment& aggregate_responses();
 
 }  // namespace amalgam::experiments
