@@ -12,6 +12,17 @@
 #include "amalgam/data/shuffle.hpp"
 
 namespace amalgam::learning {
+namespace {
+
+// With the batch's reverse, `share` being the part of its own order.
+void mix_targets(Batch& batch) {
+  batch.second_labels = batch.labels.flip(0);
+  if (!batch.soft_labels.defined()) return;
+  batch.soft_labels =
+      batch.soft_labels * batch.share + batch.soft_labels.flip(0) * (1.0 - batch.share);
+}
+
+}  // namespace
 
 CutBox cut_box(std::int64_t rows, std::int64_t columns, double share, std::int64_t centre_row,
                std::int64_t centre_column) {
@@ -56,6 +67,7 @@ Batch Batches::get(std::uint64_t epoch, std::uint64_t index) {
   Batch batch;
   batch.inputs = data_.inputs.index_select(0, places);
   batch.labels = data_.labels.index_select(0, places);
+  if (data_.soft_labels.defined()) batch.soft_labels = data_.soft_labels.index_select(0, places);
   if (recipe_.augment.any()) augment(batch.inputs, epoch, first);
   // An example alone would be mixed with itself.
   if (count > 1 && recipe_.mixup > 0) mix(batch, epoch, index);
@@ -67,7 +79,7 @@ Batch Batches::get(std::uint64_t epoch, std::uint64_t index) {
 void Batches::mix(Batch& batch, std::uint64_t epoch, std::uint64_t index) const {
   RandomStream random(recipe_.seed, fmt::format("mixup {} {}", epoch, index));
   batch.share = beta_draw(recipe_.mixup, random);
-  batch.second_labels = batch.labels.flip(0);
+  mix_targets(batch);
   batch.inputs = batch.inputs * batch.share + batch.inputs.flip(0) * (1.0 - batch.share);
 }
 
@@ -80,7 +92,7 @@ void Batches::cut(Batch& batch, std::uint64_t epoch, std::uint64_t index) const 
   const auto column = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(columns)));
   const CutBox box = cut_box(rows, columns, share, row, column);
   batch.share = 1.0 - static_cast<double>(box.area()) / static_cast<double>(rows * columns);
-  batch.second_labels = batch.labels.flip(0);
+  mix_targets(batch);
   const auto inside = [&](const torch::Tensor& images) {
     return images.slice(2, box.top, box.bottom).slice(3, box.left, box.right);
   };

@@ -17,6 +17,9 @@ struct Batch {
   torch::Tensor labels;         ///< int64 [count], of x
   torch::Tensor second_labels;  ///< int64 [count], of x'; undefined if nothing is mixed
   double share = 1;
+  /// Float [count, classes], mixed like the inputs: the targets, if the data have soft labels; else
+  /// undefined.
+  torch::Tensor soft_labels = {};
 };
 
 /// A box of an image: rows [top, bottom), columns [left, right).

@@ -25,6 +25,7 @@ Dataset Dataset::range(std::uint64_t first, std::uint64_t wanted) const {
   Dataset part = *this;
   part.inputs = inputs.narrow(0, begin, length);
   part.labels = labels.narrow(0, begin, length);
+  if (soft_labels.defined()) part.soft_labels = soft_labels.narrow(0, begin, length);
   return part;
 }
 
@@ -35,6 +36,7 @@ Dataset Dataset::select(std::span<const std::size_t> indices) const {
   Dataset part = *this;
   part.inputs = inputs.index_select(0, places);
   part.labels = labels.index_select(0, places);
+  if (soft_labels.defined()) part.soft_labels = soft_labels.index_select(0, places);
   return part;
 }
 
@@ -61,6 +63,7 @@ Dataset joined(std::span<const Dataset> parts) {
   };
   std::vector<torch::Tensor> inputs;
   std::vector<torch::Tensor> labels;
+  std::vector<torch::Tensor> soft_labels;
   for (const Dataset& part : parts) {
     if (!like(part.inputs, parts[0].inputs) || !like(part.labels, parts[0].labels)) {
       throw InputError("{} and {}: examples of shape [{}] and [{}] cannot be joined",
@@ -68,10 +71,15 @@ Dataset joined(std::span<const Dataset> parts) {
                        fmt::join(parts[0].inputs.sizes().slice(1), ", "),
                        fmt::join(part.inputs.sizes().slice(1), ", "));
     }
+    if (part.soft_labels.defined() != parts[0].soft_labels.defined()) {
+      throw InputError("{} and {}: only one of them has soft labels", parts[0].source, part.source);
+    }
     inputs.push_back(part.inputs);
     labels.push_back(part.labels);
+    if (part.soft_labels.defined()) soft_labels.push_back(part.soft_labels);
   }
   Dataset all = parts[0];
+  if (!soft_labels.empty()) all.soft_labels = torch::cat(soft_labels);
   all.inputs = torch::cat(inputs);
   all.labels = torch::cat(labels);
   return all;
@@ -112,6 +120,18 @@ ChannelStatistics channel_statistics(const Dataset& data) {
 
 namespace {
 
+void check_soft_labels(const Dataset& data) {
+  if (!data.soft_labels.defined()) return;
+  const std::vector<std::int64_t> expected{data.count(),
+                                           static_cast<std::int64_t>(data.class_names.size())};
+  if (data.is_text() || data.soft_labels.sizes() != expected) {
+    throw InputError(
+        "{}: soft labels of shape {}; expected {}, and none of "
+        "text",
+        data.source, data.soft_labels.sizes().vec(), expected);
+  }
+}
+
 void check_tokens(const NetworkDescription& description, const Dataset& data) {
   if (data.inputs.dim() != 2 || data.inputs.scalar_type() != torch::kLong) {
     throw InputError("{}: the network reads text, but these are not sequences of tokens",
@@ -140,6 +160,7 @@ void check_fits(const Network& network, const Dataset& data) {
     throw InputError("{}: inputs of shape {}, but the network takes {}", data.source, shape,
                      description.input_shape);
   }
+  check_soft_labels(data);
   if (!data.encoding.is_null() && data.encoding != description.input_encoding) {
     throw InputError(
         "{}: its columns or tokens are numbered otherwise than those that the network was trained"

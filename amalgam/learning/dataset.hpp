@@ -25,6 +25,10 @@ struct Dataset {
   /// How the examples became numbers, for tables and texts; null for images. See encoding.hpp.
   nlohmann::json encoding = {};
 
+  /// Float [count, classes], rows that sum to 1: what is trained on in place of
+  /// `labels`, by which the examples are still judged. Undefined: the labels.
+  torch::Tensor soft_labels = {};
+
   std::int64_t count() const { return labels.size(0); }
   bool is_text() const { return inputs.dim() == 2; }
   /// Images of more than one pixel: what can be shifted, cut or corrupted.

@@ -289,6 +289,8 @@ torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
                             double label_smoothing) {
   const auto options =
       torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(label_smoothing);
+  if (batch.soft_labels.defined())
+    return torch::nn::functional::cross_entropy(logits, batch.soft_labels, options);
   const auto loss = [&](const torch::Tensor& labels) {
     return torch::nn::functional::cross_entropy(logits.flatten(0, -2), labels.flatten(), options);
   };
