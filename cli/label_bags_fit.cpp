@@ -156,7 +156,7 @@ std::vector<double> rho_candidates(const BagFitCommand& command) {
   if (is(command, "instance")) return {1};
   if (command.rho.empty() && is_proportions(command)) return {0};
   if (command.rho.empty() || command.rho == "auto") {
-    if (needs_network(command)) return {0, 0.1, 0.3, 1};
+    if (needs_network(command)) return {0, 0.01, 0.1, 0.5, 1};
     return labels::standard_rho_grid();
   }
   const std::optional<double> rho = cell_number(command.rho);

@@ -371,8 +371,8 @@ const Experiment& aggregate_responses() {
       .unit = "mean squared error, or risk",
       .claims = claims(),
       .not_reproduced =
-          "The network on Boston Housing with bags of 80 to 240 rows: its sizes and figures are"
-          " not known to us.",
+          "The U over rho of networks on Boston Housing with large bags: the paper's sizes are not"
+          " known to us, and networks that know every row by heart are best at rho = 0.",
       .sabotage =
           "rho = 1 whatever is asked for: the interior claims fail with every seed, and the"
           " risks of the other rho are off by up to half. Every bag cut in two, both halves with"
