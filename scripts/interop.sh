@@ -1,6 +1,7 @@
 #!/bin/sh
 # Checks our files with the ecosystem's own readers: makes a virtual environment with the real
-# `safetensors`, `gguf` and `numpy` packages and compares values. Needs a Python package index.
+# `safetensors`, `gguf` and `numpy` packages and compares values; label models are compared with the
+# real `crowd-kit` and `scikit-learn`. Needs a Python package index.
 # Usage: interop.sh AMALGAM_BINARY
 set -eu
 amalgam=$(realpath "$1")
@@ -13,3 +14,9 @@ if [ ! -x "$work/venv/bin/python" ]; then
   "$work/venv/bin/pip" install --quiet numpy safetensors gguf
 fi
 "$work/venv/bin/python" "$here/interop_check.py" "$amalgam" "$work"
+# crowd-kit 1.4 works with scikit-learn before 1.6 only, hence an environment of its own.
+if [ ! -x "$work/labels-venv/bin/python" ]; then
+  /usr/bin/python3 -m venv "$work/labels-venv"
+  "$work/labels-venv/bin/pip" install --quiet crowd-kit 'scikit-learn<1.6' 'numpy<2.3' 'pandas<3'
+fi
+"$work/labels-venv/bin/python" "$here/interop_labels.py" "$amalgam" "$work/labels"

@@ -4,14 +4,14 @@
 #include <charconv>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "amalgam/core/error.hpp"
 
 namespace amalgam {
 namespace {
 
-// Eight bytes at a time, mixed by a multiplication whose halves are folded together; the secret
-// start is of no use here, for a hostile file costs time only linear in its probes, see grow().
+// Eight bytes at a time, mixed by a multiplication whose halves are folded together.
 std::uint32_t hash_of(std::string_view text) {
   std::uint64_t hash = 0x9E3779B97F4A7C15ULL ^ text.size();
   const auto mix = [&](std::uint64_t word) {
@@ -45,42 +45,53 @@ std::uint64_t big_endian(std::string_view text) {
 
 std::size_t StringPool::slot_of(std::string_view text, std::uint32_t hash) const {
   const std::size_t mask = slots_.size() - 1;
-  std::size_t slot = hash & mask;
-  while (slots_[slot] != 0) {
-    const std::uint32_t id = slots_[slot] - 1;
-    if (hashes_[id] == hash && (*this)[id] == text) break;
-    slot = (slot + 1) & mask;
+  std::size_t at = hash & mask;
+  while (slots_[at].next_id != 0) {
+    const Slot& slot = slots_[at];
+    if (slot.hash == hash && slot.length == text.size() &&
+        std::memcmp(bytes_.data() + slot.begin, text.data(), text.size()) == 0) {
+      break;
+    }
+    at = (at + 1) & mask;
   }
-  return slot;
+  return at;
 }
 
 void StringPool::grow() {
-  const std::size_t size = std::max<std::size_t>(16, 2 * slots_.size());
-  slots_.assign(size, 0);
-  for (std::size_t id = 0; id < hashes_.size(); ++id) {
-    std::size_t slot = hashes_[id] & (size - 1);
-    while (slots_[slot] != 0) slot = (slot + 1) & (size - 1);
-    slots_[slot] = static_cast<std::uint32_t>(id + 1);
+  const std::vector<Slot> old =
+      std::exchange(slots_, std::vector<Slot>(std::max<std::size_t>(16, 2 * slots_.size())));
+  const std::size_t mask = slots_.size() - 1;
+  for (const Slot& slot : old) {
+    if (slot.next_id == 0) continue;
+    std::size_t at = slot.hash & mask;
+    while (slots_[at].next_id != 0) at = (at + 1) & mask;
+    slots_[at] = slot;
   }
 }
 
 std::uint32_t StringPool::add(std::string_view text) {
-  if (2 * (hashes_.size() + 1) > slots_.size()) grow();
+  // At most two thirds full.
+  if (3 * (size() + 1) > 2 * slots_.size()) grow();
   const std::uint32_t hash = hash_of(text);
-  const std::size_t slot = slot_of(text, hash);
-  if (slots_[slot] != 0) return slots_[slot] - 1;
-  if (size() + 1 >= npos) throw Error("more than {} different texts", npos - 1);
+  Slot& slot = slots_[slot_of(text, hash)];
+  if (slot.next_id != 0) return slot.next_id - 1;
+  if (size() + 1 >= npos || bytes_.size() >= kMostBytes || text.size() > kLongest) {
+    throw Error("names are too many or too long: at most {} of at most {} bytes", npos - 1,
+                kLongest);
+  }
+  slot.begin = bytes_.size();
+  slot.length = text.size();
+  slot.hash = hash;
   bytes_.insert(bytes_.end(), text.begin(), text.end());
   begins_.push_back(bytes_.size());
-  hashes_.push_back(hash);
-  slots_[slot] = static_cast<std::uint32_t>(hashes_.size());
-  return static_cast<std::uint32_t>(hashes_.size() - 1);
+  slot.next_id = static_cast<std::uint32_t>(size());
+  return slot.next_id - 1;
 }
 
 std::uint32_t StringPool::find(std::string_view text) const {
   if (slots_.empty()) return npos;
-  const std::uint32_t found = slots_[slot_of(text, hash_of(text))];
-  return found == 0 ? npos : found - 1;
+  const Slot& slot = slots_[slot_of(text, hash_of(text))];
+  return slot.next_id == 0 ? npos : slot.next_id - 1;
 }
 
 bool is_whole_number(std::string_view text, std::int64_t& value) {

@@ -8,7 +8,8 @@
 namespace amalgam {
 
 /// Distinct texts, numbered from 0 in the order in which they came: a text of n bytes takes about
-/// n + 24 bytes, and finding one again is one look into a hash table.
+/// n + 40 bytes, and finding one again is one look into a hash table. Texts may have up to 2^24 - 1
+/// bytes.
 class StringPool {
  public:
   StringPool() = default;
@@ -37,13 +38,22 @@ class StringPool {
   }
 
  private:
+  // Everything that tells whether a text is the one that is looked for, but its bytes.
+  struct Slot {
+    std::uint64_t begin : 40 = 0;   // in bytes_
+    std::uint64_t length : 24 = 0;  // in bytes
+    std::uint32_t hash = 0;
+    std::uint32_t next_id = 0;  // number + 1, or 0 for a free slot
+  };
+  static constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 40U;
+  static constexpr std::uint64_t kLongest = (std::uint64_t{1} << 24U) - 1;
+
   std::size_t slot_of(std::string_view text, std::uint32_t hash) const;
   void grow();
 
   std::vector<char> bytes_;
   std::vector<std::uint64_t> begins_{0};
-  std::vector<std::uint32_t> hashes_;
-  std::vector<std::uint32_t> slots_;  // number + 1, or 0; a power of two of them, at most half full
+  std::vector<Slot> slots_;  // a power of two of them
 };
 
 /// The value of a text that is a whole number of at most 18 digits, with or without a minus sign.

@@ -1,0 +1,21 @@
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/labels/incremental.hpp"
+#include "fuzz/memory_file.hpp"
+
+// Any bytes are refused or are a state that can go on.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace amalgam::labels;
+  static const MemoryFile file;
+  file.set(data, size);
+  try {
+    IncrementalFit fit = IncrementalFit::load(file.path());
+    fit.refine(1e-3, 2, {});
+    if (fit.result().table.rows() != fit.annotations()) std::abort();
+  } catch (const amalgam::InputError&) {
+  }
+  return 0;
+}
