@@ -276,6 +276,18 @@ TEST(Generative, DescendsToTheModelThatMadeTheVotes) {
   EXPECT_NEAR(fit.skills[2], .7 * .6 + .3 * .7, 1e-3);
 }
 
+// Per worker and class an accuracy: for two classes that is Dawid-Skene's model with a known prior,
+// whose likelihood the exact model maximises.
+TEST(Generative, AscendsTheLikelihoodOfTheModelThatMadeTheVotes) {
+  const LabelFit fit = fit_labels("generative", exact_votes(kVerifiers),
+                                  std::vector<std::string>{"balance=0.7,0.3", "fit=likelihood",
+                                                           "iterations=3000", "learning_rate=0.3"});
+  for (std::size_t t = 1; t < 10; ++t) EXPECT_GT(fit.trace[t], fit.trace[t - 1]);
+  EXPECT_NEAR(fit.skills[0], .7 * .8 + .3 * .9, 1e-3);
+  EXPECT_NEAR(fit.skills[1], .7 * .9 + .3 * .8, 1e-3);
+  EXPECT_NEAR(fit.skills[2], .7 * .6 + .3 * .7, 1e-3);
+}
+
 TEST(Bcc, SamplesAreOfTheSeedAndNearTheVariationalForm) {
   const Made made = make_crowd({.tasks = 300, .classes = 3, .lowest_skill = 0.6});
   FitContext context;

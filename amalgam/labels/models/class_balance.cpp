@@ -1,5 +1,7 @@
 #include "amalgam/labels/models/class_balance.hpp"
 
+#include <algorithm>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/labels/models/votes.hpp"
@@ -19,6 +21,8 @@ std::vector<double> vote_balance(const AnnotationTable& table) {
     sums[table.labels[row]] += table.weight(row);
   }
   divide_by_sum(sums);
+  // A label without a vote keeps odds that can be computed with.
+  for (double& share : sums) share = std::max(share, 1e-10);
   return sums;
 }
 

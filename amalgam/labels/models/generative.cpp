@@ -9,6 +9,7 @@
 #include "amalgam/core/random.hpp"
 #include "amalgam/labels/models/class_balance.hpp"
 #include "amalgam/labels/models/em.hpp"
+#include "amalgam/labels/models/generative_likelihood.hpp"
 #include "amalgam/labels/models/models.hpp"
 
 namespace amalgam::labels::models {
@@ -145,6 +146,12 @@ class Generative final : public LabelModel {
         .summary = "Completes the matrix of how often votes come together (Snorkel, MeTaL).",
         .source = "Ratner et al. 2019; Snorkel's LabelModel",
         .parameters = {balance_parameter("uniform"),
+                       {.name = "fit",
+                        .kind = ParameterInfo::Kind::choice,
+                        .doc = "moments: completes the matrix; likelihood: of accuracies per "
+                               "worker and class",
+                        .default_value = "moments",
+                        .choices = {"moments", "likelihood"}},
                        {.name = "iterations",
                         .kind = ParameterInfo::Kind::integer,
                         .doc = "steps of gradient descent (Snorkel 100, MeTaL 1000)",
@@ -185,14 +192,18 @@ class Generative final : public LabelModel {
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
     constexpr std::size_t kMostRows = 4096;
     const std::size_t classes = table.label_count();
+    LabelFit fit;
+    fit.prior = class_balance("generative", context.parameters.text("balance"), table, context);
+    if (context.parameters.text("fit") == "likelihood") {
+      fit_by_likelihood(table, context, fit);
+      return fit;
+    }
     if (table.worker_count() * classes > kMostRows) {
       throw InputError(
           "method 'generative': {} workers with {} labels each are a matrix of {} rows; expected "
           "at most {} (dawid-skene has no such limit)",
           table.worker_count(), classes, table.worker_count() * classes, kMostRows);
     }
-    LabelFit fit;
-    fit.prior = class_balance("generative", context.parameters.text("balance"), table, context);
     const Matrix mu = complete(table, context, fit);
     const std::vector<double> logs = logs_of(mu);
     fit.posterior = SoftLabels(table.task_count(), classes);

@@ -35,15 +35,17 @@ Sparse agreement_matrix(const AnnotationTable& table, const Parallel& parallel) 
 /// The mean of `values` without the `trim` largest of those above `centre` and the `trim` smallest
 /// of those below it; `centre` if nothing is left.
 double trimmed_mean(std::vector<double>& values, double centre, std::size_t trim) {
-  std::ranges::sort(values);
-  const auto below = std::ranges::lower_bound(values, centre) - values.begin();
-  const auto above = values.end() - std::ranges::upper_bound(values, centre);
-  const auto first = std::min<std::ptrdiff_t>(below, static_cast<std::ptrdiff_t>(trim));
-  const auto last = static_cast<std::ptrdiff_t>(values.size()) -
-                    std::min<std::ptrdiff_t>(above, static_cast<std::ptrdiff_t>(trim));
+  const auto count = static_cast<std::ptrdiff_t>(values.size());
+  const auto most = static_cast<std::ptrdiff_t>(trim);
+  const auto below = std::ranges::count_if(values, [&](double x) { return x < centre; });
+  const auto above = std::ranges::count_if(values, [&](double x) { return x > centre; });
+  const auto first = values.begin() + std::min(below, most);
+  const auto last = values.begin() + count - std::min(above, most);
   if (first >= last) return centre;
+  if (first != values.begin()) std::nth_element(values.begin(), first, values.end());
+  if (last != values.end()) std::nth_element(first, last, values.end());
   double sum = 0;
-  for (std::ptrdiff_t i = first; i < last; ++i) sum += values[static_cast<std::size_t>(i)];
+  for (auto value = first; value != last; ++value) sum += *value;
   return sum / static_cast<double>(last - first);
 }
 
@@ -109,9 +111,11 @@ RankOne robust_rank_one(const Sparse& matrix, std::size_t limit, double toleranc
 }
 
 /// Which workers are on the same side: the signs of the leading eigenvector of the graph of the
-/// entries' signs, normalised by degrees, by power iterations; the side with more weight is right.
+/// entries' signs, normalised by degrees, by power iterations; the side with more weight is
+/// right.
 std::vector<double> sides(const Sparse& matrix, std::span<const double> sizes) {
   constexpr int kIterations = 1000;
+  constexpr double kSmallChange = 1e-12;
   const std::size_t workers = matrix.size();
   std::vector<double> root(workers);
   for (std::size_t w = 0; w < workers; ++w) {
@@ -122,17 +126,23 @@ std::vector<double> sides(const Sparse& matrix, std::span<const double> sizes) {
   for (std::size_t w = 0; w < workers; ++w) {
     for (const Entry& entry : matrix[w]) x[w] += sign(entry.value) / root[w];
   }
+  const auto normalise = [](std::vector<double>& values) {
+    const double length = norm(values);
+    for (double& value : values) value = length > 0 ? value / length : 0;
+  };
+  normalise(x);
   for (int i = 0; i < kIterations; ++i) {
-    const double length = norm(x);
-    if (!(length > 0)) break;
-    for (double& value : x) value /= length;
+    check_interrupt();
     std::vector<double> next = x;  // the identity keeps the largest eigenvalue the leading one
     for (std::size_t w = 0; w < workers; ++w) {
       for (const Entry& entry : matrix[w]) {
         next[w] += sign(entry.value) * x[entry.other] / (root[w] * root[entry.other]);
       }
     }
+    normalise(next);
+    const double change = distance(next, x);
     x.swap(next);
+    if (change < kSmallChange) break;
   }
   double sum = 0;
   for (std::size_t w = 0; w < workers; ++w) {

@@ -26,6 +26,7 @@ const LabelModel& m_msr();
 const LabelModel& generative();
 const LabelModel& flying_squid();
 const LabelModel& weaver();
+const LabelModel& average();
 
 std::span<const LabelModel* const> all_models();
 

@@ -25,6 +25,7 @@ std::span<const LabelModel* const> all_models() {
       &generative(),
       &flying_squid(),
       &weaver(),
+      &average(),
   };
   return models;
 }

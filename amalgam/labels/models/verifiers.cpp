@@ -50,9 +50,10 @@ YesCounts count_yes(const AnnotationTable& table, const Parallel& parallel) {
   });
 }
 
-// The leading eigenvector, times the root of its eigenvalue, by power iterations; equal numbers if
-// no eigenvalue is positive.
-Vector leading(const Matrix& matrix) {
+// The leading eigenvector, times the root of its eigenvalue, by power iterations, its sum not
+// negative. Entries near 0, as those of workers who share no task with the leading ones, are
+// lifted to the root of the mean size of the matrix's: from 0 nothing starts.
+Vector start_of(const Matrix& matrix) {
   constexpr int kIterations = 500;
   const double shift = matrix.cwiseAbs().rowwise().sum().maxCoeff();
   Vector x = matrix.rowwise().sum();
@@ -63,8 +64,68 @@ Vector leading(const Matrix& matrix) {
   }
   const double length = x.norm();
   const double value = length > 0 ? x.dot(matrix * x) / (length * length) : 0;
-  if (value > 0) return x * (std::sqrt(value) / length);
-  return Vector::Constant(matrix.rows(), std::sqrt(matrix.cwiseAbs().mean()));
+  x *= value > 0 ? std::sqrt(value) / length : 0;
+  if (x.sum() < 0) x = -x;
+  const double typical = std::sqrt(matrix.cwiseAbs().mean());
+  for (double& entry : x) {
+    if (std::abs(entry) < typical / 10) entry = entry < 0 ? -typical : typical;
+  }
+  return x;
+}
+
+// The workers reached from `first` over common tasks, in two sides if there is no odd cycle among
+// them.
+struct Component {
+  std::vector<Eigen::Index> sides[2];
+  bool has_odd_cycle = false;
+};
+Component component_of(const Matrix& common, Eigen::Index first, std::vector<int>& side) {
+  Component component;
+  std::vector<Eigen::Index> open{first};
+  side[static_cast<std::size_t>(first)] = 0;
+  while (!open.empty()) {
+    const Eigen::Index v = open.back();
+    open.pop_back();
+    const int mine = side[static_cast<std::size_t>(v)];
+    component.sides[mine].push_back(v);
+    for (Eigen::Index w = 0; w < common.rows(); ++w) {
+      if (!(common(w, v) > 0)) continue;
+      int& other = side[static_cast<std::size_t>(w)];
+      component.has_odd_cycle = component.has_odd_cycle || other == mine;
+      if (other >= 0) continue;
+      other = 1 - mine;
+      open.push_back(w);
+    }
+  }
+  return component;
+}
+
+// Workers without a common task are told apart from no product: the sign of each component is the
+// one with which its sum is not negative. Where only products of two sides are known, both get the
+// same norm.
+void settle_components(const Matrix& common, Vector& u) {
+  std::vector<int> side(static_cast<std::size_t>(u.size()), -1);
+  for (Eigen::Index v = 0; v < u.size(); ++v) {
+    if (side[static_cast<std::size_t>(v)] >= 0) continue;
+    const Component component = component_of(common, v, side);
+    double squares[2] = {0, 0};
+    double sum = 0;
+    for (int s = 0; s < 2; ++s) {
+      for (const Eigen::Index w : component.sides[s]) squares[s] += u(w) * u(w);
+    }
+    const bool free = !component.has_odd_cycle && squares[0] > 0 && squares[1] > 0;
+    const double scale = free ? std::sqrt(std::sqrt(squares[1] / squares[0])) : 1;
+    for (int s = 0; s < 2; ++s) {
+      for (const Eigen::Index w : component.sides[s]) {
+        u(w) *= s == 0 ? scale : 1 / scale;
+        sum += u(w);
+      }
+    }
+    if (sum >= 0) continue;
+    for (const auto& one : component.sides) {
+      for (const Eigen::Index w : one) u(w) = -u(w);
+    }
+  }
 }
 
 // The sum over triples of the product of three, from power sums.
@@ -111,7 +172,7 @@ std::vector<double> rank_one_fit(const PairMoments& covariance) {
   constexpr int kMostSweeps = 10'000;
   constexpr double kSmall = 1e-14;
   const Matrix weighted = covariance.common.cwiseProduct(covariance.values);
-  Vector u = leading(covariance.values);
+  Vector u = start_of(covariance.values);
   for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
     check_interrupt();
     double change = 0;
@@ -124,7 +185,7 @@ std::vector<double> rank_one_fit(const PairMoments& covariance) {
     }
     if (change <= kSmall) break;
   }
-  if (u.sum() < 0) u = -u;
+  settle_components(covariance.common, u);
   return {u.data(), u.data() + u.size()};
 }
 

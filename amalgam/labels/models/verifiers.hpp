@@ -19,8 +19,9 @@ struct VerifierMoments {
 VerifierMoments verifier_moments(const AnnotationTable& table, const Parallel& parallel);
 
 /// u minimising the sum over pairs of common_vw (C_vw - u_v u_w)^2: cyclic exact updates from the
-/// leading eigenvector of C, until none changes by more than 1e-14 or after 10,000 sweeps; the sign
-/// is such that the sum is not negative.
+/// leading eigenvector of C, until none changes by more than 1e-14 or after 10,000 sweeps. Among
+/// workers who are connected by common tasks the sign is such that the sum is not negative; if they
+/// are of two sides that only met each other, both sides have the same norm.
 std::vector<double> rank_one_fit(const PairMoments& covariance);
 
 /// (1 - 2p) / sqrt(p (1 - p)) of the share p of true yes, from the third moments of all triples and
