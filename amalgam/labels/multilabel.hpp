@@ -1,0 +1,26 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "amalgam/labels/label_model.hpp"
+
+namespace amalgam::labels {
+
+/// Annotations of which a task may have several labels at once: whoever annotated a task said of
+/// every label whether it applies (by giving it, or not).
+///
+/// Binary relevance: for each label, one question with the answers no and yes, fitted by `method`
+/// with `parameters` as fit_labels does. Returns the probability of each label, [tasks, labels];
+/// rows do not sum to 1. A label that all annotations give, or none, gets that probability. What
+/// fits warn of goes to `warnings` with the label. InputError as fit_labels.
+SoftLabels binary_relevance(std::string_view method, const AnnotationTable& table,
+                            std::span<const std::string> parameters, const FitContext& context,
+                            std::vector<std::string>* warnings = nullptr);
+
+/// The question of one label: who annotated each task, and whether they gave the label ("0" or
+/// "1"). Tasks and workers keep their numbers.
+AnnotationTable relevance_table(const AnnotationTable& table, Label label);
+
+}  // namespace amalgam::labels
