@@ -13,7 +13,14 @@ void register_label(CLI::App& root, bool& needs_library) {
               "amalgam label methods"));
   label->require_subcommand(1);
   register_label_aggregate(*label);
+  register_label_update(*label);
+  register_label_agreement(*label);
+  register_label_ask(*label);
   register_label_methods(*label);
+  register_label_pairwise(*label);
+  register_label_text(*label);
+  register_label_masks(*label);
+  register_label_multilabel(*label);
   register_label_bags(*label, needs_library);
 }
 

@@ -18,5 +18,6 @@ void register_label_autows(CLI::App& label, bool& needs_library);
 void register_label_pairwise(CLI::App& label);
 void register_label_text(CLI::App& label);
 void register_label_masks(CLI::App& label);
+void register_label_multilabel(CLI::App& label);
 
 }  // namespace amalgam::cli

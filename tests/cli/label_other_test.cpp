@@ -1,0 +1,111 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "tests/cli/run_binary.hpp"
+
+namespace amalgam {
+namespace {
+
+using ::testing::HasSubstr;
+
+/// Annotations that are not one label each: comparisons, texts, masks, several labels.
+class LabelOther : public ::testing::Test {
+ protected:
+  std::string write(const std::string& name, std::string_view text) const {
+    const std::string path = (folder_ / name).string();
+    std::ofstream(path) << text;
+    return path;
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string read(const std::string& name) const {
+    std::ostringstream text;
+    text << std::ifstream(path(name)).rdbuf();
+    return text.str();
+  }
+  void expect_refused(const std::vector<std::string>& words, const std::string& text) const {
+    const RunResult result = run_amalgam(words);
+    EXPECT_EQ(result.code, 2) << result.out;
+    EXPECT_THAT(result.err, HasSubstr(text));
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LabelOther, PairwiseRanksItems) {
+  const std::string pairs = write("pairs.csv",
+                                  "worker,left,right,label\nv,x,y,x\nv,y,x,x\nw,x,y,x\nw,x,y,y\n"
+                                  "v,y,z,y\nw,z,y,z\nw,y,z,y\nv,y,z,y\n");
+  RunResult result =
+      run_amalgam({"label", "pairwise", pairs, "--out", path("ranking.csv"), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  // Odds of x against y are 3 : 1, and of y against z too.
+  const auto json = result.json();
+  EXPECT_EQ(json["comparisons"], 8);
+  EXPECT_EQ(json["items"][0]["item"], "x");
+  EXPECT_NEAR(json["items"][0]["score"].get<double>(), 9.0 / 13, 1e-3);
+  EXPECT_THAT(read("ranking.csv"), ::testing::StartsWith("item,score,rank\nx,0.69"));
+
+  result = run_amalgam({"label", "pairwise", pairs, "--method", "noisy-bradley-terry", "--out",
+                        path("ranking.csv"), "--workers", path("workers.csv")});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(read("workers.csv"), ::testing::StartsWith("worker,skill,bias\nv,0."));
+  expect_refused({"label", "pairwise", pairs, "--out", path("r"), "--workers", path("w")},
+                 "takes all workers as alike");
+  expect_refused({"label", "pairwise", pairs, "--out", path("r"), "-p", "priori=1"},
+                 "did you mean 'prior'?");
+  expect_refused({"label", "pairwise", pairs, "--out", pairs}, "it is an input");
+}
+
+TEST_F(LabelOther, TextAlignsWords) {
+  const std::string texts = write("texts.csv",
+                                  "task,worker,text\nb,1,\"the cat, sat\"\nb,2,cat sat\n"
+                                  "b,3,the cat sat\na,1,hello\n");
+  const RunResult result =
+      run_amalgam({"label", "text", texts, "--out", path("out.csv"), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["tasks"], 2);
+  EXPECT_THAT(read("out.csv"), HasSubstr("b,the cat sat,"));
+  EXPECT_THAT(read("out.csv"), HasSubstr("a,hello,1\n"));
+  expect_refused({"label", "text", write("empty.csv", "task,worker,text\n"), "--out", path("o")},
+                 "it has no text");
+}
+
+TEST_F(LabelOther, MasksTakeRunsAndArrays) {
+  std::string header = "{'descr': '|b1', 'fortran_order': False, 'shape': (1, 4), }";
+  header.resize(117, ' ');
+  header += '\n';
+  write("third.npy", std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(header.size()) +
+                         std::string(1, '\0') + header + std::string("\1\1\0\0", 4));
+  const std::string masks =
+      write("masks.csv", "task,worker,mask\nt,1,\"1x4:0,2,2\"\nt,2,\"1x4:1,3\"\nt,3,third.npy\n");
+  for (const std::string method : {"majority", "em"}) {
+    const RunResult result =
+        run_amalgam({"label", "masks", masks, "--method", method, "--out", path("out.csv")});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(read("out.csv"), "task,mask\nt,\"1x4:0,2,2\"\n");
+  }
+  expect_refused({"label", "masks", write("bad.csv", "task,worker,mask\nt,1,1x4\n"), "--out", "o"},
+                 "bad.csv:2:5: the mask is '1x4'");
+  expect_refused({"label", "masks", write("sizes.csv", "task,worker,mask\nt,1,1x4:4\nt,2,1x3:3\n"),
+                  "--out", "o"},
+                 "task 't': a mask of 1 times 3 pixels");
+}
+
+TEST_F(LabelOther, MultilabelFindsEachLabelByItself) {
+  const std::string annotations = write("several.csv",
+                                        "task,worker,label\np,1,cat\np,1,dog\np,2,cat\np,3,dog\n"
+                                        "q,1,sky\nq,2,sky\nq,3,cat\n");
+  const RunResult result =
+      run_amalgam({"label", "multilabel", annotations, "--method", "standard", "--out",
+                   path("out.csv"), "--soft", path("soft.csv"), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["labels_found"], 3);
+  EXPECT_EQ(read("out.csv"), "task,label\np,cat\np,dog\nq,sky\n");
+  EXPECT_THAT(read("soft.csv"), ::testing::StartsWith("task,cat,dog,sky\np,0.666"));
+}
+
+}  // namespace
+}  // namespace amalgam
