@@ -104,7 +104,8 @@ RuleInfo regmean_info() {
                                 "how much the off-diagonal entries of Gram matrices count")}};
 }
 
-RuleInfo pleas_info() {
+// How two networks of any origin are matched and how much of them stays apart.
+std::vector<ParameterInfo> pleas_matching_parameters() {
   ParameterInfo ratio =
       number("ratio", 0, 0, 1,
              "share of the units that both networks keep for themselves; ratio:LAYER=... for one"
@@ -114,29 +115,55 @@ RuleInfo pleas_info() {
       number("budget", 1, 1, 2, "instead of ratio: compute, as a multiple of one network's");
   budget.default_value.reset();
   budget.optional = true;
-  return {
-      .name = "pleas",
-      .summary =
-          "Merges two networks of any origin: units are matched, those that are alike averaged,"
-          " and every layer fitted by least squares to what the two compute.",
-      .source =
-          "Nasery et al. 2024, PLeaS (arXiv 2407.02447); with fit=none and ratio=0 Git"
-          " Re-Basin (Ainsworth et al. 2022, arXiv 2209.04836)",
-      .min_members = 2,
-      .max_members = 2,
-      .parameters = {
-          choice("matching", {"activations", "weights", "none"}, "activations",
+  return {choice("matching", {"activations", "weights", "none"}, "activations",
                  "units go together by what they compute on the data, by their weights (as Git"
                  " Re-Basin does, without data), or as they stand"),
           choice("similarity", {"squared_distance", "correlation"}, "squared_distance",
                  "of activations"),
-          choice("fit", {"averaged", "stacked", "none"}, "averaged",
+          ratio, budget,
+          choice("allocation", {"uniform", "scored", "zip"}, "uniform",
+                 "of the budget to groups: equal ratios, by what each group's separate units gain"
+                 " in accuracy on the data, or later groups apart and earlier ones merged")};
+}
+
+std::vector<ParameterInfo> pleas_fit_parameters() {
+  return {choice("fit", {"averaged", "stacked", "none"}, "averaged",
                  "layers are fitted to the mean of both networks, to either by itself, or not at"
                  " all (no data needed)"),
-          ratio, budget,
+          choice("solver", {"exact", "adam"}, "exact",
+                 "of the fit: least squares in closed form, or steps of Adam as the authors take"),
           number("ridge", 1e-3, 0, 1e6,
-                 "how much weights before the fit count, as a share of the mean square of a"
-                 " layer's inputs")}};
+                 "exact: how much weights before the fit count, as a share of the mean square of a"
+                 " layer's inputs"),
+          count("steps", 400, 1, "adam: with a rate that falls to 0 in half a cosine"),
+          count("batch", 32, 1, "adam: examples per step"),
+          number_above("learning_rate", 5e-4, 0, 100, "adam: the highest"),
+          choice("heads", {"shared", "own", "probe"}, "shared",
+                 "last layers: merged as the others (equal classes), one head per network that"
+                 " stays as it is, or the same trained anew on labels (two tasks)"),
+          {.name = "head_names",
+           .kind = ParameterInfo::Kind::text,
+           .doc = "own, probe: of the first and the second network's head",
+           .default_value = std::string("first,second")},
+          count("probe_epochs", 50, 1, "probe: over the task's data"),
+          number_above("probe_learning_rate", 1e-3, 0, 100, "probe: of Adam")};
+}
+
+RuleInfo pleas_info() {
+  std::vector<ParameterInfo> parameters = pleas_matching_parameters();
+  for (ParameterInfo& parameter : pleas_fit_parameters()) {
+    parameters.push_back(std::move(parameter));
+  }
+  return {.name = "pleas",
+          .summary =
+              "Merges two networks of any origin: units are matched, those that are alike averaged,"
+              " and every layer fitted by least squares to what the two compute.",
+          .source =
+              "Nasery et al. 2024, PLeaS (arXiv 2407.02447); with fit=none and ratio=0 Git"
+              " Re-Basin (Ainsworth et al. 2022, arXiv 2209.04836)",
+          .min_members = 2,
+          .max_members = 2,
+          .parameters = std::move(parameters)};
 }
 
 RuleInfo adamerging_info() {

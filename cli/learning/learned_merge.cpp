@@ -36,7 +36,8 @@ const std::map<std::string, InMemory>& in_memory_methods() {
 bool looks_at_data(const RuleInfo& method, const Parameters& parameters) {
   if (method.name == "regmean") return false;
   if (method.name != "pleas") return true;
-  return parameters.text("matching") == "activations" || parameters.text("fit") != "none";
+  return parameters.text("matching") == "activations" || parameters.text("fit") != "none" ||
+         parameters.text("allocation") == "scored" || parameters.text("heads") == "probe";
 }
 
 void check_options(const LearnedMerge& merge) {
@@ -100,9 +101,11 @@ Ingredients load(const LearnedMerge& merge) {
   const OpenedMembers opened = open_members(merge.members);
   Ingredients ingredients;
   ingredients.network = learning::load_network(*opened.sources.front(), opened.network);
+  // Networks that keep heads of their own are each of its own kind.
+  const bool own_kinds = merge.method.name == "pleas" && merge.parameters.text("heads") != "shared";
   for (const auto& source : opened.sources) {
-    ingredients.members.push_back(
-        learning::state_of(*learning::load_network(*source, opened.network)));
+    const auto kind = own_kinds ? std::nullopt : std::optional(opened.network);
+    ingredients.members.push_back(learning::state_of(*learning::load_network(*source, kind)));
   }
   if (!merge.base.empty()) {
     ingredients.base =

@@ -1,9 +1,17 @@
 // Networks of different origin: PLeaS, and Git Re-Basin as a special case of it.
+#include <array>
+#include <memory>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/learning/batch_norm.hpp"
+#include "amalgam/learning/validation.hpp"
+#include "amalgam/weights/learned/linear_probe.hpp"
 #include "amalgam/weights/learned/pleas.hpp"
+#include "amalgam/weights/learned/pleas_budget.hpp"
 #include "cli/learning/learned_merge.hpp"
 
 namespace amalgam::cli {
@@ -27,24 +35,98 @@ Matching match(const LearnedMerge& merge, const learned::PermutationSpec& spec,
   return matching == "weights" ? found : learned::without_permutation(std::move(found));
 }
 
-PleasOptions options_of(const LearnedMerge& merge, const learned::PermutationSpec& spec) {
+// What is merged, and the data that it is merged by.
+struct Pair {
+  std::shared_ptr<learning::Network> left;
+  std::shared_ptr<learning::Network> right;
+  learned::PermutationSpec spec;
+  std::array<std::string, 2> heads;  // names of the result's, if the networks keep their own
+};
+
+std::array<std::string, 2> head_names(const LearnedMerge& merge) {
+  const std::string& names = merge.parameters.text("head_names");
+  const std::size_t comma = names.find(',');
+  if (comma == std::string::npos) {
+    throw InputError("{}: pleas: head_names is '{}'; expected two names with a comma between",
+                     merge.recipe.label, names);
+  }
+  return {names.substr(0, comma), names.substr(comma + 1)};
+}
+
+// The tasks' data: with heads of their own, the first task is the first network's.
+std::vector<learning::Dataset> tasks_of(LearnedMerge& merge, const Pair& pair) {
+  std::vector<learning::Dataset> tasks = merge.data.tasks(pair.left->description());
+  if (!pair.spec.own_outputs) return tasks;
+  if (tasks.size() != 2) {
+    throw InputError(
+        "{}: pleas: heads={} and what needs labels takes two tasks, one per network;"
+        " expected two --task",
+        merge.recipe.label, merge.parameters.text("heads"));
+  }
+  tasks[1] = merge.data.tasks(pair.right->description())[1];
+  for (std::size_t i = 0; i < 2; ++i) tasks[i].head = pair.heads[i];
+  return tasks;
+}
+
+// All inputs, whatever their labels are.
+learning::Dataset unlabelled(LearnedMerge& merge, const Pair& pair) {
+  return merge.data.together(pair.left->description());
+}
+
+// The mean accuracy over the tasks, of partial merges.
+std::vector<double> scored_weights(LearnedMerge& merge, const Pair& pair, const Matching& matching,
+                                   double budget, Json& details) {
+  const std::vector<learning::Dataset> tasks = tasks_of(merge, pair);
+  const learned::GroupScores scores = learned::group_scores(
+      *pair.left, *pair.right, pair.spec, matching, pair.heads, [&](learning::Network& network) {
+        double sum = 0;
+        for (const learning::Dataset& task : tasks) {
+          sum += learning::validate(network, task).accuracy;
+        }
+        return sum / static_cast<double>(tasks.size());
+      });
+  std::vector<double> weights = learned::group_weights(scores, budget);
+  details["allocation"] = {{"all_merged", scores.all_merged},
+                           {"all_separate", scores.all_separate},
+                           {"only_separate", scores.only_separate},
+                           {"only_merged", scores.only_merged},
+                           {"weights", weights}};
+  return weights;
+}
+
+PleasOptions options_of(LearnedMerge& merge, const Pair& pair, const Matching& matching,
+                        Json& details) {
   const Parameters& parameters = merge.parameters;
   PleasOptions options{.ratios = {},
                        .budget = {},
+                       .weights = {},
                        .ridge = parameters.number("ridge"),
                        .fit = parameters.text("fit") == "stacked" ? PleasOptions::Fit::stacked
-                                                                  : PleasOptions::Fit::averaged};
-  if (parameters.has("budget")) {
-    if (merge.recipe.parameters.contains("ratio")) {
-      throw InputError("{}: pleas: both a ratio and a budget; expected one of them",
-                       merge.recipe.label);
+                                                                  : PleasOptions::Fit::averaged,
+                       .heads = pair.heads};
+  const std::string& allocation = parameters.text("allocation");
+  if (!parameters.has("budget")) {
+    if (allocation != "uniform") {
+      throw InputError("{}: pleas: allocation={} without a budget", merge.recipe.label, allocation);
     }
-    options.budget = parameters.number("budget");
+    for (const learned::PermutationGroup& group : pair.spec.groups) {
+      options.ratios.push_back(
+          data_method_parameters(merge.method, merge.recipe, group.name).number("ratio"));
+    }
     return options;
   }
-  for (const learned::PermutationGroup& group : spec.groups) {
-    options.ratios.push_back(
-        data_method_parameters(merge.method, merge.recipe, group.name).number("ratio"));
+  if (merge.recipe.parameters.contains("ratio")) {
+    throw InputError("{}: pleas: both a ratio and a budget; expected one of them",
+                     merge.recipe.label);
+  }
+  const double budget = parameters.number("budget");
+  if (allocation == "zip") {
+    options.ratios = learned::zip_ratios(pair.spec, learning::state_of(*pair.left), budget);
+    return options;
+  }
+  options.budget = budget;
+  if (allocation == "scored") {
+    options.weights = scored_weights(merge, pair, matching, budget, details);
   }
   return options;
 }
@@ -77,29 +159,68 @@ Json details_of(const learned::PleasMerge& made, const Matching& matching) {
   return json;
 }
 
+// Trains each head anew on its task's labels.
+void train_heads(LearnedMerge& merge, const Pair& pair, learned::PleasMerge& made, Json& details) {
+  const auto network = learned::network_of(made);
+  details["probe_losses"] = Json::array();
+  for (const learning::Dataset& task : tasks_of(merge, pair)) {
+    const double loss =
+        learned::fit_linear_probe(*network, task,
+                                  {.epochs = count_of(merge.parameters, "probe_epochs"),
+                                   .learning_rate = merge.parameters.number("probe_learning_rate"),
+                                   .seed = merge.seed()});
+    details["probe_losses"].push_back(loss);
+  }
+  made.state = learning::copied_state(*network);
+}
+
+Pair pair_of(const LearnedMerge& merge, const Ingredients& from) {
+  const bool own = merge.parameters.text("heads") != "shared";
+  Pair pair{from.network, nullptr, {}, head_names(merge)};
+  // The second network may tell other classes apart: it is what its own file says.
+  const auto source = open_members(merge.members).sources.at(1);
+  pair.right = own ? learning::load_network(*source)
+                   : learning::network_with(*from.network, from.members[1]);
+  learned::check_pair(*pair.left, *pair.right, own);
+  if (learning::has_batch_norm(*pair.left)) {
+    pair.left = learning::fold_batch_norm(*pair.left);
+    pair.right = learning::fold_batch_norm(*pair.right);
+  }
+  pair.spec = learned::permutation_spec(*pair.left);
+  if (own) pair.spec = learned::with_own_outputs(std::move(pair.spec));
+  return pair;
+}
+
 }  // namespace
 
 MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from) {
-  std::shared_ptr<learning::Network> first = from.network;
-  auto right = learning::network_with(*first, from.members[1]);
-  learned::check_pair(*first, *right);
-  if (learning::has_batch_norm(*first)) {
-    first = learning::fold_batch_norm(*first);
-    right = learning::fold_batch_norm(*right);
-  }
-  learning::Network& left = *first;
-  const learned::PermutationSpec spec = learned::permutation_spec(left);
-  const bool fits = merge.parameters.text("fit") != "none";
+  const Parameters& parameters = merge.parameters;
+  const Pair pair = pair_of(merge, from);
+  const bool fits = parameters.text("fit") != "none";
+  const bool by_adam = fits && parameters.text("solver") == "adam";
   std::optional<PairGrams> grams;
-  if (fits || merge.parameters.text("matching") == "activations") {
-    grams = learned::pair_grams(left, *right, merge.data.together(left.description()));
+  if ((fits && !by_adam) || parameters.text("matching") == "activations") {
+    grams = learned::pair_grams(*pair.left, *pair.right, unlabelled(merge, pair));
   }
-  const Matching matching = match(merge, spec, left, *right, grams);
-  const PleasOptions options = options_of(merge, spec);
-  learned::PleasMerge made =
-      fits ? learned::pleas(left, *right, spec, matching, grams.value(), options)
-           : learned::partial_merge(left, *right, spec, matching, options);
-  Json details = details_of(made, matching);
+  const Matching matching = match(merge, pair.spec, *pair.left, *pair.right, grams);
+  Json details;
+  const PleasOptions options = options_of(merge, pair, matching, details);
+  learned::PleasMerge made;
+  if (by_adam) {
+    made = learned::pleas_by_adam(*pair.left, *pair.right, pair.spec, matching,
+                                  unlabelled(merge, pair),
+                                  {.learning_rate = parameters.number("learning_rate"),
+                                   .steps = count_of(parameters, "steps"),
+                                   .batch = count_of(parameters, "batch"),
+                                   .seed = merge.seed()},
+                                  options);
+  } else if (fits) {
+    made = learned::pleas(*pair.left, *pair.right, pair.spec, matching, grams.value(), options);
+  } else {
+    made = learned::partial_merge(*pair.left, *pair.right, pair.spec, matching, options);
+  }
+  details.update(details_of(made, matching));
+  if (parameters.text("heads") == "probe") train_heads(merge, pair, made, details);
   return {std::move(made.state), std::move(made.description), std::move(details)};
 }
 

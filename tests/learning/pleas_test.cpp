@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/weights/learned/pleas_budget.hpp"
 #include "tests/learning/toy_data.hpp"
 
 namespace amalgam::learned {

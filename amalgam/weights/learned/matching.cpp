@@ -173,7 +173,7 @@ double Matching::unmatched(std::size_t group) const {
 
 Matching match_weights(const PermutationSpec& spec, const Network& left, const Network& right,
                        const WeightMatchingOptions& options) {
-  check_pair(left, right);
+  check_pair(left, right, spec.own_outputs);
   const torch::NoGradGuard no_grad;
   WeightMatcher matcher(spec, left, right);
   Matching matching;

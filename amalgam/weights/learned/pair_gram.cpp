@@ -4,7 +4,6 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
-#include "amalgam/learning/layer_gradients.hpp"
 
 namespace amalgam::learned {
 namespace {
@@ -12,17 +11,9 @@ namespace {
 using learning::LayerRecord;
 using learning::LayerTrace;
 
-torch::Tensor rows_and_one(const LayerRecord& record) {
-  const torch::Tensor rows = learning::input_rows(*record.layer, record.input).to(torch::kDouble);
-  if (!rows.isfinite().all().item<bool>()) {
-    throw InputError("layer '{}': what goes into it is not finite", record.name);
-  }
-  return torch::cat({rows, torch::ones({rows.size(0), 1}, torch::kDouble)}, 1);
-}
-
 PairGram products(const LayerRecord& left_record, const LayerRecord& right_record) {
-  const torch::Tensor left = rows_and_one(left_record);
-  const torch::Tensor right = rows_and_one(right_record);
+  const torch::Tensor left = rows_with_one(left_record);
+  const torch::Tensor right = rows_with_one(right_record);
   PairGram sums;
   const auto* convolution = dynamic_cast<const learning::Convolution*>(left_record.layer);
   if (convolution != nullptr) sums.taps = convolution->weight[0][0].numel();
@@ -39,7 +30,23 @@ bool same_head(const learning::Head& a, const learning::Head& b) {
   return a.name == b.name && a.classes == b.classes;
 }
 
+// Whether a tensor of either network has one row per class of its own, and the same behind.
+bool is_of_own_outputs(const torch::Tensor& left, const torch::Tensor& right,
+                       const learning::NetworkDescription& a,
+                       const learning::NetworkDescription& b) {
+  return left.dim() > 0 && left.dim() == right.dim() && left.size(0) == a.classes() &&
+         right.size(0) == b.classes() && left.sizes().slice(1) == right.sizes().slice(1);
+}
+
 }  // namespace
+
+torch::Tensor rows_with_one(const LayerRecord& record) {
+  const torch::Tensor rows = learning::input_rows(*record.layer, record.input).to(torch::kDouble);
+  if (!rows.isfinite().all().item<bool>()) {
+    throw InputError("layer '{}': what goes into it is not finite", record.name);
+  }
+  return torch::cat({rows, torch::ones({rows.size(0), 1}, torch::kDouble)}, 1);
+}
 
 void PairGram::combine(const PairGram& more) {
   if (!left.defined()) {
@@ -67,7 +74,7 @@ void combine(PairGrams& sums, const PairGrams& more) {
 
 PairGrams pair_grams(Network& left, Network& right, const learning::Dataset& data,
                      std::int64_t batch) {
-  check_pair(left, right);
+  check_pair(left, right, /*own_outputs=*/true);
   learning::check_fits(left, data);
   if (data.count() == 0) throw InputError("{}: no examples for Gram matrices", data.source);
   const torch::NoGradGuard no_grad;
@@ -92,12 +99,20 @@ PairGrams pair_grams(Network& left, Network& right, const learning::Dataset& dat
   return sums;
 }
 
-void check_pair(const Network& left, const Network& right) {
+void check_pair(const Network& left, const Network& right, bool own_outputs) {
+  const learning::NetworkDescription& a = left.description();
+  const learning::NetworkDescription& b = right.description();
+  if (own_outputs && !(a.heads.empty() && b.heads.empty()) &&
+      !std::ranges::equal(a.heads, b.heads, same_head)) {
+    throw InputError("the networks have different heads; expected the same, or one output each");
+  }
   const NamedTensors ours = learning::state_of(left);
   const NamedTensors theirs = learning::state_of(right);
   for (const auto& [name, tensor] : ours) {
     const torch::Tensor& other = tensor_named(theirs, name, "the second network");
-    if (tensor.sizes() != other.sizes() || tensor.scalar_type() != other.scalar_type()) {
+    const bool same_shape =
+        tensor.sizes() == other.sizes() || (own_outputs && is_of_own_outputs(tensor, other, a, b));
+    if (!same_shape || tensor.scalar_type() != other.scalar_type()) {
       throw InputError("tensor '{}' is {} {} in one network and {} {} in the other", name,
                        c10::str(tensor.sizes()), c10::str(tensor.scalar_type()),
                        c10::str(other.sizes()), c10::str(other.scalar_type()));
@@ -107,8 +122,6 @@ void check_pair(const Network& left, const Network& right) {
     }
   }
   for (const auto& [name, tensor] : theirs) tensor_named(ours, name, "the first network");
-  const learning::NetworkDescription& a = left.description();
-  const learning::NetworkDescription& b = right.description();
   if (a.architecture != b.architecture) {
     throw InputError("one network is an '{}', the other an '{}'", a.architecture, b.architecture);
   }
@@ -118,6 +131,7 @@ void check_pair(const Network& left, const Network& right) {
         "the networks standardise their inputs differently; expected equal shape,"
         " mean and deviation");
   }
+  if (own_outputs) return;
   if (a.class_names != b.class_names || !std::ranges::equal(a.heads, b.heads, same_head)) {
     throw InputError("the networks tell different classes apart; expected the same in one order");
   }

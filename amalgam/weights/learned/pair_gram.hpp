@@ -5,6 +5,7 @@
 #include <string>
 
 #include "amalgam/learning/gram.hpp"
+#include "amalgam/learning/layer_gradients.hpp"
 #include "amalgam/weights/learned/permutation.hpp"
 
 namespace amalgam::learned {
@@ -30,13 +31,18 @@ using PairGrams = std::map<std::string, PairGram>;
 void combine(PairGrams& sums, const PairGrams& more);
 
 /// The sums over the images (labels are not looked at), in evaluation mode, accumulated in double.
-/// InputError if the networks are not of one kind, the data do not fit or are empty, or a layer's
-/// inputs are not finite.
+/// The networks' outputs may be of different classes. InputError if the networks are otherwise not
+/// of one kind, the data do not fit or are empty, or a layer's inputs are not finite.
 PairGrams pair_grams(Network& left, Network& right, const learning::Dataset& data,
                      std::int64_t batch = 256);
 
+/// What goes into a layer, in double, with a 1 at the end of each row. InputError naming the layer
+/// if it is not finite.
+torch::Tensor rows_with_one(const learning::LayerRecord& record);
+
 /// InputError naming the first tensor in which the networks differ in name, shape or type, or that
-/// is not finite, or what else in their descriptions differs (input, classes).
-void check_pair(const Network& left, const Network& right);
+/// is not finite, or what else in their descriptions differs (input, classes). `own_outputs`: their
+/// classes, and the rows of the last layer that computes them, may differ.
+void check_pair(const Network& left, const Network& right, bool own_outputs = false);
 
 }  // namespace amalgam::learned

@@ -50,6 +50,19 @@ std::vector<std::int64_t> random_permutation(std::int64_t units, std::uint64_t s
   return order;
 }
 
+PermutationSpec with_own_outputs(PermutationSpec spec) {
+  spec.own_outputs = true;
+  for (const LayerUnits& layer : spec.layers) {
+    if (layer.outputs) continue;
+    for (PermutationGroup& group : spec.groups) {
+      std::erase_if(group.axes, [&](const UnitAxis& axis) {
+        return axis.tensor == layer.name + ".weight" || axis.tensor == layer.name + ".bias";
+      });
+    }
+  }
+  return spec;
+}
+
 Permutations identity_permutations(const PermutationSpec& spec) {
   Permutations permutations;
   permutations.reserve(spec.groups.size());

@@ -43,6 +43,9 @@ struct LayerUnits {
 struct PermutationSpec {
   std::vector<PermutationGroup> groups;
   std::vector<LayerUnits> layers;
+  /// Two networks tell different things apart: the outputs of either stay its own (see
+  /// with_own_outputs).
+  bool own_outputs = false;
 };
 
 /// Derives the specification from the network's own computation graph: axes that a unit flows
@@ -51,6 +54,10 @@ struct PermutationSpec {
 /// elementwise arithmetic (which joins its operands, as the additions of a residual network do) and
 /// flattening. InputError naming any other operation.
 PermutationSpec permutation_spec(Network& network);
+
+/// The same for two networks with outputs of their own: what computes these belongs to no group, so
+/// that it need not be alike.
+PermutationSpec with_own_outputs(PermutationSpec spec);
 
 /// By group; [i] is the unit that comes to place i.
 using Permutations = std::vector<std::vector<std::int64_t>>;

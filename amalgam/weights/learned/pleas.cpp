@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <utility>
 
@@ -11,6 +10,8 @@
 #include "amalgam/core/log.hpp"
 #include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
+#include "amalgam/weights/learned/pleas_budget.hpp"
+#include "amalgam/weights/learned/pleas_layers.hpp"
 
 namespace amalgam::learned {
 namespace {
@@ -81,7 +82,9 @@ std::vector<std::int64_t> separate_counts(const PermutationSpec& spec, const Nam
                      options.ratios.size(), groups);
   }
   std::vector<double> ratios(groups, 0.0);
-  if (options.budget) {
+  if (options.budget && !options.weights.empty()) {
+    ratios = allocate_budget(spec, state, *options.budget, options.weights);
+  } else if (options.budget) {
     ratios.assign(groups, uniform_ratio(spec, state, *options.budget));
   } else if (options.ratios.size() == 1) {
     ratios.assign(groups, options.ratios.front());
@@ -107,138 +110,6 @@ std::vector<std::int64_t> separate_counts(const PermutationSpec& spec, const Nam
   return separate;
 }
 
-// What least squares need: of the result's inputs x (with a constant) and the targets y.
-struct NormalEquations {
-  torch::Tensor gram;    // sum x x^T
-  torch::Tensor moment;  // sum y x^T
-  double energy = 0;     // sum |y|^2
-  double rows = 0;
-};
-
-// One layer of both networks, with rows and columns as the result has them. Weights are
-// [outputs, inputs + 1] with the bias last; the result's columns are
-// [merged, bias | the first's own | the second's own].
-class LayerPair {
- public:
-  LayerPair(const torch::Tensor& left, const torch::Tensor& right, const UnitSplit& outputs,
-            const UnitSplit& inputs, std::int64_t columns_per_unit)
-      : left_(left),
-        right_(right),
-        rows_(outputs, 1),
-        columns_(inputs, columns_per_unit, /*constant=*/true) {}
-
-  torch::Tensor partly_merged() const {
-    return rows_.mix(columns_.spread_left(left_, 1), columns_.spread_right(right_, 1), 0);
-  }
-
-  // x = mix of what went in, y = mix of what came out.
-  NormalEquations averaged(const PairGram& sums) const {
-    const torch::Tensor back = sums.cross.t();
-    NormalEquations normal;
-    normal.gram =
-        columns_.mix(columns_.mix(sums.left, sums.cross, 1), columns_.mix(back, sums.right, 1), 0);
-    const torch::Tensor left_left = left_.mm(sums.left);
-    const torch::Tensor left_right = left_.mm(sums.cross);
-    const torch::Tensor right_left = right_.mm(back);
-    const torch::Tensor right_right = right_.mm(sums.right);
-    normal.moment = rows_.mix(columns_.mix(left_left, left_right, 1),
-                              columns_.mix(right_left, right_right, 1), 0);
-    const torch::Tensor lt = left_.t();
-    const torch::Tensor rt = right_.t();
-    normal.energy = rows_
-                        .mix(rows_.mix(left_left.mm(lt), left_right.mm(rt), 1),
-                             rows_.mix(right_left.mm(lt), right_right.mm(rt), 1), 0)
-                        .trace()
-                        .item<double>();
-    normal.rows = static_cast<double>(sums.rows);
-    return normal;
-  }
-
-  // Each network's inputs and outputs as examples of their own, the other's own units being 0.
-  NormalEquations stacked(const PairGram& sums) const {
-    const auto both = [](const SplitIndex& rows, const SplitIndex& columns,
-                         const torch::Tensor& left, const torch::Tensor& right) {
-      return rows.spread_left(columns.spread_left(left, 1), 0) +
-             rows.spread_right(columns.spread_right(right, 1), 0);
-    };
-    const torch::Tensor left_moment = left_.mm(sums.left);
-    const torch::Tensor right_moment = right_.mm(sums.right);
-    NormalEquations normal;
-    normal.gram = both(columns_, columns_, sums.left, sums.right);
-    normal.moment = both(rows_, columns_, left_moment, right_moment);
-    normal.energy = both(rows_, rows_, left_moment.mm(left_.t()), right_moment.mm(right_.t()))
-                        .trace()
-                        .item<double>();
-    normal.rows = 2 * static_cast<double>(sums.rows);
-    return normal;
-  }
-
-  // Three regressions that share the Gram matrix: merged rows see all columns, a network's own rows
-  // all but the other's own. About `start`, so that directions without data keep it.
-  torch::Tensor solve(const NormalEquations& normal, const torch::Tensor& start, double ridge,
-                      const std::string& name) const {
-    const std::int64_t m = columns_.merged();
-    const torch::Tensor all = torch::arange(columns_.size(), torch::kLong);
-    const torch::Tensor shared = all.narrow(0, 0, m);
-    const torch::Tensor own_left = all.narrow(0, 0, m + columns_.left());
-    const torch::Tensor own_right =
-        torch::cat({shared, all.narrow(0, m + columns_.left(), columns_.right())});
-    const torch::Tensor missing = normal.moment - start.mm(normal.gram);
-    torch::Tensor correction = torch::zeros_like(start);
-    std::int64_t first = 0;
-    const auto fit = [&](std::int64_t count, const torch::Tensor& columns) {
-      if (count == 0) return;
-      const torch::Tensor gram = normal.gram.index_select(0, columns).index_select(1, columns);
-      const torch::Tensor moment = missing.narrow(0, first, count).index_select(1, columns);
-      correction.narrow(0, first, count)
-          .index_copy_(1, columns, regress(gram, moment, ridge, name));
-      first += count;
-    };
-    fit(rows_.merged(), all);
-    fit(rows_.left(), own_left);
-    fit(rows_.right(), own_right);
-    return start + correction;
-  }
-
-  // The result's weight (inputs in their order, flattened) and bias.
-  std::pair<torch::Tensor, torch::Tensor> parts(const torch::Tensor& weight) const {
-    const std::int64_t bias = columns_.merged() - 1;
-    return {
-        torch::cat(
-            {weight.narrow(1, 0, bias), weight.narrow(1, bias + 1, weight.size(1) - bias - 1)}, 1),
-        weight.select(1, bias).clone()};
-  }
-
- private:
-  static torch::Tensor regress(torch::Tensor gram, const torch::Tensor& moment, double ridge,
-                               const std::string& name) {
-    const double scale = gram.diagonal().mean().item<double>();
-    gram = gram + ridge * scale * torch::eye(gram.size(0), gram.options());
-    const auto [factor, info] = torch::linalg_cholesky_ex(gram);
-    const double smallest = factor.diagonal().square().min().item<double>();
-    const double limit = std::numeric_limits<double>::epsilon() *
-                         static_cast<double>(gram.size(0)) * gram.diagonal().max().item<double>();
-    if (info.item<std::int32_t>() != 0 || !(smallest > limit)) {
-      throw InputError(
-          "pleas: the Gram matrix of layer '{}' is singular; expected more inputs or"
-          " a larger ridge",
-          name);
-    }
-    return torch::cholesky_solve(moment.t(), factor).t();
-  }
-
-  torch::Tensor left_;
-  torch::Tensor right_;
-  SplitIndex rows_;
-  SplitIndex columns_;
-};
-
-double mean_residual(const torch::Tensor& weight, const NormalEquations& normal) {
-  const double sum = (weight.mm(normal.gram) * weight).sum().item<double>() -
-                     2 * (weight * normal.moment).sum().item<double>() + normal.energy;
-  return std::max(sum, 0.0) / normal.rows;
-}
-
 torch::Tensor with_bias(const NamedTensors& state, const std::string& layer) {
   const torch::Tensor weight =
       tensor_named(state, layer + ".weight", "pleas").detach().to(torch::kDouble).flatten(1);
@@ -257,29 +128,31 @@ const PairGram& sums_of(const PairGrams& grams, const std::string& layer, std::i
   return found->second;
 }
 
-// The layer's weights after least squares, and what that did.
-torch::Tensor fitted(const LayerPair& pair, const PairGram& sums, const torch::Tensor& start,
-                     const PleasOptions& options, PleasLayer& report) {
-  const NormalEquations normal =
-      options.fit == PleasOptions::Fit::averaged ? pair.averaged(sums) : pair.stacked(sums);
+// The layer's weights by least squares, and what that did.
+void solve_layer(PairedLayer& layer, const PairGram& sums, const PleasOptions& options) {
+  const NormalEquations normal = options.fit == PleasOptions::Fit::averaged
+                                     ? layer.pair.averaged(sums)
+                                     : layer.pair.stacked(sums);
   if (!std::isfinite(normal.energy) || !normal.gram.isfinite().all().item<bool>()) {
-    throw InputError("pleas: the Gram sums of layer '{}' are not finite", report.name);
+    throw InputError("pleas: the Gram sums of layer '{}' are not finite", layer.name);
   }
-  torch::Tensor weight = pair.solve(normal, start, options.ridge, report.name);
+  const torch::Tensor fitted = layer.pair.solve(normal, layer.weight, options.ridge, layer.name);
+  PleasLayer& report = layer.report;
+  report.name = layer.name;
   report.energy = normal.energy / normal.rows;
-  report.residual_before = mean_residual(start, normal);
-  report.residual = mean_residual(weight, normal);
+  report.residual_before = mean_residual(layer.weight, normal);
+  report.residual = mean_residual(fitted, normal);
   report.underdetermined = normal.rows < static_cast<double>(normal.gram.size(0));
   if (report.underdetermined) {
-    log::warn("pleas: layer '{}' has {} inputs, but the Gram sums are of {} rows", report.name,
+    log::warn("pleas: layer '{}' has {} inputs, but the Gram sums are of {} rows", layer.name,
               normal.gram.size(0) - 1, normal.rows);
   }
-  return weight;
+  layer.weight = fitted;
 }
 
-PleasMerge merge(const Network& left, const Network& right, const PermutationSpec& spec,
-                 const Matching& matching, const PairGrams* grams, const PleasOptions& options) {
-  check_pair(left, right);
+void check_merge(const Network& left, const Network& right, const PermutationSpec& spec,
+                 const Matching& matching, const PleasOptions& options) {
+  check_pair(left, right, spec.own_outputs);
   if (learning::has_batch_norm(left)) {
     throw InputError(
         "pleas: the networks have BatchNorm, which has to be folded into their convolutions"
@@ -292,12 +165,14 @@ PleasMerge merge(const Network& left, const Network& right, const PermutationSpe
   if (options.ridge < 0 || !std::isfinite(options.ridge)) {
     throw InputError("pleas: the ridge is {}; expected at least 0", options.ridge);
   }
-  const torch::NoGradGuard no_grad;
-  const NamedTensors left_state = learning::state_of(left);
-  const NamedTensors right_state = learning::state_of(right);
+  if (spec.own_outputs && !left.description().heads.empty()) {
+    throw InputError("pleas: networks with several heads have no other outputs of their own");
+  }
+}
 
-  PleasMerge result;
-  const std::vector<std::int64_t> separate = separate_counts(spec, left_state, options);
+// How the units of every group are split, and what is reported of that.
+std::vector<UnitSplit> split_groups(const PermutationSpec& spec, const Matching& matching,
+                                    const std::vector<std::int64_t>& separate, PleasMerge& result) {
   std::vector<UnitSplit> splits;
   splits.reserve(separate.size());
   for (std::size_t g = 0; g < separate.size(); ++g) {
@@ -311,52 +186,125 @@ PleasMerge merge(const Network& left, const Network& right, const PermutationSpe
                              .similarity_after = matching.matched(g)});
     result.ratios.push_back(static_cast<double>(separate[g]) / static_cast<double>(group.units));
   }
-  result.cost = merge_cost(spec, left_state, result.ratios);
+  return splits;
+}
 
-  std::map<std::string, torch::Tensor> tensors;
-  std::vector<std::pair<std::string, std::int64_t>> widths;
-  for (const LayerUnits& layer : spec.layers) {
-    check_interrupt();
-    const torch::Tensor& like = tensor_named(left_state, layer.name + ".weight", "pleas");
-    const UnitSplit outputs = layer.outputs ? splits[*layer.outputs] : all_merged(like.size(0));
-    const UnitSplit inputs = layer.inputs ? splits[*layer.inputs] : all_merged(like.size(1));
-    const std::int64_t units = layer.inputs ? spec.groups[*layer.inputs].units : like.size(1);
-    const std::int64_t columns = like[0].numel();
-    const LayerPair pair(with_bias(left_state, layer.name), with_bias(right_state, layer.name),
-                         outputs, inputs, columns / units);
-    torch::Tensor weight = pair.partly_merged();
-    if (grams != nullptr) {
-      PleasLayer& report = result.layers.emplace_back();
-      report.name = layer.name;
-      weight = fitted(pair, sums_of(*grams, layer.name, columns + 1), weight, options, report);
-    }
-    auto [matrix, bias] = pair.parts(weight);
-    std::vector<std::int64_t> shape = like.sizes().vec();
-    shape[0] = outputs.width();
-    shape[1] = like.size(1) / units * inputs.width();
-    tensors[layer.name + ".weight"] = matrix.view(shape);
-    tensors[layer.name + ".bias"] = bias;
-    widths.emplace_back(layer.name, outputs.width());
-  }
-  for (const auto& [name, tensor] : left_state) {
-    const auto found = tensors.find(name);
-    if (found == tensors.end()) throw InputError("pleas: tensor '{}' belongs to no layer", name);
-    result.state.emplace_back(name, found->second.to(tensor.scalar_type()).contiguous());
-  }
-  result.description = widened(left.description(), widths);
+PairedLayer paired(const LayerUnits& layer, const NamedTensors& left, const NamedTensors& right,
+                   const PermutationSpec& spec, const std::vector<UnitSplit>& splits) {
+  const torch::Tensor& like = tensor_named(left, layer.name + ".weight", "pleas");
+  const torch::Tensor& other = tensor_named(right, layer.name + ".weight", "pleas");
+  const bool own = !layer.outputs && spec.own_outputs;
+  const UnitSplit outputs = layer.outputs ? splits[*layer.outputs]
+                            : own         ? all_separate(like.size(0), other.size(0))
+                                          : all_merged(like.size(0));
+  const UnitSplit inputs = layer.inputs ? splits[*layer.inputs] : all_merged(like.size(1));
+  const std::int64_t units = layer.inputs ? spec.groups[*layer.inputs].units : like.size(1);
+  const std::int64_t columns = like[0].numel();
+  PairedLayer result{layer.name,
+                     LayerPair(with_bias(left, layer.name), with_bias(right, layer.name), outputs,
+                               inputs, columns / units),
+                     columns + 1,
+                     /*is_fitted=*/!own,
+                     /*shape=*/like.sizes().vec(),
+                     {},
+                     {}};
+  result.weight = result.pair.partly_merged();
+  result.shape[0] = outputs.width();
+  result.shape[1] = like.size(1) / units * inputs.width();
   return result;
+}
+
+// The tensors of a result, by their names in the first network.
+using Parts = std::map<std::string, torch::Tensor>;
+
+Parts parts_of(const std::vector<PairedLayer>& layers) {
+  Parts parts;
+  for (const PairedLayer& layer : layers) {
+    const auto [matrix, bias] = layer.pair.parts(layer.weight);
+    parts[layer.name + ".weight"] = matrix.view(layer.shape);
+    parts[layer.name + ".bias"] = bias;
+  }
+  return parts;
+}
+
+// The output layer becomes one head per network.
+void add_heads(const learning::NetworkDescription& left, const learning::NetworkDescription& right,
+               const PermutationSpec& spec, const PleasOptions& options, PleasMerge& result) {
+  learning::NetworkDescription& made = result.description;
+  made.heads = {{options.heads[0], 0, left.classes()},
+                {options.heads[1], left.classes(), right.classes()}};
+  made.class_names = left.class_names;
+  made.class_names.insert(made.class_names.end(), right.class_names.begin(),
+                          right.class_names.end());
+  // Refuses names that are none, or twice the same.
+  (void)learning::parse_network_description(learning::to_json(made), "pleas");
+  const auto output = std::ranges::find_if(
+      spec.layers, [](const LayerUnits& layer) { return !layer.outputs.has_value(); });
+  NamedTensors state;
+  for (const auto& [name, tensor] : result.state) {
+    if (output == spec.layers.end() || !name.starts_with(output->name + ".")) {
+      state.emplace_back(name, tensor);
+      continue;
+    }
+    for (const learning::Head& head : made.heads) {
+      state.emplace_back("heads." + head.name + name.substr(output->name.size()),
+                         tensor.narrow(0, head.first, head.classes).clone());
+    }
+  }
+  result.state = std::move(state);
 }
 
 }  // namespace
 
+PleasMerge merge_pair(const Network& left, const Network& right, const PermutationSpec& spec,
+                      const Matching& matching, const PleasOptions& options, const FitLayers& fit) {
+  check_merge(left, right, spec, matching, options);
+  const torch::NoGradGuard no_grad;
+  const NamedTensors left_state = learning::state_of(left);
+  const NamedTensors right_state = learning::state_of(right);
+  PleasMerge result;
+  const std::vector<UnitSplit> splits =
+      split_groups(spec, matching, separate_counts(spec, left_state, options), result);
+  result.cost = merge_cost(spec, left_state, result.ratios);
+
+  std::vector<PairedLayer> layers;
+  std::vector<std::pair<std::string, std::int64_t>> widths;
+  for (const LayerUnits& layer : spec.layers) {
+    layers.push_back(paired(layer, left_state, right_state, spec, splits));
+    widths.emplace_back(layer.name, layers.back().shape[0]);
+  }
+  if (fit) {
+    fit(layers);
+    for (const PairedLayer& layer : layers) {
+      if (layer.is_fitted) result.layers.push_back(layer.report);
+    }
+  }
+  const Parts parts = parts_of(layers);
+  for (const auto& [name, tensor] : left_state) {
+    const auto found = parts.find(name);
+    if (found == parts.end()) throw InputError("pleas: tensor '{}' belongs to no layer", name);
+    result.state.emplace_back(name, found->second.to(tensor.scalar_type()).contiguous());
+  }
+  result.description = widened(left.description(), widths);
+  if (spec.own_outputs) {
+    add_heads(left.description(), right.description(), spec, options, result);
+  }
+  return result;
+}
+
 PleasMerge partial_merge(const Network& left, const Network& right, const PermutationSpec& spec,
                          const Matching& matching, const PleasOptions& options) {
-  return merge(left, right, spec, matching, nullptr, options);
+  return merge_pair(left, right, spec, matching, options, {});
 }
 
 PleasMerge pleas(const Network& left, const Network& right, const PermutationSpec& spec,
                  const Matching& matching, const PairGrams& grams, const PleasOptions& options) {
-  return merge(left, right, spec, matching, &grams, options);
+  return merge_pair(left, right, spec, matching, options, [&](std::vector<PairedLayer>& layers) {
+    for (PairedLayer& layer : layers) {
+      check_interrupt();
+      if (layer.is_fitted) solve_layer(layer, sums_of(grams, layer.name, layer.columns), options);
+    }
+  });
 }
 
 std::shared_ptr<Network> network_of(const PleasMerge& merge) {

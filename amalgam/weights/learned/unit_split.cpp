@@ -60,6 +60,13 @@ UnitSplit all_merged(std::int64_t units) {
   return split;
 }
 
+UnitSplit all_separate(std::int64_t left_units, std::int64_t right_units) {
+  return {.merged = {},
+          .partners = {},
+          .left = all_merged(left_units).merged,
+          .right = all_merged(right_units).merged};
+}
+
 SplitIndex::SplitIndex(const UnitSplit& split, std::int64_t per_unit, bool constant)
     : merged_(unit_index(split.merged, per_unit)),
       partners_(unit_index(split.partners, per_unit)),
@@ -104,7 +111,7 @@ MergeCost merge_cost(const PermutationSpec& spec, const NamedTensors& state,
     const auto entries = static_cast<double>(weight.numel());
     const auto outputs = static_cast<double>(weight.size(0));
     const double work = entries * static_cast<double>(layer.positions);
-    const double r = layer.outputs ? ratios[*layer.outputs] : 0;
+    const double r = layer.outputs ? ratios[*layer.outputs] : spec.own_outputs ? 1 : 0;
     const double s = layer.inputs ? ratios[*layer.inputs] : 0;
     base += work;
     base_parameters += entries + outputs;
@@ -113,23 +120,6 @@ MergeCost merge_cost(const PermutationSpec& spec, const NamedTensors& state,
     cost.parameters += entries * (1 + r) * (1 + s) + outputs * (1 + r);
   }
   return {cost.compute / base, cost.dense_compute / base, cost.parameters / base_parameters};
-}
-
-double uniform_ratio(const PermutationSpec& spec, const NamedTensors& state, double budget) {
-  if (!(budget >= 1 && budget <= 2)) {
-    throw InputError("pleas: the compute budget is {}; expected 1 to 2", budget);
-  }
-  const auto compute = [&](double ratio) {
-    return merge_cost(spec, state, std::vector<double>(spec.groups.size(), ratio)).compute;
-  };
-  if (compute(1) <= budget) return 1;
-  double low = 0;  // compute rises with the ratio
-  double high = 1;
-  for (int step = 0; step < 60; ++step) {
-    const double middle = (low + high) / 2;
-    (compute(middle) <= budget ? low : high) = middle;
-  }
-  return low;
 }
 
 }  // namespace amalgam::learned

@@ -34,6 +34,9 @@ UnitSplit split_units(const std::vector<std::int64_t>& partners, std::span<const
 /// Every unit merged with the one at its own place: inputs and outputs of a network.
 UnitSplit all_merged(std::int64_t units);
 
+/// No unit merged: outputs of networks that tell different classes apart.
+UnitSplit all_separate(std::int64_t left_units, std::int64_t right_units);
+
 /// A split as positions along an axis on which every unit has `per_unit` entries; `constant`: one
 /// more entry of either network at the end of the axis (a bias) comes after the merged ones.
 class SplitIndex {
@@ -67,12 +70,9 @@ struct MergeCost {
 };
 
 /// The cost at these ratios of separate units, one per group (PLeaS, section 3.4): a layer between
-/// groups with ratios r and s costs (1 + r)(1 + s) - 2 r s of its own.
+/// groups with ratios r and s costs (1 + r)(1 + s) - 2 r s of its own; r is 1 for outputs of the
+/// networks' own.
 MergeCost merge_cost(const PermutationSpec& spec, const NamedTensors& state,
                      const std::vector<double>& ratios);
-
-/// The largest ratio, the same for all groups, whose compute is at most `budget`. InputError unless
-/// the budget is in [1, 2].
-double uniform_ratio(const PermutationSpec& spec, const NamedTensors& state, double budget);
 
 }  // namespace amalgam::learned
