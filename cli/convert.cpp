@@ -9,6 +9,7 @@
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/conversion.hpp"
 #include "amalgam/checkpoint/create.hpp"
+#include "amalgam/checkpoint/csr.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
@@ -29,6 +30,8 @@ struct ConvertOptions {
   std::string dtype;
   std::string quant;
   std::string shard_size;
+  bool csr = false;
+  std::string mask;
   bool overwrite = false;
   CommonOptions common;
 };
@@ -85,7 +88,35 @@ void report(const ConvertOptions& options, const TensorSource& source,
   }
 }
 
+// Writes sparse tensors as compressed sparse rows.
+void convert_to_csr(const ConvertOptions& options) {
+  const fs::path output = options.output;
+  if (output.extension() != ".safetensors") {
+    throw InputError("{}: --csr writes a file; expected a name that ends in .safetensors",
+                     options.output);
+  }
+  check_output_is_no_input({options.input}, output);
+  const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
+  const std::unique_ptr<TensorSource> mask =
+      options.mask.empty() ? nullptr : open_checkpoint_file(options.mask);
+  OutputTransaction transaction(output, {.overwrite = options.overwrite});
+  const CsrStatistics made = write_csr(*source, mask.get(), transaction.work_path());
+  transaction.commit();
+  if (options.common.json) {
+    return print_json({{"output", options.output},
+                       {"tensors", source->tensors().size()},
+                       {"sparse_tensors", made.tensors},
+                       {"stored", made.stored},
+                       {"elements", made.elements},
+                       {"bytes_written", made.bytes}});
+  }
+  log::info("{}: {} of {} tensors as sparse rows, {} of their {} elements, {} written",
+            options.output, made.tensors, source->tensors().size(), made.stored, made.elements,
+            format_bytes(made.bytes));
+}
+
 void convert(const ConvertOptions& options) {
+  if (options.csr) return convert_to_csr(options);
   const std::optional<DType> wanted = wanted_dtype(options);
   const fs::path output = options.output;
   check_output_is_no_input({options.input}, output);
@@ -146,6 +177,17 @@ void register_convert(CLI::App& root) {
       ->add_option("--shard-size", options->shard_size,
                    "Folders: begin a new file at this size (default 5GB)")
       ->type_name("SIZE");
+  CLI::Option* csr = command
+                         ->add_flag("--csr", options->csr,
+                                    "Store sparse tensors as compressed sparse rows, in one "
+                                    ".safetensors file, which every command reads as before")
+                         ->excludes(dtype);
+  command
+      ->add_option("--mask", options->mask,
+                   "--csr: what a pruned network's mask keeps (NAME.mask.safetensors), zeros "
+                   "included; by default what is not 0, where that is smaller")
+      ->type_name("FILE")
+      ->needs(csr);
   command->add_flag("--overwrite", options->overwrite, "Replace OUT if it exists");
   add_common_options(*command, options->common, {Common::json, Common::threads, Common::quiet});
   command->callback([options] { convert(*options); });

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "amalgam/checkpoint/csr.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/folder.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
@@ -119,7 +120,7 @@ std::unique_ptr<TensorSource> open_checkpoint_file(const fs::path& path) {
     case CheckpointFormat::torch_archive:
       return open_torch_archive(path);
     default:
-      return open_safetensors(path);
+      return expand_csr(open_safetensors(path));
   }
 }
 

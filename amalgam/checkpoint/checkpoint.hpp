@@ -19,7 +19,8 @@ enum class CheckpointFormat {
 
 /// Opens whatever `path` is, by its contents: a folder in Hugging Face layout (`model.safetensors`,
 /// `model.safetensors.index.json` with shards, `pytorch_model.bin` likewise), a safetensors file, a
-/// GGUF file, a PyTorch zip archive. InputError says what was found and what is expected.
+/// GGUF file, a PyTorch zip archive. Sparse rows (csr.hpp) are whole tensors. InputError says what
+/// was found and what is expected.
 std::unique_ptr<TensorSource> open_checkpoint(const std::filesystem::path& path);
 
 /// The same for a file only: InputError for a folder. (What an index of shards names must be

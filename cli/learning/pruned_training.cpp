@@ -185,14 +185,26 @@ Result make_soup(const PrunedTraining& training, const learning::Dataset& held_o
   return result;
 }
 
-Result prune_in_training(const PrunedTraining& training, const KeptCopies& copies) {
-  learned::GradualPruningOptions options = training.prune.gradual;
+learned::PrunedTraining pruned_in_training(const PrunedTraining& training,
+                                           const KeptCopies& copies) {
+  const PruneRecipe& prune = training.prune;
+  if (prune.method == Method::sparse) {
+    learned::SparseTrainingOptions options = prune.sparse;
+    options.progress = training.common.progress_mode();
+    return learned::sparse_training(training.start, training.data.train, training.recipe, options);
+  }
+  learned::GradualPruningOptions options = prune.gradual;
   options.progress = training.common.progress_mode();
   options.train = std::cref(copies);
-  learned::PrunedTraining pruned =
-      training.prune.method == Method::gradual
-          ? learned::gradual_pruning(training.start, training.data.train, training.recipe, options)
-          : learned::dynamic_pruning(training.start, training.data.train, training.recipe, options);
+  return prune.method == Method::gradual
+             ? learned::gradual_pruning(training.start, training.data.train, training.recipe,
+                                        options)
+             : learned::dynamic_pruning(training.start, training.data.train, training.recipe,
+                                        options);
+}
+
+Result prune_in_training(const PrunedTraining& training, const KeptCopies& copies) {
+  learned::PrunedTraining pruned = pruned_in_training(training, copies);
   Result result{std::move(pruned.state), std::move(pruned.mask), Json::object(), {}};
   result.details["sparsities"] = pruned.sparsities;
   return result;
@@ -213,8 +225,8 @@ void train_pruned(const PrunedTraining& training) {
   }
   if (training.resume && !runs_in_pieces(training.prune)) {
     throw InputError(
-        "--resume: pruning in training with one copy, and dynamic pruning, run in one piece; start"
-        " again without it");
+        "--resume: methods that prune in training with one copy, and dynamic pruning, run in one"
+        " piece; start again without it");
   }
   const learning::Dataset held_out =
       training.data.validation

@@ -77,6 +77,45 @@ TEST_F(PruneCommand, PrunesWhileTraining) {
   }
 }
 
+TEST_F(PruneCommand, PrunesByMethodsOfSparseTraining) {
+  for (const char* method : {"compression", "sparse_momentum", "top_weights", "soft_threshold",
+                             "continuous", "unit_threshold"}) {
+    const json report =
+        prune("trained", std::string("method: ") + method + ", sparsity: 0.75",
+              {"--overwrite", "--set", "optimizer={learning_rate: 0.05, weight_decay: 0.001}"});
+    EXPECT_LE(report["kept"], 136) << method;
+    EXPECT_EQ(zeros("trained", "layers.0.weight") + zeros("trained", "layers.1.weight"),
+              544U - report["kept"].get<std::size_t>())
+        << method;
+    EXPECT_EQ(report["sparsities"].size(), 2U);
+  }
+  expect_bad_usage(run_amalgam(words("none", "method: compression, sparsity: 0.75", {})),
+                   "pruning by compression needs weight decay");
+  expect_bad_usage(run_amalgam(words("none", "method: top_weights, sparsity: 0.75", {"--resume"})),
+                   "run in one piece");
+}
+
+TEST_F(PruneCommand, SparseRowsAreEvaluatedAsTheDenseNetwork) {
+  prune("sparse", "sparsity: 0.9, phases: 1, copies: 1, retrain: {epochs: 1}",
+        {"--init", member("base")});
+  const json made = json::parse(run_amalgam({"convert", member("sparse"), member("small"), "--csr",
+                                             "--mask", path("sparse.mask.safetensors"), "--json"})
+                                    .out);
+  EXPECT_EQ(made["sparse_tensors"], 2);
+  EXPECT_EQ(made["stored"], 54);
+  EXPECT_EQ(made["elements"], 544);
+  EXPECT_LT(fs::file_size(member("small")), fs::file_size(member("sparse")));
+  EXPECT_EQ(accuracy("small"), accuracy("sparse"));
+  ASSERT_EQ(run_amalgam({"convert", member("small"), member("again")}).code, 0);
+  EXPECT_TRUE(contents_of(member("again")) == contents_of(member("sparse")));
+  expect_bad_usage(run_amalgam({"convert", member("sparse"), path("folder"), "--csr"}),
+                   "ends in .safetensors");
+  expect_bad_usage(run_amalgam({"convert", member("base"), member("no"), "--csr", "--mask",
+                                path("sparse.mask.safetensors")}),
+                   "the mask does not keep it");
+  EXPECT_FALSE(fs::exists(member("no")));
+}
+
 // Starts the program, and interrupts it as soon as `file` is there.
 int interrupted_run(std::vector<std::string> arguments, const fs::path& file) {
   arguments.insert(arguments.begin(), AMALGAM_BINARY);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -91,6 +92,28 @@ void read_soup(Options& options, const nlohmann::json& document, const std::stri
   soup.copies = std::move(copies);
 }
 
+// By the method's place among sparse_method_names.
+void read_sparse(Options& options, std::size_t method, SparseTrainingOptions& sparse) {
+  constexpr double kMost = 1e9;
+  sparse.method = static_cast<SparseMethod>(method);
+  sparse.batch_norm_share = options.number("batch_norm_share", sparse.batch_norm_share, 1e-9, 1);
+  const bool is_continuous = sparse.method == SparseMethod::continuous;
+  if ((sparse.method == SparseMethod::soft_threshold || is_continuous) && options.has("initial")) {
+    sparse.initial = options.number("initial", 0, -kMost, kMost);
+  }
+  if ((sparse.method == SparseMethod::unit_threshold || is_continuous) && options.has("penalty")) {
+    sparse.penalty = options.number("penalty", 0, 0, kMost);
+  }
+  if (is_continuous) sparse.final_beta = options.number("final_beta", sparse.final_beta, 1, kMost);
+}
+
+Method method_of(const std::string& name) {
+  if (name == "soup") return Method::soup;
+  if (name == "gradual") return Method::gradual;
+  if (name == "dynamic") return Method::dynamic;
+  return name == "budgeted" ? Method::budgeted : Method::sparse;
+}
+
 void check_rest(const learning::TrainingRecipe& recipe, const std::string& where) {
   if (recipe.early_stop) {
     throw InputError("{}: early_stop does not go with prune: every copy trains all its epochs",
@@ -109,17 +132,21 @@ std::optional<PruneRecipe> prune_recipe(const learning::TrainingRecipe& recipe,
   if (found == recipe.document.end() || found->is_null()) return std::nullopt;
   Options options(*found, where, "prune.");
   PruneRecipe prune;
-  const std::string method =
-      options.choice("method", "soup", {"soup", "gradual", "dynamic", "budgeted"});
-  prune.method = method == "soup"      ? Method::soup
-                 : method == "gradual" ? Method::gradual
-                 : method == "dynamic" ? Method::dynamic
-                                       : Method::budgeted;
+  std::vector<std::string> methods{"soup", "gradual", "dynamic", "budgeted"};
+  const std::vector<std::string> sparse_methods = sparse_method_names();
+  methods.insert(methods.end(), sparse_methods.begin(), sparse_methods.end());
+  const std::string method = options.choice("method", "soup", methods);
+  prune.method = method_of(method);
   if (!options.has("sparsity")) options.refuse("sparsity", "a share from 0 to less than 1");
   const double sparsity = options.number("sparsity", 0, 0, 1);
   if (sparsity == 1) options.refuse("sparsity", "a share from 0 to less than 1");
   const learning::PruningOptions selection = read_selection(options, recipe.seed);
-  if (prune.method == Method::gradual || prune.method == Method::dynamic) {
+  if (prune.method == Method::sparse) {
+    prune.sparse.sparsity = sparsity;
+    prune.sparse.pruning = selection;
+    const auto place = std::ranges::find(sparse_methods, method) - sparse_methods.begin();
+    read_sparse(options, static_cast<std::size_t>(place), prune.sparse);
+  } else if (prune.method == Method::gradual || prune.method == Method::dynamic) {
     prune.gradual.sparsity = sparsity;
     prune.gradual.pruning = selection;
     prune.gradual.copies = options.count("copies", 1, 1, kMostCopies);

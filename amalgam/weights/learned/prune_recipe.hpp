@@ -6,6 +6,7 @@
 
 #include "amalgam/weights/learned/prune_in_training.hpp"
 #include "amalgam/weights/learned/sparse_soup.hpp"
+#include "amalgam/weights/learned/sparse_training.hpp"
 
 namespace amalgam::learned {
 
@@ -17,10 +18,12 @@ struct PruneRecipe {
     gradual,   ///< gradual_pruning
     dynamic,   ///< dynamic_pruning
     budgeted,  ///< budgeted_pruning
+    sparse,    ///< sparse_training, by its methods' own names
   } method = Method::soup;
   SparseSoupOptions soup;          ///< soup, budgeted; without score and train
   GradualPruningOptions gradual;   ///< gradual, dynamic
   std::uint64_t dense_epochs = 0;  ///< budgeted
+  SparseTrainingOptions sparse;    ///< sparse
 };
 
 /// Reads and checks it; nothing if the recipe does not prune. InputError naming `where` and the
