@@ -15,5 +15,6 @@ const Experiment& twin_merging();
 const Experiment& wise_ft_bang();
 const Experiment& merging_at_scale();
 const Experiment& aggregate_responses();
+const Experiment& crowd_soft_labels();
 
 }  // namespace amalgam::experiments
