@@ -236,6 +236,7 @@ void run(const AggregateOptions& options) {
   if (options.common.json && options.out == "-") {
     throw InputError("--json and --out - both want the standard output");
   }
+  if (!options.state.empty()) labels::check_state_name(options.state);
   const Aggregated result = aggregate(options);
   write_files(options, result);
   if (options.common.json) {

@@ -30,6 +30,7 @@ struct UpdateCommand {
 
 void run(const UpdateCommand& command) {
   const std::string save = command.save.empty() ? command.state : command.save;
+  labels::check_state_name(save);
   check_outputs(command.annotations.paths, {save, command.out, command.soft, command.workers});
   check_outputs({command.state}, {command.out, command.soft, command.workers});
   labels::IncrementalFit fit = labels::IncrementalFit::load(command.state);

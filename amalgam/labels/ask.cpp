@@ -9,6 +9,9 @@
 namespace amalgam::labels {
 namespace {
 
+// What a worker's own annotations are weighed against.
+constexpr double kTypicalAnnotations = 20;
+
 constexpr double kBitsPerNat = 1.44269504088896340736;
 
 double entropy(std::span<const double> probabilities) {
@@ -70,19 +73,6 @@ double remaining_entropy(std::vector<double>& joint, std::span<const double> con
   }
   return sum;
 }
-
-// What a worker can be expected to know, by worker.
-class Confusions {
- public:
-  Confusions(const AnnotationTable& table, const LabelFit& fit)
-      : typical(typical_confusion(table, fit)) {
-    for (std::size_t w = 0; w < table.worker_count(); ++w) {
-      of.push_back(worker_confusion(table, fit, static_cast<Worker>(w)));
-    }
-  }
-  std::vector<double> typical;
-  std::vector<std::vector<double>> of;
-};
 
 // The best worker for a task among those who have not annotated it.
 std::optional<Question> best_worker(const AnnotationTable& table, Task task,
@@ -148,6 +138,25 @@ std::vector<double> typical_confusion(const AnnotationTable& table, const LabelF
   return mean;
 }
 
+std::vector<std::vector<double>> assignable_confusions(const AnnotationTable& table,
+                                                       const LabelFit& fit) {
+  const std::vector<double> typical = typical_confusion(table, fit);
+  std::vector<double> weights(table.worker_count(), 0);
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    weights[table.workers[row]] += table.weight(row);
+  }
+  std::vector<std::vector<double>> confusions;
+  for (std::size_t w = 0; w < table.worker_count(); ++w) {
+    std::vector<double> own = worker_confusion(table, fit, static_cast<Worker>(w));
+    const double trust = weights[w] / (weights[w] + kTypicalAnnotations);
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      own[i] = trust * own[i] + (1 - trust) * typical[i];
+    }
+    confusions.push_back(std::move(own));
+  }
+  return confusions;
+}
+
 double expected_information(std::span<const double> probabilities,
                             std::span<const double> confusion, std::size_t count) {
   std::vector<double> joint(probabilities.begin(), probabilities.end());
@@ -170,7 +179,7 @@ std::vector<Question> ask_next(const AnnotationTable& table, const LabelFit& fit
   std::vector<std::optional<Question>> first(tasks);
   const std::vector<double> typical = typical_confusion(table, fit);
   std::vector<std::vector<double>> confusions;
-  if (options.choose_workers) confusions = Confusions(table, fit).of;
+  if (options.choose_workers) confusions = assignable_confusions(table, fit);
   constexpr std::size_t kAtATime = 1024;
   parallel_for(parallel, (tasks + kAtATime - 1) / kAtATime, [&](std::size_t block, std::size_t) {
     for (std::size_t t = block * kAtATime; t < std::min(tasks, (block + 1) * kAtATime); ++t) {

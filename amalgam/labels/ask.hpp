@@ -40,6 +40,11 @@ std::vector<double> typical_confusion(const AnnotationTable& table, const LabelF
 std::vector<double> worker_confusion(const AnnotationTable& table, const LabelFit& fit,
                                      Worker worker);
 
+/// worker_confusion of each worker, drawn towards the typical one as if 20 annotations said so: few
+/// annotations make nobody perfect.
+std::vector<std::vector<double>> assignable_confusions(const AnnotationTable& table,
+                                                       const LabelFit& fit);
+
 /// The mutual information, in bits, of a label with these probabilities and `count` annotations
 /// that are independent given the label (Lindley 1956); confusion [labels, labels]. Exact: over
 /// all outcomes up to their order.

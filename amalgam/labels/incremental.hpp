@@ -43,6 +43,9 @@ struct RefineReport {
   double largest_change = 0;
 };
 
+/// InputError unless a state may have this name: it ends in .safetensors.
+void check_state_name(const std::filesystem::path& path);
+
 /// A fit by expectation-maximisation that takes in more annotations in time proportional to what
 /// they change: the posteriors of the tasks that were annotated, then those of all tasks of their
 /// annotators, until they settle; everybody's counts are kept exactly in step with the posteriors
@@ -80,7 +83,7 @@ class IncrementalFit {
     return {posterior_.data() + std::size_t{task} * labels_.size(), labels_.size()};
   }
 
-  /// Writes the state as a safetensors file; it is there whole or not at all.
+  /// Writes the state as a safetensors file; it is there whole or not at all. As check_state_name.
   void save(const std::filesystem::path& path) const;
   /// Reads a state. InputError naming the file if it is none, or does not fit together.
   static IncrementalFit load(const std::filesystem::path& path);

@@ -107,7 +107,14 @@ class Reader {
 
 }  // namespace
 
+void check_state_name(const std::filesystem::path& path) {
+  if (path.extension() != ".safetensors") {
+    throw InputError("{}: expected a name that ends in .safetensors for a state", path.string());
+  }
+}
+
 void IncrementalFit::save(const std::filesystem::path& path) const {
+  check_state_name(path);
   std::vector<Column> columns;
   add_names(columns, "tasks", tasks_);
   add_names(columns, "workers", workers_);
@@ -183,6 +190,7 @@ IncrementalFit IncrementalFit::load(const std::filesystem::path& path) {
                      table.weights[row] >= 0 && std::isfinite(table.weights[row]),
                  "rows");
   }
+  reader.check(std::ranges::any_of(table.weights, [](float weight) { return weight > 0; }), "rows");
   std::vector<bool> seen(table.task_count(), false);
   reader.check(table.appearance.size() == table.task_count(), "tasks");
   for (const Task task : table.appearance) {

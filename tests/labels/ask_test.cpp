@@ -71,6 +71,7 @@ TEST(AskNext, AsksForWhatIsUncertainAndKnowable) {
 TEST(AskNext, NamesTheBestWorkerWhoHasNotAnnotatedTheTask) {
   const AnnotationTable table = RandomAnnotations{.votes = 4}.table();
   const LabelFit fit = fit_of(table);
+  const auto confusions = assignable_confusions(table, fit);
   for (const Question& question : ask_next(table, fit, {.budget = 50, .choose_workers = true})) {
     ASSERT_TRUE(question.worker.has_value());
     const auto [begin, end] = table.rows_of(question.task);
@@ -79,8 +80,7 @@ TEST(AskNext, NamesTheBestWorkerWhoHasNotAnnotatedTheTask) {
       for (std::size_t row = begin; row < end; ++row) did = did || table.workers[row] == w;
       if (w == *question.worker) EXPECT_FALSE(did);
       if (!did) {
-        EXPECT_LE(expected_information(fit.posterior.row(question.task),
-                                       worker_confusion(table, fit, static_cast<Worker>(w))),
+        EXPECT_LE(expected_information(fit.posterior.row(question.task), confusions[w]),
                   question.value + 1e-12);
       }
     }
@@ -111,6 +111,19 @@ TEST(AskNext, SpendsTheBudgetBetterThanChance) {
   const double by_information = accuracy_after([&](std::size_t i) { return asked[i].task; });
   const double in_turn = accuracy_after([](std::size_t i) { return i; });
   EXPECT_GT(by_information, in_turn + 0.02);
+}
+
+TEST(AskNext, TrustsAWorkerOfFewAnnotationsNoMoreThanTheTypicalOne) {
+  AnnotationBuilder builder = RandomAnnotations{}.builder();
+  builder.add(builder.task("task000000"), builder.worker("zoe"), builder.label("0"));
+  const AnnotationTable table = builder.finish("rows");
+  LabelFit fit = fit_of(table);
+  const std::size_t zoe = table.worker_count() - 1;
+  fit.skills[zoe] = 1;
+  const double typical = typical_confusion(table, fit)[0];
+  const double own = assignable_confusions(table, fit)[zoe][0];
+  EXPECT_GT(own, typical);
+  EXPECT_LT(own, typical + (1 - typical) / 10);
 }
 
 TEST(AskNext, RefusesWhatItCannotAsk) {

@@ -142,6 +142,8 @@ TEST(IncrementalFit, RefusesNewLabelsAndOtherMethodsAndChangesNothing) {
 }
 
 TEST(IncrementalFit, RefusesFilesThatAreNoStatesOrDoNotFitTogether) {
+  EXPECT_THAT([] { fitted("zencrowd", RandomAnnotations{.tasks = 3}.table()).save("state"); },
+              ThrowsMessage<InputError>(HasSubstr("ends in .safetensors")));
   const auto path = std::filesystem::temp_directory_path() / "amalgam_damaged.safetensors";
   fitted("zencrowd", RandomAnnotations{.tasks = 30}.table()).save(path);
   std::string bytes;
