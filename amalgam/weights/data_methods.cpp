@@ -220,6 +220,9 @@ RuleInfo twin_merging_info() {
                  " scaled up"),
           number("density", .1, 0, 1, "share of the rank or of the entries that is kept"),
           rank,
+          choice("heads", {"members", "merged"}, "members",
+                 "networks with a head per task: each expert's own, which no module changes (the"
+                 " tasks name their heads), or merged as everything else"),
           count("router_hidden", 0, 0,
                 "width of the router's two hidden layers; 0: twice the"
                 " features"),

@@ -17,6 +17,7 @@
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "amalgam/weights/learned/twin_file.hpp"
+#include "amalgam/weights/learned/twin_routing.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
@@ -47,6 +48,7 @@ struct Judged {
   double seconds = 0;  // of the predictions
   Evaluation evaluation;
   std::optional<MeanInterval> difference;  // of accuracy, against the reference
+  Json router;                             // of a model that merges per input
 };
 
 Judged judge(std::string name, const torch::Tensor& log_probs, const Dataset& data,
@@ -81,6 +83,46 @@ void compare_with_reference(std::vector<Judged>& all, const std::string& referen
     for (std::size_t i = 0; i < differences.size(); ++i) differences[i] -= expected[i];
     one.difference = mean_interval(differences);
   }
+}
+
+// What the router of a model that merges per input did with the data; null for other models.
+Json router_json(Network& network, const Dataset& data, const Evaluation& evaluation) {
+  auto* twin = dynamic_cast<learned::TwinNetwork*>(&network);
+  if (twin == nullptr || !twin->routes()) return {};
+  const learned::RoutingReport report = learned::routing_report(*twin, data);
+  Json json{{"entropy", report.entropy},
+            {"shares", Json::object()},
+            {"without_expert", report.without_expert}};
+  for (std::size_t k = 0; k < report.shares.size(); ++k) {
+    json["shares"][twin->model().tasks[k]] = report.shares[k];
+  }
+  if (!report.chooses_head) return json;
+  const torch::Tensor chosen = report.chooses_head->to(torch::kDouble);
+  const torch::Tensor correct = torch::tensor(evaluation.correct, torch::kDouble);
+  json["head_accuracy"] = chosen.mean().item<double>();
+  json["accuracy_with_chosen_head"] = (chosen * correct).mean().item<double>();
+  return json;
+}
+
+void print_router(const Judged& judged) {
+  if (judged.router.is_null()) return;
+  std::vector<std::string> shares;
+  for (const auto& [task, share] : judged.router["shares"].items()) {
+    shares.push_back(fmt::format("{} {:.3f}", task, share.get<double>()));
+  }
+  std::string text =
+      fmt::format("\n{}: entropy of the router's shares {:.4f} nats; mean shares {}", judged.name,
+                  judged.router["entropy"].get<double>(), join(shares, ", "));
+  if (judged.router["without_expert"] > 0) {
+    text += fmt::format("; {} % of the inputs without an expert",
+                        percent(judged.router["without_expert"]));
+  }
+  if (judged.router.contains("head_accuracy")) {
+    text += fmt::format("; chooses this head for {} %, accuracy with the head it chooses {} %",
+                        percent(judged.router["head_accuracy"]),
+                        percent(judged.router["accuracy_with_chosen_head"]));
+  }
+  print(text + "\n");
 }
 
 std::shared_ptr<Network> load(const std::string& path, const EvaluateOptions& options,
@@ -122,6 +164,7 @@ std::vector<Judged> judge_all(const EvaluateOptions& options) {
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     all.push_back(judge(path, log_probabilities(logits), data, options));
     all.back().seconds = taken.count();
+    all.back().router = router_json(*network, data, all.back().evaluation);
     progress.advance(1);
     if (all.size() > options.checkpoints.size()) continue;
     seconds += taken.count();
@@ -156,6 +199,7 @@ Json to_json(const Judged& judged) {
     json["accuracy_difference_interval"] = pair(judged.difference->interval);
   }
   json["seconds"] = judged.seconds;
+  if (!judged.router.is_null()) json["router"] = judged.router;
   add_classes(json, evaluation);
   return json;
 }
@@ -219,6 +263,7 @@ void run(const EvaluateOptions& options) {
     print_json(json);
   } else {
     print_table(all);
+    for (const Judged& one : all) print_router(one);
     if (all.size() == 1) print_classes(all.front());
   }
 }

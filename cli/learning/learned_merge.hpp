@@ -8,6 +8,7 @@
 #include "amalgam/core/progress.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/weights/data_methods.hpp"
+#include "amalgam/weights/learned/twin_network.hpp"
 #include "cli/learning/merge_data.hpp"
 #include "cli/merge_command.hpp"
 #include "cli/output.hpp"
@@ -75,6 +76,8 @@ MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from)
 MergedNetwork merge_by_regmean(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from);
 
+/// The shared model, the modules and the router.
+learned::TwinModel twins_of(LearnedMerge& merge, const Ingredients& from);
 /// Writes a folder with the shared model, the modules and the router; see learned::save_twin.
 Json merge_twins(LearnedMerge& merge, const Ingredients& from);
 

@@ -5,6 +5,7 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/weights/learned/task_heads.hpp"
 #include "amalgam/weights/learned/twin_file.hpp"
 #include "amalgam/weights/learned/twin_merging.hpp"
 #include "cli/learning/learned_merge.hpp"
@@ -15,7 +16,8 @@ namespace {
 using learned::TwinModel;
 using learned::TwinOptions;
 
-TwinOptions options_of(const LearnedMerge& merge, const Ingredients& from) {
+TwinOptions options_of(const LearnedMerge& merge, const Ingredients& from,
+                       const std::vector<learning::Dataset>& tasks) {
   const Parameters& parameters = merge.parameters;
   const std::string& kind = parameters.text("compression");
   TwinOptions options{
@@ -26,6 +28,11 @@ TwinOptions options_of(const LearnedMerge& merge, const Ingredients& from) {
                       .density = parameters.number("density"),
                       .rank = {},
                       .seed = merge.seed()}};
+  const learning::NetworkDescription& network = from.network->description();
+  if (!network.heads.empty() && parameters.text("heads") == "members") {
+    options.heads = learned::heads_of_members(
+        network, from.base.empty() ? from.members.front() : from.base, from.members, tasks);
+  }
   if (parameters.has("rank")) options.compression.rank = count_of(parameters, "rank");
   if (parameters.has("shared")) {
     options.shared = learning::state_of(*learning::load_network(
@@ -64,7 +71,7 @@ Json details_of(const TwinModel& model) {
 
 }  // namespace
 
-Json merge_twins(LearnedMerge& merge, const Ingredients& from) {
+learned::TwinModel twins_of(LearnedMerge& merge, const Ingredients& from) {
   const Parameters& parameters = merge.parameters;
   if (merge.data.task_count() != merge.members.size()) {
     throw InputError(
@@ -72,22 +79,31 @@ Json merge_twins(LearnedMerge& merge, const Ingredients& from) {
         " in the experts' order",
         merge.recipe.label, merge.data.task_count(), merge.members.size());
   }
-  const TwinOptions options = options_of(merge, from);
+  const std::vector<learning::Dataset> tasks = merge.data.tasks(from.network->description());
+  const TwinOptions options = options_of(merge, from, tasks);
   TwinModel model =
       learned::twin_merge(*from.network, from.base, from.members, task_names(merge), options);
   model.routing = {.temperature = parameters.number("temperature"),
                    .top = count_of(parameters, "top"),
                    .threshold = parameters.number("threshold"),
                    .least = parameters.number("least")};
+  if (!options.heads.empty()) {
+    for (const learning::Dataset& task : tasks) model.heads.push_back(task.head);
+  }
   const std::uint64_t epochs = count_of(parameters, "router_epochs");
   Steps steps(merge, epochs);
-  learned::fit_router(model, merge.data.tasks(from.network->description()),
+  learned::fit_router(model, tasks,
                       {.hidden = static_cast<std::int64_t>(count_of(parameters, "router_hidden")),
                        .epochs = epochs,
                        .batch = count_of(parameters, "router_batch"),
                        .learning_rate = parameters.number("router_learning_rate"),
                        .seed = merge.seed(),
                        .on_epoch = std::ref(steps)});
+  return model;
+}
+
+Json merge_twins(LearnedMerge& merge, const Ingredients& from) {
+  const TwinModel model = twins_of(merge, from);
   learned::save_twin(merge.command.output, model, merge.command.overwrite);
   return details_of(model);
 }

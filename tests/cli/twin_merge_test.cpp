@@ -1,6 +1,7 @@
 // `amalgam merge --method twin_merging`, what it writes, and how that is evaluated.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -67,7 +68,17 @@ TEST_F(TwinMergeCommand, WritesASharedModelModulesAndARouterThatAreEvaluatedToge
     EXPECT_EQ(results[0]["accuracy"], results[1 + k]["accuracy"]);
     EXPECT_NEAR(results[0]["nll"].get<double>(), results[1 + k]["nll"].get<double>(), 1e-5);
   }
-  EXPECT_EQ(judged({"--corrupt", "invert"})[0]["accuracy"], merged["evaluation"][0]["accuracy"]);
+  const json routed = judged({"--corrupt", "invert"})[0];
+  EXPECT_EQ(routed["accuracy"], merged["evaluation"][0]["accuracy"]);
+  const json& router = routed["router"];
+  EXPECT_GE(router["entropy"], 0);
+  EXPECT_LE(router["entropy"], std::log(2.0));
+  EXPECT_GT(router["shares"][tasks[1].get<std::string>()], .5) << "the inverted images' expert";
+  EXPECT_EQ(router["without_expert"], 0);
+  EXPECT_FALSE(judged({"--expert", tasks[0].get<std::string>()})[0].contains("router"));
+  EXPECT_NE(succeed({"evaluate", path("twin"), "--data", path("data")})
+                .out.find("entropy of the router's shares"),
+            std::string::npos);
 }
 
 TEST_F(TwinMergeCommand, RefusesWhatDoesNotFit) {

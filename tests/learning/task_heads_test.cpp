@@ -7,7 +7,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/weights/learned/adamerging.hpp"
 #include "amalgam/weights/learned/frank_wolfe.hpp"
-#include "tests/learning/toy_data.hpp"
+#include "tests/learning/toy_heads.hpp"
 
 namespace amalgam::learned {
 namespace {
@@ -20,20 +20,13 @@ const std::vector<std::string> kClasses{"upper left", "upper right", "lower left
 
 std::shared_ptr<Network> two_heads(std::uint64_t seed, const char* architecture = "mlp",
                                    const nlohmann::json& options = {{"hidden", {6}}}) {
-  nlohmann::json json = learning::to_json(learning::toy_description(architecture, options));
-  json.erase("classes");
-  json["heads"] = {{{"name", "one"}, {"classes", kClasses}},
-                   {{"name", "two"}, {"classes", kClasses}}};
-  auto network = learning::make_network(learning::parse_network_description(json, "toy"), "toy");
-  learning::initialise(*network, seed);
-  network->eval();
-  return network;
+  return learning::toy_network_with_heads(
+      architecture, options,
+      {{{"name", "one"}, {"classes", kClasses}}, {{"name", "two"}, {"classes", kClasses}}}, seed);
 }
 
 Dataset task(std::uint64_t seed, const std::string& head) {
-  Dataset data = learning::toy_data(40, seed);
-  data.head = head;
-  return data;
+  return learning::for_head(learning::toy_data(40, seed), head);
 }
 
 const torch::Tensor& tensor(const NamedTensors& state, const std::string& name) {

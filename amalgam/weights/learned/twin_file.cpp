@@ -120,6 +120,7 @@ class ModuleReader {
 nlohmann::json manifest_of(const TwinModel& model, const std::string& hash) {
   nlohmann::json json{{"format", kFormat}, {"shared_hash", hash}};
   json["tasks"] = model.tasks;
+  if (!model.heads.empty()) json["heads"] = model.heads;
   json["modules"] = nlohmann::json::array();
   for (std::size_t k = 0; k < model.modules.size(); ++k) {
     nlohmann::json ranks = nlohmann::json::object();
@@ -226,11 +227,18 @@ TwinModel load_twin(const fs::path& path) {
   TwinModel model;
   model.tasks = options.texts("tasks", kMostTasks);
   if (model.tasks.empty()) options.refuse("tasks", "the names of the tasks");
+  model.heads = options.texts("heads", kMostTasks);
   const std::string hash = options.text("shared_hash", "");
   model.shared = learning::load_network(*open_checkpoint(path / kSharedFile));
   if (hash_of(*model.shared) != hash) {
     throw InputError("{}: not the shared model that {} was written with",
                      (path / kSharedFile).string(), kTwinManifest);
+  }
+  if (!model.heads.empty() && model.heads.size() != model.tasks.size()) {
+    options.refuse("heads", "a head for each task");
+  }
+  for (const std::string& head : model.heads) {
+    (void)model.shared->description().head(head, manifest.string());
   }
   for (std::size_t k = 0; k < model.tasks.size(); ++k) {
     const fs::path file = path / module_file(k);

@@ -6,6 +6,7 @@
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/weights/learned/coefficients.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
+#include "amalgam/weights/learned/task_heads.hpp"
 
 namespace amalgam::learned {
 namespace {
@@ -41,12 +42,18 @@ TwinModel twin_merge(const learning::Network& network, const NamedTensors& base,
   }
   TwinModel model;
   model.shared = shared_model(network, base, experts, options);
+  if (!options.heads.empty()) {
+    model.shared = learning::network_with(
+        network, with_tensors(learning::state_of(*model.shared), options.heads));
+  }
   model.tasks = tasks;
   const NamedTensors shared = parameters_of(*model.shared);
   for (const NamedTensors& expert : experts) {
     check_interrupt();
     const auto whole = learning::network_with(network, expert);
-    model.modules.push_back(compress(subtract(parameters_of(*whole), shared), options.compression));
+    NamedTensors difference = subtract(parameters_of(*whole), shared);
+    if (!options.heads.empty()) difference = without_heads(network.description(), difference);
+    model.modules.push_back(compress(difference, options.compression));
   }
   return model;
 }

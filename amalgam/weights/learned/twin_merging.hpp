@@ -14,6 +14,9 @@ struct TwinOptions {
   std::vector<std::string> parameters = {"weight=0.3"};
   /// Instead: the shared model itself, from any other merge.
   NamedTensors shared = {};
+  /// Networks with a head per task: the tensors of all heads, which the shared model gets and no
+  /// module changes (heads_of_members: each expert's own). Empty: merged as everything else.
+  NamedTensors heads = {};
   CompressionOptions compression;
 };
 

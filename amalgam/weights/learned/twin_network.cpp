@@ -60,6 +60,13 @@ void check_modules(const TwinModel& model) {
       }
     }
   }
+  if (!model.heads.empty() && model.heads.size() != model.tasks.size()) {
+    throw InputError("{} heads for {} tasks; expected one for each, or none", model.heads.size(),
+                     model.tasks.size());
+  }
+  for (const std::string& head : model.heads) {
+    (void)model.shared->description().head(head, "the shared model");
+  }
   if (model.router != nullptr &&
       model.router->tasks() != static_cast<std::int64_t>(model.tasks.size())) {
     throw InputError("the router tells {} tasks apart, but there are {} modules",

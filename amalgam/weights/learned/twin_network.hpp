@@ -15,9 +15,11 @@ namespace amalgam::learned {
 struct TwinModel {
   std::shared_ptr<learning::Network> shared;  ///< theta_s
   std::vector<std::string> tasks;             ///< their names, one per module
-  std::vector<ExclusiveModule> modules;       ///< v_k
-  std::shared_ptr<Router> router;             ///< null: shares have to be given
-  double router_accuracy = 0;                 ///< on held-out examples
+  /// The head that each task's inputs are for, if the network has several; else empty.
+  std::vector<std::string> heads = {};
+  std::vector<ExclusiveModule> modules;  ///< v_k
+  std::shared_ptr<Router> router;        ///< null: shares have to be given
+  double router_accuracy = 0;            ///< on held-out examples
   Routing routing;
 };
 
@@ -41,6 +43,8 @@ class TwinNetwork final : public learning::Network {
   /// From now on every input has these shares [tasks], whatever the router says; nothing: the
   /// router's again.
   void fix_shares(std::optional<torch::Tensor> shares) { fixed_ = std::move(shares); }
+  /// Whether the router says what inputs get.
+  bool routes() const { return model_.router != nullptr && !fixed_; }
 
   /// theta_s + sum_k shares[k] v_k, as weights of a network of the shared one's kind.
   NamedTensors materialised(const torch::Tensor& shares) const;
