@@ -11,12 +11,15 @@
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/text.hpp"
 #include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
+#include "amalgam/weights/search_grid.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
+#include "cli/learning/search.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -53,11 +56,16 @@ void check_options(const LearnedMerge& merge) {
   for (const auto& [option, given] : without_use) {
     if (given) throw InputError("{}: method '{}' has no use for it", option, merge.method.name);
   }
-  if (!merge.recipe.search.empty()) {
-    throw InputError("{}: method '{}' looks at data itself; a search is for parameters of rules",
+  if (!merge.recipe.search.empty() && merge.method.name == "greedy_soup") {
+    throw InputError("{}: method '{}' chooses by the data itself; it has nothing to search",
                      merge.recipe.label, merge.method.name);
   }
-  if (merge.recipe.data && !looks_at_data(merge.method, merge.parameters) &&
+  if (!merge.recipe.search_by.empty() && merge.recipe.search.empty()) {
+    throw InputError("{}: by {}, but nothing is searched", merge.recipe.label,
+                     merge.recipe.search_by);
+  }
+  if (merge.recipe.data && merge.recipe.search.empty() &&
+      !looks_at_data(merge.method, merge.parameters) &&
       !learning::has_batch_norm(
           *learning::make_network(open_members(merge.members).network, merge.members.front()))) {
     throw InputError("{}: method '{}' looks at no data{}; remove what is said of them",
@@ -77,7 +85,7 @@ void check_output(const LearnedMerge& merge) {
   if (in_memory_methods().contains(merge.method.name)) check_safetensors_output(output, {});
 }
 
-LearnedMerge checked(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
+LearnedMerge merge_of(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
   LearnedMerge merge{.command = command,
                      .recipe = recipe,
                      .method = method,
@@ -92,6 +100,11 @@ LearnedMerge checked(const MergeCommand& command, const Recipe& recipe, const Ru
   for (const std::size_t model : merge.models) {
     merge.members.push_back(recipe.models[model].model.path);
   }
+  return merge;
+}
+
+LearnedMerge checked(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
+  LearnedMerge merge = merge_of(command, recipe, method);
   check_options(merge);
   check_output(merge);
   return merge;
@@ -114,20 +127,69 @@ Ingredients load(const LearnedMerge& merge) {
   return ingredients;
 }
 
-Json carry_out(LearnedMerge& merge) {
-  if (merge.method.name == "greedy_soup") return merge_greedily(merge);
-  if (merge.method.name == "twin_merging") return merge_twins(merge, load(merge));
+// The network of a method that merges in memory, with statistics of its own if it has BatchNorm.
+std::shared_ptr<learning::Network> in_memory(LearnedMerge& merge, const Ingredients& from,
+                                             Json& details) {
   const auto found = in_memory_methods().find(merge.method.name);
   if (found == in_memory_methods().end()) {
     throw Error("method '{}' is not carried out by anything", merge.method.name);
   }
-  const MergedNetwork made = found->second(merge, load(merge));
-  const auto network =
+  const MergedNetwork made = found->second(merge, from);
+  auto network =
       learning::load_network(*learned::as_source(made.state, "merged network"), made.description);
-  Json details = made.details;
+  details = made.details;
   const bool has_data = merge.recipe.data || looks_at_data(merge.method, merge.parameters);
   const Json statistics = refresh_batch_norm(*network, has_data ? &merge.data : nullptr);
   if (!statistics.is_null()) details["batch_norm"] = statistics;
+  return network;
+}
+
+// Ingredients that a merge may change.
+Ingredients copy_of(const Ingredients& from) {
+  Ingredients copy = from;
+  copy.network = learning::network_with(*from.network, learning::state_of(*from.network));
+  return copy;
+}
+
+// Merges at every point of the search by half of the data, and judges by the other half.
+learned::ParameterSearch search(const LearnedMerge& merge) {
+  const auto points = search_points(merge.recipe, merge.method, merge.seed());
+  const Ingredients from = load(merge);
+  MergeData held_out(merge.recipe, merge.seed());
+  if (merge.method.name != "regmean") held_out.use(MergeData::Part::held_out);
+  MergeCommand quiet = merge.command;
+  quiet.common.quiet = true;
+  const auto merge_with = [&](const std::vector<std::string>& parameters) {
+    check_interrupt();
+    const Recipe recipe = with_parameters(merge.recipe, merge.method, parameters);
+    try {
+      LearnedMerge trial = merge_of(quiet, recipe, merge.method);
+      trial.data.use(MergeData::Part::looked_at);
+      const Ingredients own = copy_of(from);
+      if (merge.method.name == "twin_merging") {
+        return std::shared_ptr<learning::Network>(
+            std::make_shared<learned::TwinNetwork>(twins_of(trial, own)));
+      }
+      Json details;
+      return in_memory(trial, own, details);
+    } catch (const InputError& error) {
+      throw InputError("search at {}: {}", join(parameters, " "), error.what());
+    }
+  };
+  Progress progress("search", points.size(), Progress::Unit::items,
+                    merge.command.common.progress_mode());
+  learned::ParameterSearch found = learned::search_parameters(
+      points, merge_with, held_out.tasks(from.network->description()), search_figure(merge.recipe),
+      [&](const learned::SearchTrial&) { progress.advance(1); });
+  progress.finish();
+  return found;
+}
+
+Json carry_out(LearnedMerge& merge) {
+  if (merge.method.name == "greedy_soup") return merge_greedily(merge);
+  if (merge.method.name == "twin_merging") return merge_twins(merge, load(merge));
+  Json details;
+  const auto network = in_memory(merge, load(merge), details);
   learning::save_network(merge.command.output, *network, merge.command.overwrite);
   return details;
 }
@@ -160,6 +222,11 @@ void show_plan(const LearnedMerge& merge) {
   const OpenedMembers opened = open_members(merge.members);
   Json plan = plan_json(merge);
   plan["network"] = opened.network.architecture;
+  if (!merge.recipe.search.empty()) {
+    const auto points = search_points(merge.recipe, merge.method, merge.seed());
+    plan["search"] = fmt::format("{} {} on {}", points.size(),
+                                 points.size() == 1 ? "point" : "points", merge.data.describe());
+  }
   plan["evaluate"] = Json::array();
   for (std::size_t entry = 0; entry < merge.data.evaluation_count(); ++entry) {
     plan["evaluate"].push_back(merge.data.evaluation_name(entry));
@@ -171,22 +238,44 @@ void show_plan(const LearnedMerge& merge) {
   }
 }
 
-void run_learned(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
-  LearnedMerge merge = checked(command, recipe, method);
-  if (command.dry_run) return show_plan(merge);
-  Json json = plan_json(merge);
-  const std::string split = recipe.data ? recipe.data->split : "";
-  if (split == "test" && method.name != "adamerging") {
-    log::warn("choosing by the test split makes its accuracy too good; use it for nothing else");
+// The recipe with the parameters that its search finds, and what that was, told or put into `json`.
+Recipe searched(const LearnedMerge& merge, Json& json) {
+  const learned::ParameterSearch found = search(merge);
+  const MergeCommand& command = merge.command;
+  if (command.common.json) {
+    json["search"] = search_json(found, merge.recipe, merge.data);
+  } else if (!command.common.quiet) {
+    print_search(found, merge.recipe, merge.data);
   }
+  return with_parameters(merge.recipe, merge.method, found.trials[found.best].parameters);
+}
+
+void finish(LearnedMerge& merge, Json json) {
+  const MergeCommand& command = merge.command;
+  json.update(plan_json(merge));
   json.update(carry_out(merge));
   const auto evaluations =
       evaluate_merge(command.output, merge.data, merge.seed(), command.common.json);
   if (!evaluations.empty()) json["evaluation"] = to_json(evaluations);
   if (command.common.json) return print_json(json);
   if (command.common.quiet) return;
-  print(fmt::format("{}: {} of {} members\n", command.output, method.name, merge.members.size()));
+  print(fmt::format("{}: {} of {} members\n", command.output, merge.method.name,
+                    merge.members.size()));
   print_evaluations(evaluations);
+}
+
+void run_learned(const MergeCommand& command, const Recipe& recipe, const RuleInfo& method) {
+  LearnedMerge merge = checked(command, recipe, method);
+  if (command.dry_run) return show_plan(merge);
+  const std::string split = recipe.data ? recipe.data->split : "";
+  if (split == "test" && method.name != "adamerging") {
+    log::warn("choosing by the test split makes its accuracy too good; use it for nothing else");
+  }
+  if (recipe.search.empty()) return finish(merge, Json::object());
+  Json json = Json::object();
+  const Recipe chosen = searched(merge, json);
+  LearnedMerge best = merge_of(command, chosen, method);
+  finish(best, std::move(json));
 }
 
 void run(const MergeCommand& command) {

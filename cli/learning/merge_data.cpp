@@ -56,7 +56,7 @@ MergeData::Source MergeData::source(const RecipeData& data, const std::string& s
 std::vector<Dataset> MergeData::tasks(const NetworkDescription& network) {
   std::vector<Dataset> loaded;
   loaded.reserve(tasks_.size());
-  for (const Source& task : tasks_) loaded.push_back(load(task, network));
+  for (const Source& task : tasks_) loaded.push_back(part_of(load(task, network)));
   return loaded;
 }
 
@@ -89,6 +89,18 @@ Dataset MergeData::load(const Source& source, const NetworkDescription& network)
     if (source.line.number == 0) throw;
     throw InputError("{}: {}", place(recipe_, source.line), error.what());
   }
+}
+
+Dataset MergeData::part_of(Dataset data) const {
+  if (part_ == Part::all) return data;
+  std::vector<std::size_t> chosen;
+  const auto count = static_cast<std::size_t>(data.count());
+  for (std::size_t i = part_ == Part::looked_at ? 0 : 1; i < count; i += 2) chosen.push_back(i);
+  if (chosen.empty()) {
+    throw InputError("{}: {} examples; a search for parameters needs at least 2", data.source,
+                     count);
+  }
+  return data.select(chosen);
 }
 
 bool MergeData::has_one_head() const {

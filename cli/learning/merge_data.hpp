@@ -22,6 +22,13 @@ class MergeData {
   /// One data set per task, in their order; without tasks `data` itself. Tables and texts are
   /// encoded as for `network`.
   std::vector<learning::Dataset> tasks(const learning::NetworkDescription& network);
+  /// Which examples of every task `tasks` and `together` give.
+  enum class Part {
+    all,
+    looked_at,  ///< those of even numbers: what a method merges by while parameters are searched
+    held_out    ///< the others: what decides between parameters
+  };
+  void use(Part part) { part_ = part; }
   /// All examples of all tasks in one. InputError if their inputs are not of one shape.
   learning::Dataset together(const learning::NetworkDescription& network);
   /// What entry number `entry` of `evaluate` names.
@@ -46,12 +53,14 @@ class MergeData {
     RecipeLine line;
   };
   Source source(const RecipeData& data, const std::string& split) const;
+  learning::Dataset part_of(learning::Dataset data) const;
   learning::Dataset load(const Source& source, const learning::NetworkDescription& network);
 
   const Recipe& recipe_;
   std::uint64_t seed_;
   std::vector<Source> tasks_;
   std::vector<Source> evaluate_;
+  Part part_ = Part::all;
   // What was loaded last, before its inputs were changed: tasks often share it.
   std::string last_;
   learning::Dataset loaded_;

@@ -19,12 +19,12 @@
 #include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
 #include "cli/learning/learned_merge.hpp"
+#include "cli/learning/search.hpp"
 
 namespace amalgam::cli {
 namespace {
 
 using learned::ParameterSearch;
-using learned::SearchFigure;
 using learned::SearchTrial;
 
 // Models are opened once for all points of a search.
@@ -54,36 +54,10 @@ class Models {
   std::map<ModelReference, OpenedModel> opened_;
 };
 
-std::size_t counted_members(const Recipe& recipe, const RuleInfo& rule) {
-  std::size_t count = 0;
-  for (const RecipeSource& source : recipe.models) {
-    const bool is_base = recipe.base_model && source.model == *recipe.base_model;
-    if (!is_base || rule.base == BaseUse::ignored) ++count;
-  }
-  return count;
-}
-
-std::vector<std::vector<std::string>> points_of(const Recipe& recipe, const RuleInfo& rule,
-                                                std::uint64_t seed) {
-  std::vector<SearchAxis> axes;
-  for (const RecipeSearch& search : recipe.search) {
-    const std::string where = search.line.number == 0
-                                  ? fmt::format("--search {}", search.parameter)
-                                  : fmt::format("{}:{}: search of '{}'", recipe.label,
-                                                search.line.number, search.parameter);
-    axes.push_back(parse_search_axis(search, rule, counted_members(recipe, rule), seed, where));
-  }
-  return search_grid(axes);
-}
-
-SearchFigure figure_of(const Recipe& recipe) {
-  return recipe.search_by == "nll" ? SearchFigure::nll : SearchFigure::accuracy;
-}
-
 ParameterSearch search(const MergeCommand& command, const MergeOptions& options,
                        const Recipe& recipe, MergeData& data, Models& models) {
   const RuleInfo& rule = find_merge_rule(recipe.merge_method).info();
-  const auto points = points_of(recipe, rule, command.common.seed);
+  const auto points = search_points(recipe, rule, command.common.seed);
   const learning::NetworkDescription network = models.network(recipe);
   const std::vector<learning::Dataset> tasks = data.tasks(network);
   const ModelOpener open = [&](const ModelReference& model) { return models.open(model); };
@@ -104,8 +78,9 @@ ParameterSearch search(const MergeCommand& command, const MergeOptions& options,
     }
   };
   Progress progress("search", points.size(), Progress::Unit::items, options.progress);
-  ParameterSearch result = learned::search_parameters(
-      points, merge, tasks, figure_of(recipe), [&](const SearchTrial&) { progress.advance(1); });
+  ParameterSearch result =
+      learned::search_parameters(points, merge, tasks, search_figure(recipe),
+                                 [&](const SearchTrial&) { progress.advance(1); });
   progress.finish();
   return result;
 }
@@ -125,33 +100,6 @@ Json merge_network(const MergeCommand& command, const MergeOptions& options, con
   const Json statistics = refresh_batch_norm(*network, &data);
   learning::save_network(command.output, *network, command.overwrite);
   return statistics;
-}
-
-Json trial_json(const SearchTrial& trial) {
-  return {{"parameters", trial.parameters}, {"accuracy", trial.accuracy}, {"nll", trial.nll}};
-}
-
-Json to_json(const ParameterSearch& search, const Recipe& recipe, const MergeData& data) {
-  Json json{{"by", recipe.search_by.empty() ? "accuracy" : recipe.search_by},
-            {"data", data.describe()},
-            {"best", trial_json(search.trials[search.best])},
-            {"trials", Json::array()}};
-  for (const SearchTrial& trial : search.trials) json["trials"].push_back(trial_json(trial));
-  return json;
-}
-
-void print_search(const ParameterSearch& search, const Recipe& recipe, const MergeData& data) {
-  using Align = Table::Align;
-  Table table({{"parameters"}, {"accuracy %", Align::right}, {"nll", Align::right}, {""}});
-  for (std::size_t i = 0; i < search.trials.size(); ++i) {
-    const SearchTrial& trial = search.trials[i];
-    table.add_row({join(trial.parameters, " "), percent(trial.accuracy),
-                   fmt::format("{:.4f}", trial.nll), i == search.best ? "best" : ""});
-  }
-  print(table.text());
-  print(fmt::format("chosen by {} on {}: {}\n",
-                    recipe.search_by.empty() ? "accuracy" : recipe.search_by, data.describe(),
-                    join(search.trials[search.best].parameters, " ")));
 }
 
 void check_data_use(const MergeCommand& command, const Recipe& recipe, bool has_batch_norm) {
@@ -185,7 +133,7 @@ void preview(const MergeCommand& command, const MergeOptions& options, const Rec
   Json more = Json::object();
   if (!asked.search.empty()) {
     const RuleInfo& rule = find_merge_rule(asked.merge_method).info();
-    const auto points = points_of(asked, rule, command.common.seed);
+    const auto points = search_points(asked, rule, command.common.seed);
     more["search"] = fmt::format("{} {} on {}", points.size(),
                                  points.size() == 1 ? "point" : "points", data.describe());
     recipes.back() = with_parameters(recipes.back(), rule, points.front());
@@ -229,7 +177,7 @@ void merge_by_rule(const MergeCommand& command, std::vector<Recipe> recipes) {
     recipes.back() = with_parameters(recipes.back(), find_merge_rule(asked.merge_method).info(),
                                      found.trials[found.best].parameters);
     if (command.common.json) {
-      more["search"] = to_json(found, asked, data);
+      more["search"] = search_json(found, asked, data);
     } else if (!command.common.quiet) {
       print_search(found, asked, data);
     }

@@ -200,8 +200,12 @@ TEST_F(DataRecipeMerge, SaysInOneSentenceWhatDoesNotFit) {
          "merge.yml:4: no corruption 'blurr'");
   refuse(soup + "data: {set: /no/such/folder}\n", "/no/such/folder");
   refuse(soup + "data: {set: $data$, examples: 100000}\n", "merge.yml:3:");
-  refuse(soup + "data: {set: $data$}\nsearch: {parameters: {epochs: '1,2'}}\n",
-         "'learned_soup' looks at data itself");
+  refuse(
+      "merge_method: greedy_soup\nmodels: [{model: $a$}, {model: $b$}]\n"
+      "data: {set: $data$}\nsearch: {parameters: {strict: 'true,false'}}\n",
+      "it has nothing to search");
+  refuse(soup + "data: {set: $data$}\nsearch: {parameters: {epoch: '1,2'}}\n",
+         "method 'learned_soup' has no parameter 'epoch'; did you mean 'epochs'?");
   refuse(soup + "data: {set: $data$}\ndtype: float16\n", "without 'dtype'");
   refuse(soup + "data: {set: $data$}\n", "--dtype", {"--dtype", "F16"});
   refuse(soup + "data: {set: $data$}\n", "a recipe names them itself", {"--examples", "3"});

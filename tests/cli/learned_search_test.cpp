@@ -1,0 +1,183 @@
+// Parameters of methods that look at data, searched by half of the data; and what PLeaS takes.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/cli/learned_merge_fixture.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+class LearnedSearch : public LearnedMergeCommand {
+ protected:
+  std::string output(const std::string& method) const { return path(method + ".safetensors"); }
+};
+
+TEST_F(LearnedSearch, GivesTheMergeWithTheBestValue) {
+  const json merged = merge("learned_soup", {"--search", "epochs=1,4", "--search",
+                                             "learning_rate=0.01,0.1", "--search-by", "nll"});
+  const json& searched = merged["search"];
+  ASSERT_EQ(searched["trials"].size(), 4U);
+  double least = 1e9;
+  json best;
+  for (const json& trial : searched["trials"]) {
+    if (trial["nll"] < least) best = trial;
+    least = std::min(least, trial["nll"].get<double>());
+  }
+  EXPECT_EQ(searched["best"], best);
+  // The result is that of all the data.
+  fs::rename(output("learned_soup"), path("searched.safetensors"));
+  const json again =
+      merge("learned_soup", {"-p", best["parameters"][0], "-p", best["parameters"][1]});
+  EXPECT_TRUE(contents_of(path("searched.safetensors")) == contents_of(output("learned_soup")));
+  EXPECT_EQ(again["parameters"], merged["parameters"]);
+}
+
+TEST_F(LearnedSearch, IsForEveryMethodThatHasParameters) {
+  const std::vector<std::vector<std::string>> searches{
+      {"adamerging", "steps=0,3", "--base", member("base")},
+      {"frank_wolfe", "iterations=1,2", "--base", member("base")},
+      {"pleas", "ridge=0.001,0.1"}};
+  for (const std::vector<std::string>& words : searches) {
+    std::vector<std::string> more(words.begin() + 2, words.end());
+    more.insert(more.end(), {"--search", words[1]});
+    EXPECT_EQ(merge(words[0], more)["search"]["trials"].size(), 2U) << words[0];
+  }
+}
+
+TEST_F(LearnedSearch, ChoosesDensitiesOfTwins) {
+  const json merged = json::parse(succeed({"merge",
+                                           "-m",
+                                           "twin_merging",
+                                           member("a"),
+                                           member("b"),
+                                           "--base",
+                                           member("base"),
+                                           "--data",
+                                           path("data"),
+                                           "--task",
+                                           "name=plain",
+                                           "--task",
+                                           "name=other,corrupt=invert",
+                                           "-p",
+                                           "router_epochs=5",
+                                           "-p",
+                                           "router_batch=32",
+                                           "--search",
+                                           "density=0,1",
+                                           "--json",
+                                           "-o",
+                                           path("twin")})
+                                      .out);
+  EXPECT_EQ(merged["search"]["trials"].size(), 2U);
+  const std::string best = merged["search"]["best"]["parameters"][0];
+  EXPECT_EQ(best, "density=" + std::to_string(merged["parameters"]["density"].get<int>()));
+  EXPECT_TRUE(fs::exists(folder_ / "twin" / "twin.json"));
+}
+
+TEST_F(LearnedSearch, SaysWhatItCannotDo) {
+  const auto run = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{"merge",      "-m",        "learned_soup",
+                                   member("a"),  member("b"), "--data",
+                                   path("data"), "-o",        path("no.safetensors")};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_amalgam(words);
+  };
+  expect_bad_usage(run({"--search", "epochs=1,none"}), "epochs");
+  expect_bad_usage(run({"--search", "epochs=1,2", "--examples", "1"}),
+                   "1 examples; a search for parameters needs at least 2");
+  EXPECT_FALSE(fs::exists(path("no.safetensors")));
+  const RunResult shown =
+      succeed({"merge", "-m", "learned_soup", member("a"), member("b"), "--data", path("data"),
+               "--search", "epochs=1:5:1", "-o", path("no.safetensors"), "--dry-run"});
+  EXPECT_NE(shown.out.find("5 points on"), std::string::npos) << shown.out;
+}
+
+class PleasOptionsCommand : public LearnedMergeCommand {};
+
+TEST_F(PleasOptionsCommand, SharesABudgetOut) {
+  const json scored = merge("pleas", {"-p", "budget=1.5", "-p", "allocation=scored"});
+  EXPECT_EQ(scored["allocation"]["only_separate"].size(), 1U);
+  EXPECT_LE(scored["compute"], 1.5);
+  EXPECT_GT(scored["compute"], 1.2);
+  const json zipped = merge("pleas", {"-p", "budget=1.5", "-p", "allocation=zip", "--overwrite"});
+  EXPECT_EQ(zipped["groups"][0]["merged"], 8) << "the only group";
+  expect_bad_usage(
+      run_amalgam({"merge", "-m", "pleas", member("a"), member("b"), "--data", path("data"), "-p",
+                   "allocation=zip", "-o", path("no.safetensors")}),
+      "without a budget");
+}
+
+TEST_F(PleasOptionsCommand, FitsByAdam) {
+  const json merged = merge("pleas", {"-p", "solver=adam", "-p", "steps=50", "-p", "ratio=0.25"});
+  ASSERT_EQ(merged["layers"].size(), 2U);
+  for (const json& layer : merged["layers"]) {
+    // Members of one base are nearly the same already.
+    EXPECT_LT(layer["residual"].get<double>(), 1e-4 * layer["energy"].get<double>()) << layer;
+  }
+  EXPECT_GT(accuracy("pleas"), .5);
+}
+
+// Two networks that tell two classes each apart.
+class PleasHeadsCommand : public LearnedMergeCommand {
+ protected:
+  void SetUp() override {
+    LearnedMergeCommand::SetUp();
+    if (IsSkipped()) return;
+    for (const auto& [name, classes] :
+         {std::pair{"top", "[0, 1]"}, std::pair{"bottom", "[2, 3]"}}) {
+      succeed({"train", path("recipe.yml"), "--set", std::string("data.classes=") + classes,
+               "--set", "data.relabel=true", "--set", "network.standardise=false", "--set",
+               "epochs=6", "-o", member(name), "--quiet"});
+    }
+  }
+  std::string recipe(const std::string& parameters) const {
+    std::ofstream(folder_ / "heads.yml")
+        << "merge_method: pleas\nmodels: [{model: " << member("top")
+        << "}, {model: " << member("bottom") << "}]\nparameters: {" << parameters
+        << "}\ndata:\n  set: " << path("data")
+        << "\n  split: train\n  tasks: [{name: top, classes: [0, 1], relabel: true},"
+        << " {name: bottom, classes: [2, 3], relabel: true}]\n";
+    return path("heads.yml");
+  }
+  double head_accuracy(const std::string& head, const std::string& classes) const {
+    return json::parse(succeed({"evaluate", member("both"), "--data", path("data"), "--head", head,
+                                "--classes", classes, "--relabel", "--json"})
+                           .out)["results"][0]["accuracy"];
+  }
+};
+
+TEST_F(PleasHeadsCommand, KeepsOrTrainsAHeadPerNetwork) {
+  for (const char* heads : {"own", "probe"}) {
+    const json merged =
+        json::parse(succeed({"merge",
+                             recipe(std::string("ratio: 0.5, heads: ") + heads +
+                                    ", probe_learning_rate: 0.05, head_names: 'up,down'"),
+                             "-o", member("both"), "--json", "--overwrite"})
+                        .out);
+    EXPECT_EQ(merged["network"]["heads"][1]["name"], "down");
+    EXPECT_EQ(merged.contains("probe_losses"), std::string(heads) == "probe");
+    EXPECT_GT(head_accuracy("up", "0,1"), .8) << heads;
+    EXPECT_GT(head_accuracy("down", "2,3"), .8) << heads;
+  }
+}
+
+TEST_F(PleasHeadsCommand, RefusesWhatDoesNotGoTogether) {
+  expect_bad_usage(
+      run_amalgam({"merge", recipe("heads: own, head_names: one"), "-o", path("no.safetensors")}),
+      "two names with a comma");
+  expect_bad_usage(run_amalgam({"merge", "-m", "pleas", member("top"), member("bottom"), "--data",
+                                path("data"), "-p", "heads=probe", "-p", "fit=none", "-p",
+                                "matching=weights", "-o", path("no.safetensors")}),
+                   "expected two --task");
+}
+
+}  // namespace
+}  // namespace amalgam
