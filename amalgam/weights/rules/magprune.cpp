@@ -139,92 +139,135 @@ class Buckets {
 };
 
 // The ranks that an element's bucket spans decide nearly every element; only buckets with one that
-// they do not decide are ranked within.
+// they do not decide are ranked within. Passes over whole rows have no branches that depend on
+// values: they would be mispredicted time and again.
 template <class Key>
-void prune_row(std::span<const Key> keys, const RowChances& chances, std::span<std::uint32_t> words,
-               RankScratch& scratch) {
-  constexpr std::size_t kMostBuckets = std::size_t{1} << 16;
-  const std::size_t count =
-      std::clamp(std::bit_ceil(keys.size()) / 2, std::size_t{64}, kMostBuckets);
-  Key largest = 0;
-  for (const Key key : keys) largest = std::max(largest, key);
-  const Buckets buckets(count, value_of(largest));
-  // starts[b]: how many keys lie in lower buckets.
-  std::vector<std::uint32_t>& starts = scratch.starts;
-  starts.assign(count + 1, 0);
-  std::vector<std::uint16_t>& bucket_of = scratch.bucket_of;
-  bucket_of.resize(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const std::size_t bucket = buckets.of(keys[i]);
-    bucket_of[i] = static_cast<std::uint16_t>(bucket);
-    ++starts[bucket + 1];
-  }
-  std::partial_sum(starts.begin(), starts.end(), starts.begin());
+class RowPruner {
+ public:
+  RowPruner(std::span<const Key> keys, const RowChances& chances, std::span<std::uint32_t> words,
+            RankScratch& scratch)
+      : keys_(keys), chances_(chances), words_(words), scratch_(scratch) {}
 
-  // The elements that need ranks, without a branch that would be mispredicted time and again.
-  scratch.indices.resize(keys.size());
-  std::size_t needing = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    scratch.indices[needing] = static_cast<std::uint32_t>(i);
-    needing += chances.undecided(words[i]) ? 1 : 0;
-  }
-  // What is known of a bucket: closed (nobody asks), open, or open with unequal keys in it.
-  enum : char { kClosed, kOpen, kMixed };
-  std::vector<char>& state = scratch.bucket_state;
-  state.assign(count, kClosed);
-  bool any_open = false;
-  for (std::size_t k = 0; k < needing; ++k) {
-    const std::size_t i = scratch.indices[k];
-    const std::size_t bucket = bucket_of[i];
-    const double turn = chances.turning_rank(words[i]);
-    const bool kept = static_cast<double>(starts[bucket]) > turn + 1;
-    const bool dropped = static_cast<double>(starts[bucket + 1]) < turn;
-    if (kept || dropped) {
-      words[i] = kept ? kKept : kDropped;
+  void prune() {
+    fill_buckets();
+    decide_by_buckets();
+    if (scratch_.open.empty()) return;
+    // Where few take a rank, their buckets are sorted whatever is in them.
+    if (16 * scratch_.open.size() < keys_.size()) {
+      scratch_.differ.assign(count_, 1);
     } else {
-      state[bucket] = kOpen;
-      any_open = true;
+      rank_equal_keys();
+    }
+    const std::size_t mixed = settle_buckets_of_one_key();
+    if (mixed == 0) return;
+    if (mixed > scratch_.limit) {
+      rank_between(keys_, Key{0}, largest_, 0, scratch_,
+                   [&](std::size_t i, std::size_t rank) { settle(i, rank); });
+    } else {
+      settle_mixed_buckets(mixed);
     }
   }
-  if (!any_open) return;
-  const auto settle = [&](std::size_t i, std::size_t rank) {
-    if (chances.undecided(words[i])) words[i] = chances.keeps(words[i], rank) ? kKept : kDropped;
-  };
 
-  // Equal keys rank by index, so that buckets of one key need no sorting: as they come, the start
-  // of the bucket counts up.
-  std::vector<std::uint64_t>& first_key = scratch.first_key;
-  first_key.assign(count, ~std::uint64_t{0});
-  std::size_t mixed = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const std::size_t bucket = bucket_of[i];
-    if (state[bucket] != kOpen) continue;
-    if (first_key[bucket] == ~std::uint64_t{0}) first_key[bucket] = keys[i];
-    if (first_key[bucket] != keys[i]) {
-      state[bucket] = kMixed;
-      mixed += starts[bucket + 1] - starts[bucket];
+ private:
+  // bucket_of, and starts[b]: how many keys lie in lower buckets; and one key of each.
+  void fill_buckets() {
+    constexpr std::size_t kMostBuckets = std::size_t{1} << 16;
+    count_ = std::clamp(std::bit_ceil(keys_.size()) / 2, std::size_t{64}, kMostBuckets);
+    for (const Key key : keys_) largest_ = std::max(largest_, key);
+    const Buckets buckets(count_, value_of(largest_));
+    scratch_.starts.assign(count_ + 1, 0);
+    scratch_.one_key.resize(count_);
+    scratch_.bucket_of.resize(keys_.size());
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      const std::size_t bucket = buckets.of(keys_[i]);
+      scratch_.bucket_of[i] = static_cast<std::uint16_t>(bucket);
+      scratch_.one_key[bucket] = keys_[i];
+      ++scratch_.starts[bucket + 1];
+    }
+    std::partial_sum(scratch_.starts.begin(), scratch_.starts.end(), scratch_.starts.begin());
+  }
+
+  // Leaves in `open` the elements that take a rank.
+  void decide_by_buckets() {
+    std::vector<std::uint32_t>& open = scratch_.open;
+    open.resize(keys_.size() + 1);
+    std::size_t needing = 0;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      open[needing] = static_cast<std::uint32_t>(i);
+      needing += chances_.undecided(words_[i]) ? 1 : 0;
+    }
+    std::size_t left = 0;
+    for (std::size_t k = 0; k < needing; ++k) {
+      const std::uint32_t i = open[k];
+      const std::size_t bucket = scratch_.bucket_of[i];
+      const double turn = chances_.turning_rank(words_[i]);
+      const bool kept = static_cast<double>(scratch_.starts[bucket]) > turn + 1;
+      const bool dropped = static_cast<double>(scratch_.starts[bucket + 1]) < turn;
+      words_[i] = kept ? kKept : dropped ? kDropped : words_[i];
+      open[left] = i;
+      left += kept || dropped ? 0 : 1;
+    }
+    open.resize(left);
+  }
+
+  // Equal keys rank by index, so that buckets of one key need no sorting.
+  void rank_equal_keys() {
+    scratch_.next.assign(scratch_.starts.begin(), scratch_.starts.end());
+    scratch_.differ.assign(count_, 0);
+    scratch_.ranks.resize(keys_.size());
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      const std::size_t bucket = scratch_.bucket_of[i];
+      scratch_.differ[bucket] |= scratch_.one_key[bucket] ^ keys_[i];
+      scratch_.ranks[i] = scratch_.next[bucket]++;
     }
   }
-  if (mixed > scratch.limit) {
-    rank_between(keys, Key{0}, largest, 0, scratch, settle);
-    return;
+
+  // Marks the other buckets, and returns how many elements they have.
+  std::size_t settle_buckets_of_one_key() {
+    scratch_.bucket_state.assign(count_, 0);
+    std::size_t mixed = 0;
+    for (const std::uint32_t i : scratch_.open) {
+      const std::size_t bucket = scratch_.bucket_of[i];
+      if (scratch_.differ[bucket] == 0) {
+        words_[i] = chances_.keeps(words_[i], scratch_.ranks[i]) ? kKept : kDropped;
+      } else if (scratch_.bucket_state[bucket] == 0) {
+        scratch_.bucket_state[bucket] = 1;
+        mixed += scratch_.starts[bucket + 1] - scratch_.starts[bucket];
+      }
+    }
+    return mixed;
   }
-  scratch.entries.clear();
-  scratch.indices.clear();
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    const std::size_t bucket = bucket_of[i];
-    if (state[bucket] == kOpen) {
-      settle(i, starts[bucket]++);
-    } else if (state[bucket] == kMixed) {
-      scratch.entries.push_back(keys[i]);
-      scratch.indices.push_back(static_cast<std::uint32_t>(i));
+
+  void settle_mixed_buckets(std::size_t mixed) {
+    scratch_.entries.resize(mixed + 1);
+    scratch_.indices.resize(mixed + 1);
+    std::size_t found = 0;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+      scratch_.entries[found] = keys_[i];
+      scratch_.indices[found] = static_cast<std::uint32_t>(i);
+      found += static_cast<std::size_t>(scratch_.bucket_state[scratch_.bucket_of[i]]);
+    }
+    scratch_.entries.resize(mixed);
+    scratch_.indices.resize(mixed);
+    radix_sort(scratch_, largest_);
+    // Mixed buckets come whole and in order, so ranks start again with each.
+    for (const std::uint32_t index : scratch_.indices) {
+      settle(index, scratch_.starts[scratch_.bucket_of[index]]++);
     }
   }
-  if (scratch.entries.empty()) return;
-  radix_sort(scratch, largest);
-  // Mixed buckets come whole and in order, so ranks start again with each.
-  for (const std::uint32_t index : scratch.indices) settle(index, starts[bucket_of[index]]++);
-}
+
+  void settle(std::size_t i, std::size_t rank) {
+    if (!chances_.undecided(words_[i])) return;
+    words_[i] = chances_.keeps(words_[i], rank) ? kKept : kDropped;
+  }
+
+  std::span<const Key> keys_;
+  const RowChances& chances_;
+  std::span<std::uint32_t> words_;
+  RankScratch& scratch_;
+  Key largest_ = 0;
+  std::size_t count_ = 0;  // buckets
+};
 
 template <class Key>
 void magprune_rows(std::span<const Key> keys, std::size_t row, double density, double epsilon,
@@ -232,7 +275,7 @@ void magprune_rows(std::span<const Key> keys, std::size_t row, double density, d
   const RowChances chances(density, epsilon, row);
   for (std::size_t first = 0; first < keys.size(); first += row) {
     const std::span<std::uint32_t> row_words = words.subspan(first, row);
-    if (row > 1) prune_row(keys.subspan(first, row), chances, row_words, scratch);
+    if (row > 1) RowPruner<Key>(keys.subspan(first, row), chances, row_words, scratch).prune();
     // What has just been decided is 0 or 2^32 - 1, which this leaves as it is.
     for (std::uint32_t& word : row_words) word = chances.decide(word);
   }

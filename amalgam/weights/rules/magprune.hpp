@@ -18,7 +18,11 @@ struct RankScratch {
   std::vector<std::uint32_t> starts;
   std::vector<std::uint16_t> bucket_of;
   std::vector<char> bucket_state;
-  std::vector<std::uint64_t> first_key;
+  std::vector<std::uint64_t> one_key;
+  std::vector<std::uint64_t> differ;
+  std::vector<std::uint32_t> next;
+  std::vector<std::uint32_t> ranks;
+  std::vector<std::uint32_t> open;
   /// The longest run that is ranked in memory at once; longer rows are ranked by value ranges, in
   /// passes over the row. Results do not depend on it.
   std::size_t limit = std::size_t{1} << 20;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "amalgam/weights/rule.hpp"
+#include "amalgam/weights/rules/consensus_kernels.hpp"
 #include "amalgam/weights/rules/task_vector_kernels.hpp"
 
 // The task-vector family (formats/recipes.md section 3): with base b and members x_i, the task
