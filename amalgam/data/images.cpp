@@ -40,7 +40,7 @@ std::pair<fs::path, fs::path> find_pair(const fs::path& folder, const std::strin
 std::vector<fs::path> candidate_folders(const std::string& set) {
   if (set != kFashionMnist) return {set};
   // Nothing else in the process changes the environment.
-  const char* place = std::getenv("AMALGAM_DATA");  // NOLINT(concurrency-mt-unsafe)
+  const char* place = std::getenv("AMALGAM_FASHION_MNIST");  // NOLINT(concurrency-mt-unsafe)
   if (place != nullptr && *place != '\0') return {fs::path(place), fs::path(place) / kFashionMnist};
   return {kDebianFolder};
 }
@@ -60,7 +60,7 @@ LabelledImages load_official(const std::string& set, bool training) {
   if (set == kFashionMnist) {
     throw InputError(
         "Fashion-MNIST is not in {} (looked for {}); install Debian's package dataset-fashion-mnist"
-        " or set AMALGAM_DATA to a folder that has the files",
+        " or set AMALGAM_FASHION_MNIST to a folder that has the files",
         folders.front().string(), missing);
   }
   throw InputError(

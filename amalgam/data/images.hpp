@@ -36,10 +36,10 @@ LabelledImages load_idx_images(const std::filesystem::path& images,
                                std::vector<std::string> class_names = {});
 
 /// Loads a split of `set`: "fashion-mnist", which Debian's package dataset-fashion-mnist installs
-/// (another place is given by the environment variable AMALGAM_DATA, a folder that holds the four
-/// files or a folder `fashion-mnist` with them), or the path of a folder with four files named as
-/// MNIST's (`train-images-idx3-ubyte`, with or without `.gz`, ...). InputError says which file is
-/// missing and how to get it, or that images have no split `all`.
+/// (another place is given by the environment variable AMALGAM_FASHION_MNIST, a folder that holds
+/// the four files or a folder `fashion-mnist` with them), or the path of a folder with four files
+/// named as MNIST's (`train-images-idx3-ubyte`, with or without `.gz`, ...). InputError says which
+/// file is missing and how to get it, or that images have no split `all`.
 LabelledImages load_images(const std::string& set, Split split);
 
 }  // namespace amalgam

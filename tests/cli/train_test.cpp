@@ -244,8 +244,8 @@ TEST_F(TrainCommand, AMissingDataSetNamesThePackageThatHasIt) {
   const TemporaryFolder empty;
   folder_.write("recipe.yml", "network: {architecture: mlp}\n");
   const RunResult result =
-      run_script("AMALGAM_DATA=" + empty.path().string() + " " + AMALGAM_BINARY + " train " +
-                     path("recipe.yml") + " -o " + path("net.safetensors"),
+      run_script("AMALGAM_FASHION_MNIST=" + empty.path().string() + " " + AMALGAM_BINARY +
+                     " train " + path("recipe.yml") + " -o " + path("net.safetensors"),
                  folder_.path());
   EXPECT_EQ(result.code, 2);
   EXPECT_NE(result.out.find("install Debian's package dataset-fashion-mnist"), std::string::npos)

@@ -106,9 +106,9 @@ TEST(Images, SplitIsTheSameForever) {
 }
 
 TEST(Images, SayWhichFileIsMissingAndHowToGetIt) {
-  ASSERT_EQ(setenv("AMALGAM_DATA", "/nonexistent-folder", 1), 0);
+  ASSERT_EQ(setenv("AMALGAM_FASHION_MNIST", "/nonexistent-folder", 1), 0);
   const std::string message = error_of([] { load_images("fashion-mnist", Split::train); });
-  ASSERT_EQ(unsetenv("AMALGAM_DATA"), 0);
+  ASSERT_EQ(unsetenv("AMALGAM_FASHION_MNIST"), 0);
   EXPECT_THAT(message, HasSubstr("dataset-fashion-mnist"));
   EXPECT_THAT(message, HasSubstr("train-images-idx3-ubyte"));
   EXPECT_THAT(message, HasSubstr("/nonexistent-folder"));
