@@ -45,20 +45,23 @@ Mask parse_mask(std::string_view text, std::string_view place) {
   mask.rows = whole_number(text.substr(0, cross), place);
   mask.columns = whole_number(text.substr(cross + 1, colon - cross - 1), place);
   check_size(mask.rows, mask.columns, place);
-  const std::size_t pixels = mask.rows * mask.columns;
-  mask.pixels.reserve(pixels);
-  std::uint8_t value = 0;
+  const std::uint64_t pixels = mask.rows * mask.columns;
+  std::vector<std::uint64_t> runs;
+  std::uint64_t left = pixels;
   for (const std::string& run : split(text.substr(colon + 1), ',')) {
-    const std::uint64_t length = whole_number(run, place);
-    if (length > pixels - mask.pixels.size()) {
+    runs.push_back(whole_number(run, place));
+    if (runs.back() > left) {
       throw InputError("{}: the mask's runs are longer than its {} pixels", place, pixels);
     }
-    mask.pixels.insert(mask.pixels.end(), length, value);
-    value = value == 0 ? 1 : 0;
+    left -= runs.back();
   }
-  if (mask.pixels.size() != pixels) {
+  if (left > 0) {
     throw InputError("{}: the mask's runs have {} pixels; expected {} times {}", place,
-                     mask.pixels.size(), mask.rows, mask.columns);
+                     pixels - left, mask.rows, mask.columns);
+  }
+  mask.pixels.reserve(pixels);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    mask.pixels.insert(mask.pixels.end(), runs[i], static_cast<std::uint8_t>(i % 2));
   }
   return mask;
 }
