@@ -160,7 +160,12 @@ void register_reproduce(CLI::App& root) {
       ->add_option("--cache", options->cache,
                    "Where trained members are kept (default: amalgam in the user's cache)")
       ->type_name("DIR");
+  options->common.threads = 1;
   add_common_options(*command, options->common, {Common::json, Common::quiet, Common::threads});
+  command->get_option("--threads")
+      ->description(
+          "Threads to use (default 1, which is fastest for networks as small as these); the last bits"
+          " may depend on it");
   command->callback([options] { run(*options); });
 }
 

@@ -39,6 +39,7 @@ struct TrainOptions {
   bool resume = false;
   CommonOptions common;
   CLI::Option* seed = nullptr;
+  CLI::Option* threads = nullptr;  // whether it was given
 };
 
 // Beside the output: ".NAME.resume.safetensors" for NAME.safetensors.
@@ -149,6 +150,16 @@ Evaluation held_out_figures(Network& network, const Dataset& all) {
                   data.labels.flatten(), data.class_names, {.resamples = 0});
 }
 
+// Threads that share out the work of a small network cost more than they take, and much more where
+// the processors have other work.
+std::size_t threads_for(const Network& network, const TrainOptions& options) {
+  constexpr std::int64_t kSmall = 1'000'000;
+  if (options.threads->count() > 0) return options.common.threads;
+  std::int64_t parameters = 0;
+  for (const auto& parameter : network.parameters()) parameters += parameter.numel();
+  return parameters < kSmall ? 1 : options.common.threads;
+}
+
 void run(const TrainOptions& options) {
   check_safetensors_output(options.output, {options.recipe, options.init});
   if (fs::exists(options.output) && !options.overwrite) {
@@ -162,6 +173,7 @@ void run(const TrainOptions& options) {
   warn_about_classes(data.train, recipe.data);
   const auto network = initial_network(recipe, data.train);
   check_room(options.output, *network);
+  set_threads(threads_for(*network, options));
   if (const auto prune = learned::prune_recipe(recipe, options.recipe)) {
     return train_pruned({.recipe = recipe,
                          .prune = *prune,
@@ -246,6 +258,10 @@ void register_train(CLI::App& root) {
   add_learning_options(*command, options->common);
   options->seed = command->get_option("--seed");
   options->seed->description("Instead of the recipe's seed");
+  options->threads = command->get_option("--threads");
+  options->threads->description(
+      "Threads to use (default: 1 for networks of less than a million parameters, else all"
+      " processors); the last bits may depend on it");
   command->callback([options] { run(*options); });
 }
 
