@@ -219,7 +219,7 @@ std::shared_ptr<Network> with_other_classes(const Network& like, std::int64_t cl
   learning::initialise(*network, 9);
   const torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : learning::state_of(*network)) {
-    const torch::Tensor& from = tensor_named(learning::state_of(like), name, "test");
+    const torch::Tensor from = tensor_named(learning::state_of(like), name, "test");
     if (from.sizes() == tensor.sizes()) torch::Tensor(tensor).copy_(from);
   }
   network->eval();
