@@ -21,7 +21,9 @@ void register_label(CLI::App& root, bool& needs_library) {
   register_label_text(*label);
   register_label_masks(*label);
   register_label_multilabel(*label);
+  register_label_weak(*label);
   register_label_bags(*label, needs_library);
+  register_label_autows(*label, needs_library);
 }
 
 }  // namespace amalgam::cli

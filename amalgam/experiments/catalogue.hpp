@@ -16,5 +16,6 @@ const Experiment& wise_ft_bang();
 const Experiment& merging_at_scale();
 const Experiment& aggregate_responses();
 const Experiment& crowd_soft_labels();
+const Experiment& autows();
 
 }  // namespace amalgam::experiments

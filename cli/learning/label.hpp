@@ -6,5 +6,6 @@
 namespace amalgam::cli {
 
 void register_learned_label_bags(CLI::App& label);
+void register_learned_label_autows(CLI::App& label);
 
 }  // namespace amalgam::cli

@@ -1,0 +1,302 @@
+// `amalgam label weak`: label models of a matrix of labelling functions' votes.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
+#include "amalgam/core/text.hpp"
+#include "amalgam/data/text_output.hpp"
+#include "amalgam/labels/annotation_files.hpp"
+#include "amalgam/labels/label_files.hpp"
+#include "amalgam/labels/label_metrics.hpp"
+#include "amalgam/labels/weak/fit_votes.hpp"
+#include "amalgam/labels/weak/function_analysis.hpp"
+#include "amalgam/labels/weak/vote_matrix.hpp"
+#include "cli/label_commands.hpp"
+#include "cli/label_options.hpp"
+#include "cli/output.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+using namespace labels;
+
+struct WeakOptions {
+  std::string matrix;
+  std::string method = "generative";
+  std::vector<std::string> parameters;
+  std::string gold;
+  std::size_t classes = 0;
+  std::string item_column = "task";
+  std::string balance;
+  std::string out;
+  std::string soft;
+  std::string functions;
+  std::string analysis;
+  CommonOptions common;
+};
+
+struct Weak {
+  AnnotationTable table;
+  std::optional<GoldFile> gold;
+  MatrixAnalysis analysis;
+  LabelFit fit;
+  HardLabels hard;
+  double seconds = 0;
+};
+
+std::vector<double> numbers_of(const std::string& text) {
+  std::vector<double> numbers;
+  if (text.empty()) return numbers;
+  for (const std::string& part : split(text, ',')) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc() || end != part.data() + part.size()) {
+      throw InputError("--balance {}: '{}'; expected a number for each class, with commas between",
+                       text, part);
+    }
+    numbers.push_back(value);
+  }
+  return numbers;
+}
+
+Weak label(const WeakOptions& options) {
+  const LabelModelInfo& info = find_label_model(options.method).info();
+  parameters_from_arguments(info.name, info.parameters, options.parameters);
+  if (info.needs_gold && options.gold.empty()) {
+    throw InputError("method '{}' needs gold labels (--gold)", info.name);
+  }
+  const std::vector<double> balance = numbers_of(options.balance);
+  Weak result;
+  Progress progress("reading votes", 0, Progress::Unit::items, options.common.progress_mode());
+  result.table = read_vote_matrix(options.matrix,
+                                  {.classes = options.classes, .item_column = options.item_column});
+  progress.finish();
+  if (!options.gold.empty()) result.gold = read_gold(options.gold, result.table, {});
+  const GoldLabels* gold = result.gold ? &result.gold->gold : nullptr;
+  FitContext context;
+  context.seed = options.common.seed;
+  context.parallel = options.common.parallel();
+  if (info.needs_gold) context.gold = gold;
+  result.analysis = analyse_functions(result.table, gold, context.parallel);
+  const auto start = std::chrono::steady_clock::now();
+  result.fit = fit_votes(options.method, result.table, balance, options.parameters, context);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  for (const std::string& warning : result.fit.warnings) log::warn("{}", warning);
+  result.hard = hard_labels(result.fit.posterior);
+  return result;
+}
+
+std::string polarity_text(const AnnotationTable& table, const FunctionAnalysis& function) {
+  std::string text;
+  for (const Label label : function.polarity) {
+    text += fmt::format("{}{}", text.empty() ? "" : " ", table.label_names[label]);
+  }
+  return text;
+}
+
+void write_analysis(const std::string& path, const Weak& result) {
+  TextOutput file(path);
+  file.write(result.gold ? "function,votes,coverage,overlap,conflict,polarity,judged,accuracy\n"
+                         : "function,votes,coverage,overlap,conflict,polarity\n");
+  for (std::size_t j = 0; j < result.analysis.functions.size(); ++j) {
+    const FunctionAnalysis& function = result.analysis.functions[j];
+    std::string line;
+    append_csv_field(line, result.table.worker_names[j]);
+    line += fmt::format(",{}", function.votes);
+    for (const double share : {function.coverage, function.overlap, function.conflict}) {
+      line += ',';
+      append_number(line, share);
+    }
+    line += ',';
+    const std::string polarity = polarity_text(result.table, function);
+    if (!polarity.empty()) append_csv_field(line, polarity);
+    if (result.gold) {
+      line += fmt::format(",{},", function.judged);
+      if (const auto accuracy = function.accuracy()) append_number(line, *accuracy);
+    }
+    file.write(line + '\n');
+  }
+  file.commit();
+}
+
+// Items that no function votes on have the prior's label; they are uncovered, never right.
+std::vector<Label> covered_labels(const Weak& result) {
+  std::vector<Label> covered = result.hard.labels;
+  for (std::size_t task = 0; task < covered.size(); ++task) {
+    const auto [begin, end] = result.table.rows_of(static_cast<Task>(task));
+    if (begin == end) covered[task] = kNoLabel;
+  }
+  return covered;
+}
+
+struct Quality {
+  LabelQuality covered;
+  SoftQuality soft;
+  double all_accuracy = 0;  // uncovered items being wrong
+};
+
+Quality quality_of(const Weak& result) {
+  const std::vector<Label>& gold = result.gold->gold.labels;
+  Quality quality{.covered = label_quality(covered_labels(result), gold),
+                  .soft = soft_quality(result.fit.posterior, gold)};
+  if (quality.covered.tasks > 0) {
+    quality.all_accuracy = quality.covered.accuracy * static_cast<double>(quality.covered.tasks) /
+                           static_cast<double>(quality.soft.tasks);
+  }
+  return quality;
+}
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+Json functions_json(const Weak& result) {
+  Json list = Json::array();
+  for (std::size_t j = 0; j < result.analysis.functions.size(); ++j) {
+    const FunctionAnalysis& function = result.analysis.functions[j];
+    Json polarity = Json::array();
+    for (const Label label : function.polarity) {
+      polarity.push_back(std::string(result.table.label_names[label]));
+    }
+    Json one = {{"name", std::string(result.table.worker_names[j])},
+                {"votes", function.votes},
+                {"coverage", function.coverage},
+                {"overlap", function.overlap},
+                {"conflict", function.conflict},
+                {"polarity", std::move(polarity)}};
+    if (result.gold) {
+      const auto accuracy = function.accuracy();
+      one["judged"] = function.judged;
+      one["accuracy"] = accuracy ? Json(*accuracy) : Json();
+    }
+    if (!result.fit.skills.empty()) one["skill"] = number_or_null(result.fit.skills[j]);
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+Json json_of(const WeakOptions& options, const Weak& result) {
+  Json json = {{"method", options.method},
+               {"items", result.table.task_count()},
+               {"functions", result.table.worker_count()},
+               {"classes", result.table.label_count()},
+               {"votes", result.table.rows()},
+               {"coverage", result.analysis.coverage},
+               {"overlap", result.analysis.overlap},
+               {"conflict", result.analysis.conflict},
+               {"ties", result.hard.ties},
+               {"iterations", result.fit.iterations},
+               {"converged", result.fit.converged},
+               {"seconds", result.seconds},
+               {"warnings", result.fit.warnings}};
+  if (!result.fit.prior.empty()) json["prior"] = result.fit.prior;
+  json["analysis"] = functions_json(result);
+  if (!result.gold) return json;
+  const Quality quality = quality_of(result);
+  json["gold_items"] = quality.soft.tasks;
+  json["gold_covered"] = quality.covered.tasks;
+  json["accuracy"] = number_or_null(quality.covered.accuracy);
+  json["macro_f1"] = number_or_null(quality.covered.macro_f1);
+  json["accuracy_all"] = quality.all_accuracy;
+  json["nll"] = number_or_null(quality.soft.nll);
+  json["brier"] = number_or_null(quality.soft.brier);
+  json["ece"] = number_or_null(quality.soft.ece);
+  return json;
+}
+
+std::string summary_of(const WeakOptions& options, const Weak& result) {
+  std::string text = fmt::format(
+      "{}: {} items, {} labelling functions, {} classes, {} votes\ncoverage {:.4f}, overlap {:.4f},"
+      " conflict {:.4f}; {} ties\n",
+      options.method, result.table.task_count(), result.table.worker_count(),
+      result.table.label_count(), result.table.rows(), result.analysis.coverage,
+      result.analysis.overlap, result.analysis.conflict, result.hard.ties);
+  if (!result.gold) return text;
+  const Quality quality = quality_of(result);
+  return text + fmt::format(
+                    "against gold: accuracy {:.4f} on {} covered items, {:.4f} on all {}; macro-F1"
+                    " {:.4f}, NLL {:.4f}, Brier {:.4f}, ECE {:.4f}\n",
+                    quality.covered.accuracy, quality.covered.tasks, quality.all_accuracy,
+                    quality.soft.tasks, quality.covered.macro_f1, quality.soft.nll,
+                    quality.soft.brier, quality.soft.ece);
+}
+
+void run(const WeakOptions& options) {
+  check_outputs({options.matrix, options.gold},
+                {options.out, options.soft, options.functions, options.analysis});
+  if (options.common.json && options.out == "-") {
+    throw InputError("--json and --out - both want the standard output");
+  }
+  const Weak result = label(options);
+  write_hard_labels(options.out, result.table, result.hard.labels);
+  if (!options.soft.empty()) write_soft_labels(options.soft, result.table, result.fit.posterior);
+  if (!options.functions.empty()) {
+    write_workers(options.functions, result.table, result.fit,
+                  result.gold ? &result.gold->gold : nullptr);
+  }
+  if (!options.analysis.empty()) write_analysis(options.analysis, result);
+  if (options.common.json) return print_json(json_of(options, result));
+  if (options.out == "-") {
+    fmt::print(stderr, "{}", summary_of(options, result));
+  } else {
+    print(summary_of(options, result));
+  }
+}
+
+}  // namespace
+
+void register_label_weak(CLI::App& label) {
+  CLI::App* app = label.add_subcommand(
+      "weak", "Join the votes of labelling functions, a row per item, into one label each.");
+  app->footer(
+      example("amalgam label weak votes.npy --method generative --out labels.csv --soft soft.csv\n"
+              "amalgam label weak votes.csv --method flying-squid --classes 2 --balance 0.8,0.2 "
+              "--out labels.csv\n"
+              "amalgam label weak votes.npy --gold gold.csv --analysis functions.csv --out l.csv"));
+  auto options = std::make_shared<WeakOptions>();
+  app->add_option("matrix", options->matrix,
+                  "Votes, a row per item and a column per function: a .npy array or CSV with or "
+                  "without a header; class numbers, -1 = abstains")
+      ->required()
+      ->type_name("MATRIX");
+  app->add_option("--method", options->method, "See 'amalgam label methods'")
+      ->capture_default_str();
+  app->add_option("-p,--parameter", options->parameters, "Parameter of the method")
+      ->type_name("NAME=VALUE");
+  app->add_option("--classes", options->classes,
+                  "How many classes there are (default: up to the largest vote)")
+      ->check(whole_number());
+  app->add_option("--balance", options->balance,
+                  "Share of each class, with commas between: the prior of methods that take one, "
+                  "and what items without a vote get")
+      ->type_name("P0,P1,...");
+  app->add_option("--item-column", options->item_column,
+                  "Column of a CSV file with the items' names; without it items are numbered")
+      ->capture_default_str()
+      ->type_name("COLUMN");
+  app->add_option(
+         "--gold", options->gold,
+         "True labels of some items (columns task and label): prints accuracy and macro-F1")
+      ->type_name("GOLD.csv");
+  app->add_option("--out", options->out, "Write task,label; - is the standard output")
+      ->required()
+      ->type_name("LABELS.csv");
+  app->add_option("--soft", options->soft, "Write the probability of each class")
+      ->type_name("SOFT.csv");
+  app->add_option("--workers", options->functions, "Write what the method says of each function")
+      ->type_name("WORKERS.csv");
+  app->add_option(
+         "--analysis", options->analysis,
+         "Write each function's coverage, overlap, conflict, the classes it votes for, and "
+         "with gold its accuracy")
+      ->type_name("ANALYSIS.csv");
+  add_common_options(*app, options->common,
+                     {Common::json, Common::quiet, Common::seed, Common::threads});
+  app->callback([options] { run(*options); });
+}
+
+}  // namespace amalgam::cli
