@@ -4,11 +4,26 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/core/utf8.hpp"
 #include "amalgam/labels/fit_warnings.hpp"
 #include "amalgam/labels/models/models.hpp"
 
 namespace amalgam::labels {
 namespace {
+
+// A label number beyond those of the table would be beyond every method's arrays.
+void check_gold(const AnnotationTable& table, const GoldLabels& gold) {
+  if (gold.labels.size() != table.task_count()) {
+    throw InputError("gold labels are of {} tasks, but the annotations of {}", gold.labels.size(),
+                     table.task_count());
+  }
+  for (std::size_t task = 0; task < gold.labels.size(); ++task) {
+    const Label label = gold.labels[task];
+    if (label == kNoLabel || label < table.label_count()) continue;
+    throw InputError("task '{}' has gold label number {}, but the annotations have {} labels",
+                     printable(table.task_names[task]), label, table.label_count());
+  }
+}
 
 void check_fits(const LabelModelInfo& info, const AnnotationTable& table,
                 const FitContext& context) {
@@ -31,6 +46,7 @@ void check_fits(const LabelModelInfo& info, const AnnotationTable& table,
   if (info.needs_gold && context.gold == nullptr) {
     throw InputError("method '{}' needs gold labels (--gold)", info.name);
   }
+  if (context.gold != nullptr) check_gold(table, *context.gold);
 }
 
 }  // namespace

@@ -59,7 +59,6 @@ TEST_P(EveryMethod, GivesTheSameBitsForAnyNumberOfThreads) {
 }
 
 TEST_P(EveryMethod, FindsMostOfTheTruthOfAGoodCrowd) {
-  if (GetParam()->info().name == "average") return;  // of others, below
   for (const std::size_t classes : {2, 4}) {
     if (classes > GetParam()->info().most_classes) continue;
     const Made made = make_crowd(
@@ -254,6 +253,32 @@ TEST(Refusals, SayWhatIsMissing) {
   const AnnotationTable apart =
       make_table(std::vector<Triple>{{"t", "A", "x"}, {"u", "B", "y"}, {"v", "C", "x"}});
   message("m-msr", apart, {}, "no two workers annotated the same task");
+}
+
+TEST(Refusals, SayWhereGoldDoesNotFit) {
+  const Made made = make_crowd({.tasks = 20});
+  const auto message = [&](std::vector<Label> labels, std::string_view text) {
+    const GoldLabels gold{std::move(labels)};
+    FitContext context;
+    context.gold = &gold;
+    EXPECT_THAT([&] { fit_labels("dawid-skene", made.table, {}, context); },
+                ThrowsMessage<InputError>(HasSubstr(std::string(text))));
+  };
+  message(std::vector<Label>(19, 0), "gold labels are of 19 tasks, but the annotations of 20");
+  std::vector<Label> labels(20, kNoLabel);
+  labels[3] = 2;
+  message(labels, "task '3' has gold label number 2, but the annotations have 2 labels");
+}
+
+TEST(GoldLabels, AreTakenAsKnownByEveryMethodOfEm) {
+  const Made made = make_crowd({.tasks = 60, .lowest_skill = 0.2});
+  FitContext context;
+  context.gold = &made.gold;
+  for (const std::string method : {"dawid-skene", "fast-dawid-skene", "one-coin-dawid-skene",
+                                   "zencrowd", "glad", "mace", "bcc"}) {
+    const LabelFit fit = fit_labels(method, made.table, {}, context);
+    EXPECT_EQ(accuracy(fit, made.gold), 1) << method;
+  }
 }
 
 TEST(Weaver, TakesTwoWorkersOfAGivenBalance) {
