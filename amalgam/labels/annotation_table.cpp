@@ -24,25 +24,6 @@ std::vector<std::uint64_t> begins_of(const std::vector<Task>& tasks, std::size_t
   return begins;
 }
 
-// A row as it is sorted within its task.
-struct Key {
-  Worker worker;
-  std::uint32_t row;  // where it was
-  Label label;
-};
-
-// The rows by task, in the order in which they came within each.
-std::vector<Key> keys_by_task(const std::vector<Task>& tasks, const std::vector<Worker>& workers,
-                              const std::vector<Label>& labels,
-                              const std::vector<std::uint64_t>& begins) {
-  std::vector<std::uint64_t> next(begins.begin(), begins.end() - 1);
-  std::vector<Key> keys(tasks.size());
-  for (std::size_t row = 0; row < tasks.size(); ++row) {
-    keys[next[tasks[row]]++] = {workers[row], static_cast<std::uint32_t>(row), labels[row]};
-  }
-  return keys;
-}
-
 }  // namespace
 
 Label AnnotationBuilder::label(std::string_view name) {
@@ -60,6 +41,73 @@ void AnnotationBuilder::add(Task task, Worker worker, Label label) {
   tasks_.push_back(task);
   workers_.push_back(worker);
   labels_.push_back(label);
+}
+
+// The rows by task, in the order in which they came within each.
+std::vector<AnnotationBuilder::Key> AnnotationBuilder::keys_by_task(
+    const std::vector<std::uint64_t>& begins) const {
+  std::vector<std::uint64_t> next(begins.begin(), begins.end() - 1);
+  std::vector<Key> keys(tasks_.size());
+  for (std::size_t row = 0; row < tasks_.size(); ++row) {
+    keys[next[tasks_[row]]++] = {workers_[row], static_cast<std::uint32_t>(row), labels_[row]};
+  }
+  return keys;
+}
+
+// By worker, then by label; with one annotation of each worker to keep, by time and place instead.
+void AnnotationBuilder::sort_within_tasks(std::vector<Key>& keys,
+                                          const std::vector<std::uint64_t>& begins,
+                                          Duplicates duplicates) const {
+  const bool one_each = duplicates == Duplicates::first || duplicates == Duplicates::last;
+  const auto before = [&](const Key& a, const Key& b) {
+    if (a.worker != b.worker) return a.worker < b.worker;
+    if (one_each && !times_.empty() && times_[a.row] != times_[b.row]) {
+      return times_[a.row] < times_[b.row];
+    }
+    if (!one_each && a.label != b.label) return a.label < b.label;
+    if (!one_each && !weights_.empty() && weights_[a.row] != weights_[b.row]) {
+      return weights_[a.row] < weights_[b.row];
+    }
+    return a.row < b.row;
+  };
+  for (std::size_t task = 0; task + 1 < begins.size(); ++task) {
+    std::sort(keys.begin() + static_cast<std::ptrdiff_t>(begins[task]),
+              keys.begin() + static_cast<std::ptrdiff_t>(begins[task + 1]), before);
+  }
+}
+
+// Drops what is not to be kept, and returns how many annotations were not the first of their worker
+// and task.
+std::uint64_t AnnotationBuilder::keep_duplicates(std::vector<Key>& keys,
+                                                 std::vector<std::uint64_t>& begins,
+                                                 Duplicates duplicates,
+                                                 std::string_view where) const {
+  std::uint64_t repeated = 0;
+  std::size_t kept = 0;
+  Key last{};
+  for (std::size_t task = 0; task + 1 < begins.size(); ++task) {
+    const std::size_t begin = begins[task];
+    begins[task] = kept;
+    for (std::size_t i = begin; i < begins[task + 1]; ++i) {
+      const bool again = i > begin && keys[i].worker == last.worker;
+      last = keys[i];
+      if (again) {
+        ++repeated;
+        if (duplicates == Duplicates::error) {
+          throw InputError(
+              "{}: worker '{}' annotated task '{}' more than once; --duplicates all, first or last "
+              "would accept that",
+              where, printable(worker_names_[last.worker]), printable(task_names_[task]));
+        }
+        if (duplicates == Duplicates::first) continue;
+        if (duplicates == Duplicates::last) --kept;
+      }
+      keys[kept++] = last;
+    }
+  }
+  begins.back() = kept;
+  keys.resize(kept);
+  return repeated;
 }
 
 AnnotationTable AnnotationBuilder::finish(std::string_view where, Duplicates duplicates,
@@ -87,48 +135,11 @@ AnnotationTable AnnotationBuilder::finish(std::string_view where, Duplicates dup
   renumber(label_names_, labels_);
 
   table.task_begins = begins_of(tasks_, task_names_.size());
-  std::vector<Key> keys = keys_by_task(tasks_, workers_, labels_, table.task_begins);
-  const bool one_each = duplicates == Duplicates::first || duplicates == Duplicates::last;
-  const auto before = [&](const Key& a, const Key& b) {
-    if (a.worker != b.worker) return a.worker < b.worker;
-    if (one_each && !times_.empty() && times_[a.row] != times_[b.row]) {
-      return times_[a.row] < times_[b.row];
-    }
-    if (!one_each && a.label != b.label) return a.label < b.label;
-    if (!one_each && !weights_.empty() && weights_[a.row] != weights_[b.row]) {
-      return weights_[a.row] < weights_[b.row];
-    }
-    return a.row < b.row;
-  };
-  std::uint64_t repeated = 0;
-  std::size_t kept = 0;
-  Key last{};
-  for (std::size_t task = 0; task < task_names_.size(); ++task) {
-    const std::size_t begin = table.task_begins[task];
-    const std::size_t end = table.task_begins[task + 1];
-    std::sort(keys.begin() + static_cast<std::ptrdiff_t>(begin),
-              keys.begin() + static_cast<std::ptrdiff_t>(end), before);
-    table.task_begins[task] = kept;
-    for (std::size_t i = begin; i < end; ++i) {
-      const bool again = i > begin && keys[i].worker == last.worker;
-      last = keys[i];
-      if (again) {
-        ++repeated;
-        if (duplicates == Duplicates::error) {
-          throw InputError(
-              "{}: worker '{}' annotated task '{}' more than once; --duplicates all, first or last "
-              "would accept that",
-              where, printable(worker_names_[last.worker]), printable(task_names_[task]));
-        }
-        if (duplicates == Duplicates::first) continue;
-        if (duplicates == Duplicates::last) --kept;
-      }
-      keys[kept++] = last;
-    }
-  }
-  table.task_begins.back() = kept;
-  keys.resize(kept);
+  std::vector<Key> keys = keys_by_task(table.task_begins);
+  sort_within_tasks(keys, table.task_begins, duplicates);
+  const std::uint64_t repeated = keep_duplicates(keys, table.task_begins, duplicates, where);
   if (notes != nullptr) notes->duplicates = repeated;
+  const std::size_t kept = keys.size();
 
   const auto take = [&](const auto& column, auto& out) {
     if (column.empty()) return;

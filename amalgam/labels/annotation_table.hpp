@@ -87,6 +87,19 @@ class AnnotationBuilder {
                          TableNotes* notes = nullptr);
 
  private:
+  // A row as it is sorted within its task.
+  struct Key {
+    Worker worker;
+    std::uint32_t row;  // where it was
+    Label label;
+  };
+
+  std::vector<Key> keys_by_task(const std::vector<std::uint64_t>& begins) const;
+  void sort_within_tasks(std::vector<Key>& keys, const std::vector<std::uint64_t>& begins,
+                         Duplicates duplicates) const;
+  std::uint64_t keep_duplicates(std::vector<Key>& keys, std::vector<std::uint64_t>& begins,
+                                Duplicates duplicates, std::string_view where) const;
+
   std::vector<Task> tasks_;
   std::vector<Worker> workers_;
   std::vector<Label> labels_;
