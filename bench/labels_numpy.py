@@ -46,7 +46,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "annotations.csv"
         write_annotations(path, options.annotations)
-        crowd = reference.read_crowd(path)
+        crowd, _, _ = reference.read_crowd(path)
         numpy_seconds, fit_seconds, all_seconds = [], [], []
         for _ in range(options.runs):
             start = time.perf_counter()
