@@ -1,12 +1,26 @@
 #include "cli/label_options.hpp"
 
 #include <filesystem>
+#include <fstream>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 
 namespace amalgam::cli {
 namespace fs = std::filesystem;
+
+namespace {
+
+// A file that was cut off in the middle of its last cell looks like a whole one but for this.
+bool lacks_line_end(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(path, ignored) || fs::file_size(path, ignored) == 0) return false;
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(-1, std::ios::end);
+  return file.get() != '\n';
+}
+
+}  // namespace
 
 void add_annotation_options(CLI::App& command, AnnotationOptions& options) {
   command
@@ -84,6 +98,11 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
   labels::TableNotes found;
   labels::AnnotationTable table = labels::read_annotations(paths, format, &found);
   progress.finish();
+  for (const fs::path& path : paths) {
+    if (!format.exported && lacks_line_end(path)) {
+      log::warn("{}: the last line has no line end (is the file cut off?)", path.string());
+    }
+  }
   if (found.duplicates > 0 && options.duplicates == "all") {
     log::warn(
         "{} annotations are of a task and worker that have one already; all count "

@@ -22,7 +22,7 @@ std::string reason() { return std::strerror(errno); }  // NOLINT(concurrency-mt-
 
 TextOutput::TextOutput(const std::filesystem::path& path) : path_(path) {
   if (path == "-") {
-    is_standard_output_ = true;
+    in_place_ = true;
     descriptor_ = STDOUT_FILENO;
     return;
   }
@@ -30,15 +30,25 @@ TextOutput::TextOutput(const std::filesystem::path& path) : path_(path) {
   if (path.filename().empty() || std::filesystem::is_directory(path, ignored)) {
     throw InputError("{}: it is a folder; expected the name of a file to write", path.string());
   }
-  partial_ = path.parent_path() / fmt::format(".{}.{}.partial", path.filename().string(), getpid());
+  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+    // A pipe or a device is written to, not replaced.
+    descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (descriptor_ < 0) throw InputError("{}: cannot be written: {}", path.string(), reason());
+    in_place_ = true;
+    return;
+  }
+  // What a link leads to is replaced, not the link.
+  if (std::filesystem::is_symlink(path, ignored)) path_ = std::filesystem::canonical(path);
+  partial_ =
+      path_.parent_path() / fmt::format(".{}.{}.partial", path_.filename().string(), getpid());
   descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) throw InputError("{}: cannot be written: {}", path.string(), reason());
 }
 
 TextOutput::~TextOutput() {
-  if (is_standard_output_ || descriptor_ < 0) return;
+  if (descriptor_ < 0 || descriptor_ == STDOUT_FILENO) return;
   ::close(descriptor_);
-  ::unlink(partial_.c_str());
+  if (!in_place_) ::unlink(partial_.c_str());
 }
 
 void TextOutput::write(std::string_view text) {
@@ -59,7 +69,7 @@ void TextOutput::flush() {
 
 void TextOutput::commit() {
   flush();
-  if (is_standard_output_) return;
+  if (in_place_) return;
   const bool synced = ::fsync(descriptor_) == 0;
   const std::string sync_reason = synced ? std::string() : reason();
   ::close(descriptor_);

@@ -11,8 +11,8 @@ namespace amalgam {
 /// there is never half of it. What was there is replaced then, and stays if there is no commit().
 class TextOutput {
  public:
-  /// "-" is the standard output, where commit() only flushes. InputError if the file cannot be made
-  /// (no such folder, no permission) or the place is a folder.
+  /// "-" is the standard output; it, pipes and devices are written to as they are. InputError if
+  /// the file cannot be made (no such folder, no permission) or the place is a folder.
   explicit TextOutput(const std::filesystem::path& path);
   ~TextOutput();
   TextOutput(const TextOutput&) = delete;
@@ -30,7 +30,7 @@ class TextOutput {
   std::filesystem::path partial_;
   std::string buffer_;
   int descriptor_ = -1;
-  bool is_standard_output_ = false;
+  bool in_place_ = false;  // the standard output, a pipe or a device
 };
 
 /// Appends a field of comma-separated values: in double quotes, inner ones doubled, where it holds
