@@ -149,8 +149,8 @@ Parameters parameters_from_arguments(std::string_view method, std::span<const Pa
       throw InputError("-p {}: the same parameter was given before", argument);
     }
     const std::string text = argument.substr(equals + 1);
-    const bool is_text = info->kind == ParameterInfo::Kind::path ||
-                         info->kind == ParameterInfo::Kind::text;
+    const bool is_text =
+        info->kind == ParameterInfo::Kind::path || info->kind == ParameterInfo::Kind::text;
     const ParameterValue given = is_text ? ParameterValue(text) : parse_parameter_value(text);
     std::optional<ParameterValue> value = converted_value(*info, given);
     if (!value) {

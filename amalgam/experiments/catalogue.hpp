@@ -14,8 +14,8 @@ const Experiment& pleas();
 const Experiment& twin_merging();
 const Experiment& wise_ft_bang();
 const Experiment& merging_at_scale();
+const Experiment& autows();
 const Experiment& aggregate_responses();
 const Experiment& crowd_soft_labels();
-const Experiment& autows();
 
 }  // namespace amalgam::experiments

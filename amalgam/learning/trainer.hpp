@@ -67,8 +67,8 @@ struct TrainingReport {
 /// says `standardise: false`), or the checkpoint `init`. InputError if they do not fit.
 std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dataset& data);
 
-/// The loss of a step: cross-entropy with the labels, or with the soft labels if there are any, with
-/// label smoothing and mixup as the recipe says.
+/// The loss of a step: cross-entropy with the labels, or with the soft labels if there are any,
+/// with label smoothing and mixup as the recipe says.
 torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
                             double label_smoothing);
 

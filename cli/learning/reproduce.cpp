@@ -164,7 +164,8 @@ void register_reproduce(CLI::App& root) {
   add_common_options(*command, options->common, {Common::json, Common::quiet, Common::threads});
   command->get_option("--threads")
       ->description(
-          "Threads to use (default 1, which is fastest for networks as small as these); the last bits"
+          "Threads to use (default 1, which is fastest for networks as small as these); the last "
+          "bits"
           " may depend on it");
   command->callback([options] { run(*options); });
 }
