@@ -36,6 +36,7 @@ constexpr std::size_t kTrain = 900;
 // What a seed's figures are means over: who was hired and which digits were annotated, and the one
 // training of a student, vary by more than methods differ.
 constexpr std::uint64_t kCrowds = 4;
+constexpr std::uint64_t kQuickCrowds = 2;
 constexpr std::uint64_t kStudents = 5;
 
 struct Digits {
@@ -235,17 +236,19 @@ void add_students(Figures& figures, const std::string& name, Workshop& workshop,
   train.soft_labels = torch::empty({train.count(), static_cast<std::int64_t>(kClasses)});
   std::transform(soft.values.begin(), soft.values.end(), train.soft_labels.data_ptr<float>(),
                  [](double p) { return static_cast<float>(p); });
+  const auto scores = static_cast<double>(workshop.size(kCrowds, kQuickCrowds) * kStudents);
   for (std::uint64_t student = 0; student < kStudents; ++student) {
     const auto network = workshop.train(student_recipe(), train, kStudents * seed + student);
     const Scored scored(*network, test);
-    figures["CLL: " + name] += scored.calibrated(seed) / (kCrowds * kStudents);
-    figures["macro-F1: " + name] += scored.macro_f1() / (kCrowds * kStudents);
-    figures["ECE: " + name] += scored.ece() / (kCrowds * kStudents);
-    figures["Brier: " + name] += scored.brier() / (kCrowds * kStudents);
+    figures["CLL: " + name] += scored.calibrated(seed) / scores;
+    figures["macro-F1: " + name] += scored.macro_f1() / scores;
+    figures["ECE: " + name] += scored.ece() / scores;
+    figures["Brier: " + name] += scored.brier() / scores;
   }
 }
 
 void add_digits(Figures& figures, Workshop& workshop, std::uint64_t seed) {
+  const auto crowds = static_cast<double>(workshop.size(kCrowds, kQuickCrowds));
   const Digits digits = load_digits();
   const std::vector<std::size_t> order =
       shuffled_indices(digits.classes.size(), seed, "split of digits");
@@ -258,7 +261,7 @@ void add_digits(Figures& figures, Workshop& workshop, std::uint64_t seed) {
     gold.labels.push_back(static_cast<labels::Label>(digits.classes[i]));
   }
   const auto add = [&](const std::string& name, const SoftLabels& soft) {
-    figures["label NLL: " + name] += labels::soft_quality(soft, gold.labels).nll / kCrowds;
+    figures["label NLL: " + name] += labels::soft_quality(soft, gold.labels).nll / crowds;
     add_students(figures, name, workshop, train, soft, test, seed);
   };
   for (const char* method : kIndividuals) add(method, soft_labels(method, table, seed));
@@ -284,7 +287,7 @@ void add_entailment(Figures& figures, std::uint64_t seed) {
 
 Figures run(Workshop& workshop, std::uint64_t seed) {
   Figures figures;
-  for (std::uint64_t crowd = 0; crowd < kCrowds; ++crowd) {
+  for (std::uint64_t crowd = 0; crowd < workshop.size(kCrowds, kQuickCrowds); ++crowd) {
     add_digits(figures, workshop, kCrowds * seed + crowd);
   }
   add_entailment(figures, seed);
