@@ -4,33 +4,14 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/label_model.hpp"
+#include "tests/labels/tiny_crowd.hpp"
 
 namespace amalgam::labels {
 namespace {
 
-using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
-
-// Three workers on three tasks: 0,0,1; 1,1,1; 0,1,1.
-AnnotationTable three_by_three() {
-  return make_table(std::vector<Triple>{{"t0", "A", "0"},
-                                        {"t0", "B", "0"},
-                                        {"t0", "C", "1"},
-                                        {"t1", "A", "1"},
-                                        {"t1", "B", "1"},
-                                        {"t1", "C", "1"},
-                                        {"t2", "A", "0"},
-                                        {"t2", "B", "1"},
-                                        {"t2", "C", "1"}});
-}
-
-LabelFit fit_tiny(std::string_view method, const std::vector<std::string>& parameters = {}) {
-  return fit_labels(method, three_by_three(), parameters);
-}
-
-auto near(double value) { return DoubleNear(value, 1e-6); }
 
 void expect_row(const LabelFit& fit, std::size_t task, double first) {
   EXPECT_NEAR(fit.posterior.row(task)[0], first, 1e-6);

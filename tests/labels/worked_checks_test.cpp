@@ -9,35 +9,15 @@
 #include "amalgam/labels/models/glad_solver.hpp"
 #include "amalgam/labels/models/triplets.hpp"
 #include "tests/labels/made_tables.hpp"
+#include "tests/labels/tiny_crowd.hpp"
 
 /// Numbers worked out by hand, or exact moments of known models.
 namespace amalgam::labels {
 namespace {
 
-using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
-
-// Three workers on three tasks: 0,0,1; 1,1,1; 0,1,1.
-AnnotationTable three_by_three() {
-  return make_table(std::vector<Triple>{{"t0", "A", "0"},
-                                        {"t0", "B", "0"},
-                                        {"t0", "C", "1"},
-                                        {"t1", "A", "1"},
-                                        {"t1", "B", "1"},
-                                        {"t1", "C", "1"},
-                                        {"t2", "A", "0"},
-                                        {"t2", "B", "1"},
-                                        {"t2", "C", "1"}});
-}
-
-LabelFit fit_tiny(std::string_view method, const std::vector<std::string>& parameters = {},
-                  const FitContext& context = {}) {
-  return fit_labels(method, three_by_three(), parameters, context);
-}
-
-auto near(double value) { return DoubleNear(value, 1e-6); }
 
 TEST(Glad, FirstExpectationIsTheOneWorkedByHand) {
   const LabelFit fit = fit_tiny("glad", {"iterations=1"});

@@ -15,16 +15,8 @@ class DawidSkene final : public LabelModel {
         .name = "dawid-skene",
         .summary = "EM for the confusion matrix of each worker and the truth of each task.",
         .source = "Dawid and Skene 1979; MAP with Dirichlet pseudo-counts",
-        .parameters = {iterations_parameter(100),
-                       tolerance_parameter(1e-5),
-                       {.name = "diagonal",
-                        .doc = "pseudo-count where a worker is right",
-                        .default_value = 0.0,
-                        .low = 0},
-                       {.name = "off_diagonal",
-                        .doc = "pseudo-count where a worker is wrong",
-                        .default_value = 0.0,
-                        .low = 0}},
+        .parameters = {iterations_parameter(100), tolerance_parameter(1e-5), diagonal_parameter(),
+                       off_diagonal_parameter()},
         .skill = "mean over true labels, by their prior, of the probability of being right",
         .uses_gold = true,
         .fewest_workers = 2,
@@ -115,6 +107,20 @@ class DawidSkene final : public LabelModel {
 };
 
 }  // namespace
+
+ParameterInfo diagonal_parameter() {
+  return {.name = "diagonal",
+          .doc = "pseudo-count where a worker is right",
+          .default_value = 0.0,
+          .low = 0};
+}
+
+ParameterInfo off_diagonal_parameter() {
+  return {.name = "off_diagonal",
+          .doc = "pseudo-count where a worker is wrong",
+          .default_value = 0.0,
+          .low = 0};
+}
 
 void check_confusion_size(const AnnotationTable& table) {
   constexpr std::size_t kMost = std::size_t{1} << 28U;

@@ -72,6 +72,10 @@ struct ConfusionPrior {
   double off_diagonal = 0;  ///< elsewhere
 };
 
+/// The parameters that are such a prior.
+ParameterInfo diagonal_parameter();
+ParameterInfo off_diagonal_parameter();
+
 /// From counts [workers, l, k] to log-probabilities of the same shape: adds the prior, floors at
 /// kFloor, and normalises over l for each k, in place. A worker of whom nothing is known says each
 /// label equally often.
