@@ -58,6 +58,11 @@ function(amalgam_test folder)
   target_include_directories(${folder}_test PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${folder}_test PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck
                                                rapidcheck_gtest amalgam_warnings)
+  # Most of the time of compiling a test is reading these.
+  target_precompile_headers(${folder}_test PRIVATE <gmock/gmock.h> <gtest/gtest.h> <rapidcheck.h>
+                                                   <rapidcheck/gtest.h>)
+  target_compile_options(${folder}_test PRIVATE
+                         $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
   # Only sources that read fixtures see the path: the others' objects can be cached for any clone.
   foreach(source ${sources})
     file(STRINGS ${source} uses_data REGEX "AMALGAM_TEST_DATA" LIMIT_COUNT 1)
