@@ -30,11 +30,13 @@ Missing missing_of_name(std::string_view name);
 struct Reweighting {
   std::span<const double> ballots;      ///< [ballots], >= 0
   std::span<const double> comparisons;  ///< [comparisons], >= 0
+  std::span<const double> tasks;        ///< [tasks], >= 0: on top of those of ballots
 
   double ballot(std::size_t index) const { return ballots.empty() ? 1.0 : ballots[index]; }
   double comparison(std::size_t index) const {
     return comparisons.empty() ? 1.0 : comparisons[index];
   }
+  double task(Task index) const { return tasks.empty() ? 1.0 : tasks[index]; }
 };
 
 /// How often each system was better than each other one: what every rule that looks at pairs needs
@@ -42,7 +44,8 @@ struct Reweighting {
 struct PairTable {
   std::size_t systems = 0;
   std::vector<double> wins;  ///< [systems, systems]: [i][j] weighted votes for i over j
-  std::vector<double> ties;  ///< [systems, systems], symmetric: weighted votes that i and j are equal
+  std::vector<double>
+      ties;  ///< [systems, systems], symmetric: weighted votes that i and j are equal
 
   PairTable() = default;
   explicit PairTable(std::size_t count)
@@ -54,6 +57,9 @@ struct PairTable {
   double preference(std::size_t i, std::size_t j) const { return win(i, j) + 0.5 * tie(i, j); }
   /// Votes on the pair.
   double votes(std::size_t i, std::size_t j) const { return win(i, j) + win(j, i) + tie(i, j); }
+  /// 1 if a majority is for i, -1 if it is for j, 0 if neither is (nobody voted on the pair, or
+  /// the votes differ by no more than rounding).
+  int majority(std::size_t i, std::size_t j) const;
   void combine(PairTable&& other);
 };
 

@@ -25,16 +25,16 @@ struct RankAggregatorInfo {
   std::string score;  ///< what the score of a system is ("points", "log-strength")
   std::string raw;    ///< what Ranking::raw is; empty: the score itself
   Missing missing = Missing::observed;  ///< how gaps are treated unless another way is asked for
-  bool ordinal = true;         ///< only the order of values within a ballot matters
-  bool from_ballots = false;   ///< needs values, not only outcomes of comparisons
-  bool other_missing = true;   ///< Missing may be chosen
-  bool random = false;         ///< the result depends on the seed
-  bool ordered = false;        ///< the result depends on the order of comparisons
+  bool ordinal = true;                  ///< only the order of values within a ballot matters
+  bool from_ballots = false;            ///< needs values, not only outcomes of comparisons
+  bool other_missing = true;            ///< Missing may be chosen
+  bool random = false;                  ///< the result depends on the seed
+  bool ordered = false;                 ///< the result depends on the order of comparisons
 };
 
 /// What a ranking is made with.
 struct RankContext {
-  Parameters parameters;    ///< of the method, checked, defaults filled in
+  Parameters parameters;  ///< of the method, checked, defaults filled in
   Missing missing = Missing::observed;
   Reweighting factors = {};
   std::uint64_t seed = 0;

@@ -60,10 +60,10 @@ struct ScoreTable {
   StringPool instances;
   std::vector<TaskInfo> task_infos;  ///< [tasks]
 
-  std::vector<Task> ballot_tasks;              ///< [ballots]
-  std::vector<Instance> ballot_instances;      ///< [ballots]
+  std::vector<Task> ballot_tasks;               ///< [ballots]
+  std::vector<Instance> ballot_instances;       ///< [ballots]
   std::vector<std::uint64_t> ballot_begins{0};  ///< [ballots + 1], the rows of each ballot
-  std::vector<System> row_systems;             ///< [rows]
+  std::vector<System> row_systems;              ///< [rows]
   std::vector<double> values;  ///< [rows], finite; negated where lower is better: higher is better
 
   Comparisons comparisons;

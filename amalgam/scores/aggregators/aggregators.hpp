@@ -1,0 +1,25 @@
+#pragma once
+
+#include <span>
+
+#include "amalgam/scores/rank_aggregator.hpp"
+
+/// The methods, each defined in the file of its name (those that are alike share one).
+namespace amalgam::scores::aggregators {
+
+const RankAggregator& mean();
+const RankAggregator& z_mean();
+const RankAggregator& min_max_mean();
+const RankAggregator& geometric_mean();
+const RankAggregator& median_rank();
+const RankAggregator& win_rate();
+const RankAggregator& plurality();
+const RankAggregator& borda();
+const RankAggregator& borda_two_level();
+const RankAggregator& borda_instances_first();
+const RankAggregator& dowdall();
+const RankAggregator& copeland();
+
+std::span<const RankAggregator* const> all_aggregators();
+
+}  // namespace amalgam::scores::aggregators

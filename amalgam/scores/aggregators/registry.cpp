@@ -1,0 +1,16 @@
+#include <vector>
+
+#include "amalgam/scores/aggregators/aggregators.hpp"
+
+namespace amalgam::scores::aggregators {
+
+std::span<const RankAggregator* const> all_aggregators() {
+  static const std::vector<const RankAggregator*> methods = {
+      &mean(),     &z_mean(),    &min_max_mean(), &geometric_mean(),  &median_rank(),
+      &win_rate(), &plurality(), &borda(),        &borda_two_level(), &borda_instances_first(),
+      &dowdall(),  &copeland(),
+  };
+  return methods;
+}
+
+}  // namespace amalgam::scores::aggregators
