@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "amalgam/core/random.hpp"
@@ -17,5 +18,11 @@ double beta_draw(double a, RandomStream& random);
 /// `count` shares that sum to 1, drawn from the symmetric Dirichlet distribution with parameter
 /// `alpha` > 0 each: nearly equal shares for a large alpha, nearly all in one for a small one.
 std::vector<double> dirichlet_draw(double alpha, std::size_t count, RandomStream& random);
+
+/// How many of `trials` succeed, each with `probability` in [0, 1]: the same draws on every
+/// processor. By inversion where few are expected, else by transformed rejection (Hormann 1993,
+/// "The generation of binomial random variates", algorithm BTRS); the time does not depend on
+/// `trials`.
+std::uint64_t binomial_draw(std::uint64_t trials, double probability, RandomStream& random);
 
 }  // namespace amalgam

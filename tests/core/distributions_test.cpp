@@ -58,5 +58,48 @@ TEST(DirichletDraw, IsSharesOfOneWhateverAlpha) {
   }
 }
 
+TEST(BinomialDraw, HasTheProbabilitiesOfItsDistribution) {
+  // A chi-squared statistic of k values with expectations >= 5 has mean k - 1 and variance
+  // 2 (k - 1): both ways of drawing, and probabilities above 1/2.
+  struct Case {
+    std::uint64_t trials;
+    double probability;
+  };
+  for (const auto& [trials, probability] :
+       {Case{7, 0.3}, Case{1'000, 0.004}, Case{30, 0.4}, Case{200, 0.9}, Case{100'000, 0.0006}}) {
+    RandomStream random(4, "binomial");
+    std::vector<double> seen(trials + 1);
+    for (int i = 0; i < kDraws; ++i) seen.at(binomial_draw(trials, probability, random)) += 1;
+    double statistic = 0;
+    double cells = 0;
+    const auto n = static_cast<double>(trials);
+    for (std::size_t k = 0; k <= trials; ++k) {
+      const auto successes = static_cast<double>(k);
+      const double expected =
+          kDraws * std::exp(std::lgamma(n + 1) - std::lgamma(successes + 1) -
+                            std::lgamma(n - successes + 1) + successes * std::log(probability) +
+                            (n - successes) * std::log1p(-probability));
+      if (expected < 5) continue;
+      statistic += (seen[k] - expected) * (seen[k] - expected) / expected;
+      ++cells;
+    }
+    EXPECT_GT(cells, 4);
+    EXPECT_LT(statistic, cells + 5 * std::sqrt(2 * cells)) << trials << ' ' << probability;
+  }
+}
+
+TEST(BinomialDraw, TakesAsLongForManyTrialsAndKnowsItsEnds) {
+  RandomStream random(5, "binomial");
+  EXPECT_EQ(binomial_draw(0, 0.5, random), 0U);
+  EXPECT_EQ(binomial_draw(9, 0, random), 0U);
+  EXPECT_EQ(binomial_draw(9, 1, random), 9U);
+  const std::uint64_t trials = 1'000'000'000'000;
+  const double deviation = std::sqrt(0.25 * static_cast<double>(trials));
+  for (int i = 0; i < 100; ++i) {
+    const auto draw = static_cast<double>(binomial_draw(trials, 0.5, random));
+    EXPECT_NEAR(draw, 0.5 * static_cast<double>(trials), 6 * deviation);
+  }
+}
+
 }  // namespace
 }  // namespace amalgam
