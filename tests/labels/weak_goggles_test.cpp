@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/k_means.hpp"
 #include "amalgam/labels/weak/goggles.hpp"
-#include "amalgam/labels/weak/k_means.hpp"
 #include "tests/labels/weak_data.hpp"
 
 namespace amalgam::labels {

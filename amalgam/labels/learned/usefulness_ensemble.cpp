@@ -110,7 +110,7 @@ torch::Tensor bootstrap_counts(std::size_t members, std::size_t rows, std::uint6
 
 Usefulness usefulness_ensemble(const Features& features, std::span<const DialogueAnswer> answers,
                                std::uint64_t seed, const EnsembleOptions& options) {
-  check_features(features, "usefulness ensemble");
+  check_finite(features, "usefulness ensemble");
   if (answers.empty()) throw InputError("usefulness ensemble: there is no answer to learn from");
   if (options.members == 0 || options.hidden == 0) {
     throw InputError("usefulness ensemble: {} members of {} hidden units; expected 1 or more",

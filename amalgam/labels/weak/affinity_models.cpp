@@ -7,7 +7,7 @@
 
 #include "amalgam/core/elementary.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/labels/weak/k_means.hpp"
+#include "amalgam/core/k_means.hpp"
 
 namespace amalgam::labels {
 namespace {

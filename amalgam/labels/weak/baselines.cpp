@@ -24,7 +24,7 @@ void softmax(std::span<double> scores) {
 
 SoftLabels few_shot(const LabelledRows& labelled, const Features& rows) {
   const LogisticRegression model = fit_logistic(labelled);
-  check_features(rows, "few-shot");
+  check_finite(rows, "few-shot");
   if (rows.columns != labelled.features.columns) {
     throw InputError("few-shot: rows of {} features, but the labelled ones have {}", rows.columns,
                      labelled.features.columns);
@@ -35,7 +35,7 @@ SoftLabels few_shot(const LabelledRows& labelled, const Features& rows) {
 }
 
 SoftLabels zero_shot(const Features& logits) {
-  check_features(logits, "zero-shot logits");
+  check_finite(logits, "zero-shot logits");
   SoftLabels soft(logits.rows, logits.columns);
   soft.values = logits.values;
   for (std::size_t i = 0; i < soft.items; ++i) softmax(soft.row(i));
@@ -43,8 +43,8 @@ SoftLabels zero_shot(const Features& logits) {
 }
 
 SoftLabels nearest_prototype(const Features& prototypes, const Features& rows, double scale) {
-  check_features(prototypes, "prototypes");
-  check_features(rows, "zero-shot");
+  check_finite(prototypes, "prototypes");
+  check_finite(rows, "zero-shot");
   Features logits = cosine_affinity(rows, prototypes);
   for (double& value : logits.values) value *= scale;
   return zero_shot(logits);

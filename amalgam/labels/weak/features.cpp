@@ -97,28 +97,15 @@ Features select_rows(const Features& features, std::span<const std::size_t> indi
   return some;
 }
 
-void check_features(const Features& features, const std::string& what) {
-  if (features.rows == 0 || features.columns == 0) {
-    throw InputError("{}: features of {} rows and {} columns; expected some of both", what,
-                     features.rows, features.columns);
-  }
-  for (std::size_t i = 0; i < features.values.size(); ++i) {
-    if (!std::isfinite(features.values[i])) {
-      throw InputError("{}: row {}, column {} is {}; expected a finite number", what,
-                       i / features.columns, i % features.columns, features.values[i]);
-    }
-  }
-}
-
 Features read_features(const std::filesystem::path& path) {
   Features features =
       path.extension() == ".npy" ? read_npy_features(path) : read_csv_features(path);
-  check_features(features, path.string());
+  check_finite(features, path.string());
   return features;
 }
 
 Features principal_components(const Features& features, std::size_t components) {
-  check_features(features, "principal components");
+  check_finite(features, "principal components");
   if (components == 0) throw InputError("0 principal components; expected 1 or more");
   const Eigen::Map<const RowMajor> given(features.values.data(),
                                          static_cast<Eigen::Index>(features.rows),
@@ -140,7 +127,7 @@ Features principal_components(const Features& features, std::size_t components) 
 }
 
 Features standardised(const Features& features) {
-  check_features(features, "features");
+  check_finite(features, "features");
   Features scaled = features;
   const auto rows = static_cast<double>(features.rows);
   for (std::size_t c = 0; c < features.columns; ++c) {
@@ -159,7 +146,7 @@ Features standardised(const Features& features) {
 }
 
 Features in_unit_range(const Features& features) {
-  check_features(features, "features");
+  check_finite(features, "features");
   Features scaled = features;
   const auto [least, most] = std::ranges::minmax(features.values);
   for (double& value : scaled.values) {
@@ -169,7 +156,7 @@ Features in_unit_range(const Features& features) {
 }
 
 void check_labelled(const LabelledRows& data, const std::string& what) {
-  check_features(data.features, what);
+  check_finite(data.features, what);
   if (data.labels.size() != data.features.rows) {
     throw InputError("{}: {} labels for {} rows", what, data.labels.size(), data.features.rows);
   }

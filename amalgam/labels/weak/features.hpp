@@ -7,32 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/core/row_matrix.hpp"
 #include "amalgam/labels/annotation_table.hpp"
 
 namespace amalgam::labels {
 
 /// A representation of items: one row of numbers each.
-struct Features {
-  std::size_t rows = 0;
-  std::size_t columns = 0;
-  std::vector<double> values;  ///< [rows, columns]
-
-  Features() = default;
-  Features(std::size_t row_count, std::size_t column_count)
-      : rows(row_count), columns(column_count), values(row_count * column_count) {}
-  std::span<double> row(std::size_t i) { return {values.data() + i * columns, columns}; }
-  std::span<const double> row(std::size_t i) const {
-    return {values.data() + i * columns, columns};
-  }
-  double at(std::size_t i, std::size_t column) const { return values[i * columns + column]; }
-};
+using Features = RowMatrix;
 
 /// The rows at `indices`, in that order.
 Features select_rows(const Features& features, std::span<const std::size_t> indices);
-
-/// InputError beginning with `what` and naming row and column of a value that is not finite, and
-/// for no rows or no columns.
-void check_features(const Features& features, const std::string& what);
 
 /// A matrix from a .npy array of two dimensions or a CSV file of numbers (with or without a
 /// header). InputError naming the place of what is not a finite number, and for more than 10^9
@@ -59,7 +43,7 @@ struct LabelledRows {
 };
 
 /// InputError unless there are as many labels as rows, all below `classes`, of two classes or more,
-/// and features as check_features.
+/// and features as check_finite.
 void check_labelled(const LabelledRows& data, const std::string& what);
 
 /// (count + 1) / (rows + classes): the balance of classes that the labels show, never 0.

@@ -9,7 +9,7 @@
 #include "amalgam/core/elementary.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
-#include "amalgam/labels/weak/k_means.hpp"
+#include "amalgam/core/k_means.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -174,7 +174,7 @@ Features Goggles::inputs(std::span<const Features> views) const {
   std::vector<SoftLabels> parts;
   std::size_t columns = 0;
   for (std::size_t v = 0; v < views.size(); ++v) {
-    check_features(views[v], "GOGGLES");
+    check_finite(views[v], "GOGGLES");
     const Features affinity = cosine_affinity(views[v], anchors_[v]);
     for (const auto& model : models_[v]) {
       parts.push_back(model->posteriors(affinity));

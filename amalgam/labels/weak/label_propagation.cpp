@@ -150,8 +150,8 @@ std::vector<double> propagation_gammas() { return {.01, .1, .5, 1, 5, 10, 20}; }
 Propagation propagate_labels(const LabelledRows& labelled, const Features& unlabelled,
                              const Features& rows, const PropagationOptions& options) {
   check_labelled(labelled, "label propagation");
-  check_features(unlabelled, "label propagation");
-  check_features(rows, "label propagation");
+  check_finite(unlabelled, "label propagation");
+  check_finite(rows, "label propagation");
   if (unlabelled.columns != labelled.features.columns || rows.columns != unlabelled.columns) {
     throw InputError(
         "label propagation: {}, {} and {} features of labelled, unlabelled and other "

@@ -203,7 +203,7 @@ double jaccard_distance(std::span<const double> a, std::span<const double> b) {
 SnubaResult snuba(const LabelledRows& labelled, const Features& unlabelled,
                   const SnubaOptions& options) {
   check_labelled(labelled, "Snuba's labelled rows");
-  check_features(unlabelled, "Snuba's unlabelled rows");
+  check_finite(unlabelled, "Snuba's unlabelled rows");
   if (unlabelled.columns != labelled.features.columns) {
     throw InputError("labelled rows have {} features, but unlabelled ones {}",
                      labelled.features.columns, unlabelled.columns);

@@ -1,4 +1,4 @@
-#include "amalgam/labels/weak/k_means.hpp"
+#include "amalgam/core/k_means.hpp"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 
-namespace amalgam::labels {
+namespace amalgam {
 namespace {
 
 double squared_distance(std::span<const double> a, std::span<const double> b) {
@@ -17,8 +17,8 @@ double squared_distance(std::span<const double> a, std::span<const double> b) {
   return sum;
 }
 
-Features spread_centres(const Features& features, std::size_t clusters, RandomStream& random) {
-  Features centres(clusters, features.columns);
+RowMatrix spread_centres(const RowMatrix& features, std::size_t clusters, RandomStream& random) {
+  RowMatrix centres(clusters, features.columns);
   std::vector<double> distances(features.rows, std::numeric_limits<double>::infinity());
   std::size_t chosen = random.below(features.rows);
   for (std::size_t k = 0; k < clusters; ++k) {
@@ -42,7 +42,7 @@ Features spread_centres(const Features& features, std::size_t clusters, RandomSt
 
 class Lloyd {
  public:
-  Lloyd(const Features& features, Features centres) : features_(features) {
+  Lloyd(const RowMatrix& features, RowMatrix centres) : features_(features) {
     result_.centres = std::move(centres);
     result_.clusters.assign(features.rows, 0);
     distances_.resize(features.rows);
@@ -96,14 +96,14 @@ class Lloyd {
     }
   }
 
-  const Features& features_;
+  const RowMatrix& features_;
   KMeans result_;
   std::vector<double> distances_;
 };
 
 }  // namespace
 
-std::size_t nearest_centre(const Features& centres, std::span<const double> row) {
+std::size_t nearest_centre(const RowMatrix& centres, std::span<const double> row) {
   std::size_t nearest = 0;
   double least = std::numeric_limits<double>::infinity();
   for (std::size_t k = 0; k < centres.rows; ++k) {
@@ -116,9 +116,9 @@ std::size_t nearest_centre(const Features& centres, std::span<const double> row)
   return nearest;
 }
 
-KMeans k_means(const Features& features, std::size_t clusters, std::uint64_t seed,
+KMeans k_means(const RowMatrix& features, std::size_t clusters, std::uint64_t seed,
                std::size_t restarts) {
-  check_features(features, "k-means");
+  check_finite(features, "k-means");
   if (clusters == 0 || restarts == 0 || features.rows < clusters) {
     throw InputError(
         "k-means: {} clusters of {} rows, {} starts; expected at least one each and no"
@@ -135,4 +135,4 @@ KMeans k_means(const Features& features, std::size_t clusters, std::uint64_t see
   return best;
 }
 
-}  // namespace amalgam::labels
+}  // namespace amalgam
