@@ -30,6 +30,9 @@ void register_convert(CLI::App& root);
 void register_merge(CLI::App& root, bool& needs_library);
 /// `amalgam label`; `needs_library` as above.
 void register_label(CLI::App& root, bool& needs_library);
+void register_rank(CLI::App& root);
+/// `amalgam study`; `needs_library` as above.
+void register_study(CLI::App& root, bool& needs_library);
 /// `amalgam merge methods`.
 void register_merge_methods(CLI::App& merge);
 

@@ -22,10 +22,6 @@ std::string gold_text(const labels::LabelModelInfo& info) {
 }
 
 Json json_of(const labels::LabelModelInfo& info) {
-  Json parameters = Json::array();
-  for (const ParameterInfo& parameter : info.parameters) {
-    parameters.push_back(parameter_json(parameter));
-  }
   Json json = {{"name", info.name},
                {"summary", info.summary},
                {"source", info.source},
@@ -34,7 +30,7 @@ Json json_of(const labels::LabelModelInfo& info) {
                {"random", info.random},
                {"most_labels", nullptr},
                {"fewest_workers", info.fewest_workers},
-               {"parameters", std::move(parameters)}};
+               {"parameters", parameters_json(info.parameters)}};
   if (info.most_classes < labels::kMostLabels) json["most_labels"] = info.most_classes;
   return json;
 }
@@ -50,12 +46,7 @@ void show_one(const labels::LabelModelInfo& info) {
                                               : std::string("any"),
       gold_text(info), info.skill.empty() ? "none" : info.skill,
       info.random ? "the result depends on it" : "not used", info.source));
-  if (info.parameters.empty()) return;
-  Table table({{"parameter"}, {"default"}, {"range"}, {"meaning"}});
-  for (const ParameterInfo& parameter : info.parameters) {
-    table.add_row({parameter.name, default_text(parameter), range_text(parameter), parameter.doc});
-  }
-  print("\n" + table.text());
+  print(parameter_table(info.parameters));
 }
 
 void methods(const MethodsOptions& options) {
@@ -74,12 +65,8 @@ void methods(const MethodsOptions& options) {
   Table table({{"method"}, {"gold"}, {"parameters (default)"}, {"what it does"}, {"source"}});
   for (const labels::LabelModel* model : labels::label_models()) {
     const labels::LabelModelInfo& info = model->info();
-    std::vector<std::string> parameters;
-    for (const ParameterInfo& parameter : info.parameters) {
-      parameters.push_back(fmt::format("{} ({})", parameter.name, default_text(parameter)));
-    }
-    table.add_row({info.name, gold_text(info), fmt::format("{}", fmt::join(parameters, ", ")),
-                   info.summary, info.source});
+    table.add_row(
+        {info.name, gold_text(info), parameter_names(info.parameters), info.summary, info.source});
   }
   print(table.text());
 }

@@ -30,8 +30,14 @@ constexpr std::array kCommands{
     LearningCommand{"calibrate",
                     "Re-estimate a network's BatchNorm statistics, as merged weights need."},
     LearningCommand{"reproduce", "Run a paper's experiment and judge its claims."},
-    LearningCommand{"study", "Find out what matters, on your own networks."},
     LearningCommand{"report", "Draw the report of evaluated networks.", false},
+};
+
+// The verbs of `amalgam study` that run networks.
+constexpr std::array kStudies{
+    LearningCommand{"interpolation",
+                    "Follow a network on the way from its pretrained to its tuned weights."},
+    LearningCommand{"merging", "Train experts and find out what helps merging them."},
 };
 
 constexpr const char* kLibrary = "libamalgam_learning.so";
@@ -74,9 +80,18 @@ void register_learning(CLI::App& root) {
   }
 }
 
+void register_learning_studies(CLI::App& study) {
+  for (const LearningCommand& verb : kStudies) {
+    study.add_subcommand(std::string(verb.name), verb.summary);
+  }
+}
+
 bool is_learning_command(int argc, const char* const* argv) {
-  return argc >= 2 &&
-         std::ranges::find(kCommands, argv[1], &LearningCommand::name) != kCommands.end();
+  const auto names = [](const auto& commands, std::string_view word) {
+    return std::ranges::find(commands, word, &LearningCommand::name) != commands.end();
+  };
+  if (argc >= 3 && std::string_view(argv[1]) == "study") return names(kStudies, argv[2]);
+  return argc >= 2 && names(kCommands, argv[1]);
 }
 
 int run_learning_library(int argc, const char* const* argv) {

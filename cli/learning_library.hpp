@@ -9,6 +9,9 @@ namespace amalgam::cli {
 /// Adds the library's sub-commands to `root`, so that --help lists them.
 void register_learning(CLI::App& root);
 
+/// The same for the verbs of `amalgam study` that the library has.
+void register_learning_studies(CLI::App& study);
+
 /// Whether this command line names one of the library's sub-commands.
 bool is_learning_command(int argc, const char* const* argv);
 

@@ -40,6 +40,8 @@ int run(int argc, char** argv) {
   bool needs_library = false;
   register_merge(root, needs_library);
   register_label(root, needs_library);
+  register_rank(root);
+  register_study(root, needs_library);
   register_learning(root);
 
   allow_many_files();

@@ -47,17 +47,13 @@ std::vector<const RuleInfo*> all_methods() {
 bool needs_data(const RuleInfo& info) { return find_data_method(info.name) != nullptr; }
 
 Json json_of(const RuleInfo& info) {
-  Json parameters = Json::array();
-  for (const ParameterInfo& parameter : info.parameters) {
-    parameters.push_back(parameter_json(parameter));
-  }
   return {{"name", info.name},
           {"summary", info.summary},
           {"source", info.source},
           {"base", base_text(info)},
           {"needs_data", needs_data(info)},
           {"min_members", info.min_members},
-          {"parameters", std::move(parameters)}};
+          {"parameters", parameters_json(info.parameters)}};
 }
 
 void show_one(const RuleInfo& info) {
@@ -85,15 +81,9 @@ void show_all() {
                {"source"}});
   for (const RuleInfo* method : all_methods()) {
     const RuleInfo& info = *method;
-    std::vector<std::string> parameters;
-    for (const ParameterInfo& parameter : info.parameters) {
-      parameters.push_back(parameter.default_value || !parameter.default_text.empty()
-                               ? fmt::format("{} ({})", parameter.name, default_text(parameter))
-                               : parameter.name);
-    }
     table.add_row({info.name, members_text(info), std::string(base_text(info)),
-                   needs_data(info) ? "yes" : "no", fmt::format("{}", fmt::join(parameters, ", ")),
-                   info.summary, info.source});
+                   needs_data(info) ? "yes" : "no", parameter_names(info.parameters), info.summary,
+                   info.source});
   }
   print(table.text());
 }

@@ -78,4 +78,29 @@ Json parameter_json(const ParameterInfo& parameter) {
   return entry;
 }
 
+Json parameters_json(std::span<const ParameterInfo> parameters) {
+  Json array = Json::array();
+  for (const ParameterInfo& parameter : parameters) array.push_back(parameter_json(parameter));
+  return array;
+}
+
+std::string parameter_names(std::span<const ParameterInfo> parameters) {
+  std::vector<std::string> names;
+  for (const ParameterInfo& parameter : parameters) {
+    names.push_back(parameter.default_value || !parameter.default_text.empty()
+                        ? fmt::format("{} ({})", parameter.name, default_text(parameter))
+                        : parameter.name);
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+std::string parameter_table(std::span<const ParameterInfo> parameters) {
+  if (parameters.empty()) return "";
+  Table table({{"parameter"}, {"default"}, {"range"}, {"meaning"}});
+  for (const ParameterInfo& parameter : parameters) {
+    table.add_row({parameter.name, default_text(parameter), range_text(parameter), parameter.doc});
+  }
+  return "\n" + table.text();
+}
+
 }  // namespace amalgam::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "amalgam/core/parameters.hpp"
@@ -16,5 +17,13 @@ std::string default_text(const ParameterInfo& parameter);
 
 /// Name, kind, whether it is per member, whether it is required, default, range and meaning.
 Json parameter_json(const ParameterInfo& parameter);
+/// An array of those.
+Json parameters_json(std::span<const ParameterInfo> parameters);
+
+/// "density (1), seed (0)": for lists of methods.
+std::string parameter_names(std::span<const ParameterInfo> parameters);
+
+/// A table of name, default, range and meaning; empty if there are none.
+std::string parameter_table(std::span<const ParameterInfo> parameters);
 
 }  // namespace amalgam::cli

@@ -1,0 +1,10 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+/// The verbs of `amalgam rank`, each defined in the file of its name.
+namespace amalgam::cli {
+
+void register_rank_methods(CLI::App& rank);
+
+}  // namespace amalgam::cli

@@ -1,0 +1,19 @@
+#include "cli/command.hpp"
+#include "cli/common_options.hpp"
+#include "cli/learning_library.hpp"
+#include "cli/study_commands.hpp"
+
+namespace amalgam::cli {
+
+void register_study(CLI::App& root, bool& /*needs_library*/) {
+  CLI::App* study =
+      root.add_subcommand("study", "Find out what matters, on your own networks and figures.");
+  study->require_subcommand(1);
+  study->footer(
+      example("amalgam study interpolation pretrained.safetensors tuned.safetensors"
+              " --shift rotate=20 --shift noise=0.3\n"
+              "amalgam study merging study.yml --json"));
+  register_learning_studies(*study);
+}
+
+}  // namespace amalgam::cli

@@ -1,0 +1,6 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+/// The verbs of `amalgam study` that need no networks, each defined in the file of its name.
+namespace amalgam::cli {}  // namespace amalgam::cli
