@@ -4,63 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/report/axes.hpp"
 #include "amalgam/report/svg.hpp"
 
 namespace amalgam::report {
 namespace {
-
-constexpr double kWidth = 900;
-constexpr double kMargin = 16;
-
-/// Maps values to pixels.
-struct Scale {
-  double low = 0;
-  double high = 1;
-  double from = 0;
-  double to = 1;
-  double operator()(double value) const {
-    return from + (value - low) / (high - low) * (to - from);
-  }
-};
-
-struct Range {
-  double low = std::numeric_limits<double>::infinity();
-  double high = -std::numeric_limits<double>::infinity();
-  void include(double value) {
-    if (!std::isfinite(value)) return;
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-  void include(const Estimate& estimate) {
-    include(estimate.value);
-    include(estimate.interval.low);
-    include(estimate.interval.high);
-  }
-  /// A little wider on both sides, and never empty.
-  Range padded() const {
-    const double reach = high > low ? 0.06 * (high - low) : std::max(1e-9, 0.01 * std::abs(low));
-    return {low - reach, high + reach};
-  }
-};
-
-std::string with_tone(const char* what, Tone tone) {
-  return what + std::to_string(static_cast<int>(tone));
-}
-
-/// Enough decimals to tell ticks `step` apart.
-std::string tick_text(double value, double step) {
-  const int decimals = std::max(0, static_cast<int>(std::ceil(-std::log10(step) - 1e-9)));
-  return fmt::format("{:.{}f}", value, std::min(decimals, 9));
-}
-
-std::string point(double x, double y) { return fmt::format("{:.1f},{:.1f} ", x, y); }
-
-double step_of(const std::vector<double>& ticks) {
-  return ticks.size() > 1 ? ticks[1] - ticks[0] : 1.0;
-}
 
 class DotPlotDrawing {
  public:
@@ -81,10 +31,10 @@ class DotPlotDrawing {
   }
 
   std::string draw() {
-    Svg svg(kWidth, height_, plot_.title);
-    svg.text(kMargin, 28, plot_.title, "title");
+    Svg svg(kPlotWidth, height_, plot_.title);
+    svg.text(kPlotMargin, 28, plot_.title, "title");
     draw_labels(svg);
-    const double space = kWidth - kLabels - kMargin;
+    const double space = kPlotWidth - kLabels - kPlotMargin;
     const auto panels = static_cast<double>(plot_.panels.size());
     const double panel_width = (space - (panels - 1) * kGap) / panels;
     for (std::size_t p = 0; p < plot_.panels.size(); ++p) {
@@ -92,8 +42,8 @@ class DotPlotDrawing {
       draw_panel(svg, p, left, left + panel_width - kValues);
     }
     if (!plot_.reference_note.empty()) {
-      svg.line(kMargin, height_ - 14, kMargin + 28, height_ - 14, "reference");
-      svg.text(kMargin + 36, height_ - 10, plot_.reference_note, "small");
+      svg.line(kPlotMargin, height_ - 14, kPlotMargin + 28, height_ - 14, "reference");
+      svg.text(kPlotMargin + 36, height_ - 10, plot_.reference_note, "small");
     }
     return svg.finish();
   }
@@ -122,24 +72,26 @@ class DotPlotDrawing {
   void draw_labels(Svg& svg) const {
     double y = kTop;
     for (const DotPlot::Group& group : plot_.groups) {
-      svg.text(kMargin, y + kGroup - 8, group.title, "panel");
+      svg.text(kPlotMargin, y + kGroup - 8, group.title, "panel");
       y += kGroup;
       for (std::size_t i = 0; i < group.rows.size(); ++i) {
-        if (i % 2 == 0) svg.rectangle(kMargin, y, kWidth - 2 * kMargin, kRow, "stripe");
+        if (i % 2 == 0) svg.rectangle(kPlotMargin, y, kPlotWidth - 2 * kPlotMargin, kRow, "stripe");
         const bool strong = group.rows[i].tone == Tone::strong;
-        svg.text(kMargin + 12, y + kRow / 2 + 4, group.rows[i].label, strong ? "strong" : "label");
+        svg.text(kPlotMargin + 12, y + kRow / 2 + 4,
+                 shortened(group.rows[i].label, kLabels - kPlotMargin - 20),
+                 strong ? "strong" : "label");
         y += kRow;
       }
     }
   }
 
   void draw_panel(Svg& svg, std::size_t panel, double left, double right) const {
-    Range range;
+    ValueRange range;
     for_each_row([&](const DotPlot::Row& row, double) { range.include(row.values[panel]); });
     const auto& reference = plot_.panels[panel].reference;
     if (reference) range.include(*reference);
     range = range.padded();
-    const Scale x{range.low, range.high, left, right};
+    const AxisScale x{range.low, range.high, left, right};
 
     const double bottom = height_ - kBottom;
     svg.text(left, kTop - 6, plot_.panels[panel].title, "panel");
@@ -158,7 +110,9 @@ class DotPlotDrawing {
       svg.circle(x(estimate.value), y, 4.5, with_tone("dot", row.tone),
                  fmt::format("{}: {:.2f} ({:.2f} to {:.2f})", row.label, estimate.value,
                              estimate.interval.low, estimate.interval.high));
-      svg.text(right + kValues - 2, y + 4, fmt::format("{:.{}f}", estimate.value, plot_.decimals),
+      svg.text(right + kValues - 2, y + 4,
+               fmt::format("{:.{}f}", estimate.value,
+                           plot_.panels[panel].decimals.value_or(plot_.decimals)),
                "value", Svg::Anchor::end);
     });
   }
@@ -192,11 +146,11 @@ std::string draw(const LinePlot& plot) {
   constexpr double kLeft = 64;
   const bool labelled = std::any_of(plot.series.begin(), plot.series.end(),
                                     [](const auto& series) { return !series.label.empty(); });
-  const double right_edge = kWidth - (labelled ? 190 : 24);
+  const double right_edge = kPlotWidth - (labelled ? 190 : 24);
   constexpr double kTop = 52;
   constexpr double kBottom = kHeight - 52;
-  Range xs;
-  Range ys;
+  ValueRange xs;
+  ValueRange ys;
   for (const LinePlot::Series& series : plot.series) {
     if (series.x.size() != series.y.size()) {
       throw InputError("plot '{}': curve '{}' has {} places and {} values", plot.title,
@@ -205,13 +159,13 @@ std::string draw(const LinePlot& plot) {
     for (const double x : series.x) xs.include(x);
     for (const Estimate& y : series.y) ys.include(y);
   }
-  if (!(xs.high > xs.low)) throw InputError("plot '{}': nothing to draw", plot.title);
+  if (xs.empty || !(xs.high > xs.low)) throw InputError("plot '{}': nothing to draw", plot.title);
   ys = ys.padded();
-  const Scale x{xs.low, xs.high, kLeft, right_edge};
-  const Scale y{ys.low, ys.high, kBottom, kTop};
+  const AxisScale x{xs.low, xs.high, kLeft, right_edge};
+  const AxisScale y{ys.low, ys.high, kBottom, kTop};
 
-  Svg svg(kWidth, kHeight, plot.title);
-  svg.text(kMargin, 28, plot.title, "title");
+  Svg svg(kPlotWidth, kHeight, plot.title);
+  svg.text(kPlotMargin, 28, plot.title, "title");
   const std::vector<double> x_ticks = round_ticks(xs.low, xs.high, 6);
   for (const double tick : x_ticks) {
     svg.text(x(tick), kBottom + 18, tick_text(tick, step_of(x_ticks)), "small",
@@ -224,17 +178,17 @@ std::string draw(const LinePlot& plot) {
   }
   svg.line(kLeft, kBottom, right_edge, kBottom, "axis");
   svg.text((kLeft + right_edge) / 2, kHeight - 14, plot.x_title, "small", Svg::Anchor::middle);
-  svg.text(kMargin, kTop - 8, plot.y_title, "small");
+  svg.text(kPlotMargin, kTop - 8, plot.y_title, "small");
 
   for (const LinePlot::Series& series : plot.series) {
     std::string upper;
     std::string lower;
     std::string centre;
     for (std::size_t i = 0; i < series.x.size(); ++i) {
-      upper += point(x(series.x[i]), y(series.y[i].interval.high));
-      centre += point(x(series.x[i]), y(series.y[i].value));
+      upper += point_text(x(series.x[i]), y(series.y[i].interval.high));
+      centre += point_text(x(series.x[i]), y(series.y[i].value));
       const std::size_t back = series.x.size() - 1 - i;
-      lower += point(x(series.x[back]), y(series.y[back].interval.low));
+      lower += point_text(x(series.x[back]), y(series.y[back].interval.low));
     }
     svg.polygon(upper + lower, with_tone("band", series.tone));
     svg.polyline(centre, with_tone("line", series.tone));

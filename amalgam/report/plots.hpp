@@ -31,7 +31,8 @@ struct DotPlot {
   };
   struct Panel {
     std::string title;
-    std::optional<double> reference;  ///< a dashed vertical line
+    std::optional<double> reference;   ///< a dashed vertical line
+    std::optional<int> decimals = {};  ///< of the values written, if not the plot's
   };
   std::string title;
   std::vector<Panel> panels;

@@ -25,6 +25,10 @@ text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Aria
 .bar0,.bar1,.bar2,.bar3{stroke-width:2.5;stroke-linecap:round;opacity:.75}
 .line0,.line1,.line2,.line3{fill:none;stroke-width:2}
 .line0{stroke:#8c959f}.line1{stroke:#7aa2d6}.line2{stroke:#0b5cad}.line3{stroke:#c2571a}
+.dashed{stroke-dasharray:6 4}
+.open{fill-opacity:.55;stroke:#fff;stroke-width:.6}
+.oncell{font-size:11px;fill:#24292f;font-variant-numeric:tabular-nums}
+.oncell.dark{fill:#fff}
 .band0,.band1,.band2,.band3{opacity:.14}
 .band0{fill:#8c959f}.band1{fill:#7aa2d6}.band2{fill:#0b5cad}.band3{fill:#c2571a}
 )";
@@ -99,6 +103,23 @@ void Svg::text(double x, double y, std::string_view content, std::string_view cs
   body_ += fmt::format(R"(<text x="{:.1f}" y="{:.1f}" class="{}" text-anchor="{}">{}</text>)", x, y,
                        css_class, anchor_name(anchor), escape(content)) +
            "\n";
+}
+
+void Svg::slanted_text(double x, double y, std::string_view content, std::string_view css_class,
+                       double degrees, Anchor anchor) {
+  body_ +=
+      fmt::format(R"svg(<text transform="translate({:.1f} {:.1f}) rotate({:.0f})" class="{}" )svg"
+                  R"svg(text-anchor="{}">{}</text>)svg",
+                  x, y, -degrees, css_class, anchor_name(anchor), escape(content)) +
+      "\n";
+}
+
+void Svg::cell(double x, double y, double width, double height, std::string_view colour,
+               std::string_view tooltip) {
+  body_ += fmt::format(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}">)",
+                       x, y, width, height, colour);
+  if (!tooltip.empty()) body_ += "<title>" + escape(tooltip) + "</title>";
+  body_ += "</rect>\n";
 }
 
 void Svg::polyline(const std::string& points, std::string_view css_class) {

@@ -24,6 +24,12 @@ class Svg {
               std::string_view tooltip = {});
   void text(double x, double y, std::string_view content, std::string_view css_class,
             Anchor anchor = Anchor::start);
+  /// A text that rises to the right from (x, y), or ends there.
+  void slanted_text(double x, double y, std::string_view content, std::string_view css_class,
+                    double degrees, Anchor anchor = Anchor::start);
+  /// A rectangle whose colour ("#0b5cad") stands for a value.
+  void cell(double x, double y, double width, double height, std::string_view colour,
+            std::string_view tooltip = {});
   /// A line through points ("x,y x,y ...") as polyline() builds it.
   void polyline(const std::string& points, std::string_view css_class);
   void polygon(const std::string& points, std::string_view css_class);
