@@ -77,7 +77,8 @@ class HeatMapDrawing {
  private:
   static constexpr double kMostNames = 220;  // pixels for names
   static constexpr double kMostCell = 46;
-  static constexpr double kLeastNamed = 12;  // pixels that a line of names needs
+  static constexpr double kLeastRow = 12;  // pixels that a name needs, and a slanted one
+  static constexpr double kLeastColumn = 17;
   static constexpr double kBelow = 56;
   static constexpr double kSlant = 45;  // degrees
 
@@ -90,7 +91,7 @@ class HeatMapDrawing {
   }
 
   void lay_out() {
-    double row_names = 0;
+    double row_names = text_width(map_.row_title);
     for (const std::string& name : map_.rows) row_names = std::max(row_names, text_width(name));
     double column_names = 0;
     for (const std::string& name : map_.columns) {
@@ -107,16 +108,17 @@ class HeatMapDrawing {
   }
 
   // Where names would run into each other, only every so many are written.
-  static std::size_t step(double pixels) {
-    return pixels >= kLeastNamed ? 1 : static_cast<std::size_t>(std::ceil(kLeastNamed / pixels));
+  static std::size_t step(double pixels, double least) {
+    return pixels >= least ? 1 : static_cast<std::size_t>(std::ceil(least / pixels));
   }
 
   void draw_names(Svg& svg) const {
-    for (std::size_t row = 0; row < map_.rows.size(); row += step(height_)) {
+    for (std::size_t row = 0; row < map_.rows.size(); row += step(height_, kLeastRow)) {
       svg.text(left_ - 8, top_ + (static_cast<double>(row) + 0.5) * height_ + 4,
                shortened(map_.rows[row], kMostNames), "label", Svg::Anchor::end);
     }
-    for (std::size_t column = 0; column < map_.columns.size(); column += step(cell_)) {
+    for (std::size_t column = 0; column < map_.columns.size();
+         column += step(cell_, kLeastColumn)) {
       svg.slanted_text(left_ + (static_cast<double>(column) + 0.5) * cell_ + 3, top_ - 7,
                        shortened(map_.columns[column], kMostNames), "label", kSlant);
     }
@@ -155,11 +157,14 @@ class HeatMapDrawing {
       svg.cell(left_ + kLength * step / kSteps, y, kLength / kSteps + 0.5, 10,
                text_of(colour_at(map_.colours, share)));
     }
-    const std::array<double, 3> marks{low_, (low_ + high_) / 2, high_};
-    for (std::size_t m = 0; m < marks.size(); ++m) {
-      svg.text(left_ + kLength * static_cast<double>(m) / 2, y + 24,
-               fmt::format("{:.{}f}", marks[m], map_.decimals), "small", Svg::Anchor::middle);
-    }
+    const auto mark = [&](double share) {
+      svg.text(left_ + kLength * share, y + 24,
+               fmt::format("{:.{}f}", low_ + share * (high_ - low_), map_.decimals), "small",
+               Svg::Anchor::middle);
+    };
+    mark(0);
+    if (map_.colours == HeatMap::Colours::diverging) mark(0.5);
+    mark(1);
     svg.text(left_ + kLength + 16, y + 9, map_.legend, "small");
   }
 
