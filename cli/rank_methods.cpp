@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "amalgam/core/text.hpp"
 #include "amalgam/scores/rank_aggregator.hpp"
 #include "cli/common_options.hpp"
 #include "cli/output.hpp"
@@ -16,9 +17,20 @@ struct MethodsOptions {
   CommonOptions common;
 };
 
+// The default first.
+std::vector<std::string> missing_names(const scores::RankAggregatorInfo& info) {
+  using scores::Missing;
+  std::vector<std::string> names = {std::string(scores::missing_name(info.missing))};
+  if (!info.other_missing) return names;
+  for (const Missing other : {Missing::observed, Missing::complete, Missing::drop}) {
+    const bool possible = other != Missing::complete || info.completes;
+    if (other != info.missing && possible) names.emplace_back(scores::missing_name(other));
+  }
+  return names;
+}
+
 std::string missing_text(const scores::RankAggregatorInfo& info) {
-  return fmt::format("{}{}", scores::missing_name(info.missing),
-                     info.other_missing ? "" : " (no other)");
+  return join(missing_names(info), ", ");
 }
 
 Json json_of(const scores::RankAggregatorInfo& info) {
@@ -27,8 +39,7 @@ Json json_of(const scores::RankAggregatorInfo& info) {
           {"source", info.source},
           {"score", info.score},
           {"raw", info.raw.empty() ? info.score : info.raw},
-          {"missing", scores::missing_name(info.missing)},
-          {"other_missing", info.other_missing},
+          {"missing", missing_names(info)},
           {"ordinal", info.ordinal},
           {"needs_values", info.from_ballots},
           {"random", info.random},

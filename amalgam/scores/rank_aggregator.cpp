@@ -11,8 +11,7 @@
 namespace amalgam::scores {
 namespace {
 
-void check_fits(const RankAggregatorInfo& info, const ScoreTable& table,
-                const RankContext& context) {
+void check_fits(const RankAggregatorInfo& info, const ScoreTable& table) {
   if (table.system_count() < 2) {
     throw InputError("method '{}': the table has {} systems; expected at least 2", info.name,
                      table.system_count());
@@ -22,10 +21,6 @@ void check_fits(const RankAggregatorInfo& info, const ScoreTable& table,
         "method '{}' needs measured values, but the table has only comparisons of pairs; use a "
         "method for pairs, such as bradley-terry or copeland",
         info.name);
-  }
-  if (context.missing != info.missing && !info.other_missing) {
-    throw InputError("method '{}' treats missing scores as {}; {} is not possible", info.name,
-                     missing_name(info.missing), missing_name(context.missing));
   }
 }
 
@@ -59,21 +54,36 @@ const RankAggregator& find_rank_aggregator(std::string_view name) {
                    did_you_mean(std::string(name), names));
 }
 
+RankContext rank_context(const RankAggregator& method, std::span<const std::string> parameters,
+                         std::optional<Missing> missing) {
+  const RankAggregatorInfo& info = method.info();
+  RankContext context;
+  context.parameters = parameters_from_arguments(info.name, info.parameters, parameters);
+  context.missing = missing.value_or(info.missing);
+  const bool possible =
+      context.missing == info.missing ||
+      (info.other_missing && (context.missing != Missing::complete || info.completes));
+  if (!possible) {
+    throw InputError("method '{}' treats missing scores as '{}'; '{}' is not possible", info.name,
+                     missing_name(info.missing), missing_name(context.missing));
+  }
+  return context;
+}
+
+Ranking rank_checked(const RankAggregator& method, const ScoreTable& table,
+                     const RankContext& context) {
+  check_fits(method.info(), table);
+  return method.rank(table, context);
+}
+
 Ranking rank_systems(std::string_view method, const ScoreTable& table,
                      std::span<const std::string> parameters, std::optional<Missing> missing,
                      RankContext context) {
   const RankAggregator& aggregator = find_rank_aggregator(method);
-  const RankAggregatorInfo& info = aggregator.info();
-  context.parameters = parameters_from_arguments(info.name, info.parameters, parameters);
-  context.missing = missing.value_or(info.missing);
-  check_fits(info, table, context);
-  return aggregator.rank(table, context);
-}
-
-RankContext default_rank_context(const RankAggregator& method) {
-  const RankAggregatorInfo& info = method.info();
-  return {.parameters = parameters_from_arguments(info.name, info.parameters, {}),
-          .missing = info.missing};
+  RankContext checked = rank_context(aggregator, parameters, missing);
+  context.parameters = std::move(checked.parameters);
+  context.missing = checked.missing;
+  return rank_checked(aggregator, table, context);
 }
 
 std::vector<std::uint32_t> ranks_of(std::span<const double> scores, double tie_tolerance) {

@@ -28,6 +28,7 @@ struct RankAggregatorInfo {
   bool ordinal = true;                  ///< only the order of values within a ballot matters
   bool from_ballots = false;            ///< needs values, not only outcomes of comparisons
   bool other_missing = true;            ///< Missing may be chosen
+  bool completes = true;                ///< Missing::complete is possible
   bool random = false;                  ///< the result depends on the seed
   bool ordered = false;                 ///< the result depends on the order of comparisons
 };
@@ -95,8 +96,14 @@ Ranking rank_systems(std::string_view method, const ScoreTable& table,
                      std::span<const std::string> parameters = {},
                      std::optional<Missing> missing = std::nullopt, RankContext context = {});
 
-/// A context for `method` with default parameters and its own way with gaps.
-RankContext default_rank_context(const RankAggregator& method);
+/// A context for `method` with "name=value" parameters; `missing`: its own way if not given.
+/// InputError as rank_systems for what does not depend on the table.
+RankContext rank_context(const RankAggregator& method, std::span<const std::string> parameters = {},
+                         std::optional<Missing> missing = std::nullopt);
+
+/// Ranks by `method` after checking that the table fits it: `context` is of rank_context().
+Ranking rank_checked(const RankAggregator& method, const ScoreTable& table,
+                     const RankContext& context);
 
 /// [systems]: 1 + the number of systems that are strictly better; systems without a score come
 /// after all others, sharing a rank. Scores in a chain of neighbours that differ by no more than

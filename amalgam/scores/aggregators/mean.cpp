@@ -116,6 +116,7 @@ class MeanRule final : public RankAggregator {
   MeanRule(RankAggregatorInfo info, Normalise normalise)
       : info_(std::move(info)), normalise_(normalise) {
     info_.from_ballots = true;
+    info_.completes = false;
   }
   const RankAggregatorInfo& info() const override { return info_; }
 
@@ -148,7 +149,8 @@ class GeometricMean final : public RankAggregator {
         .source = "Fleming and Wallace 1986, \"How not to lie with statistics\"",
         .score = "geometric mean",
         .ordinal = false,
-        .from_ballots = true};
+        .from_ballots = true,
+        .completes = false};
     return kInfo;
   }
 

@@ -63,7 +63,8 @@ class MedianRank final : public RankAggregator {
             "classification via rank aggregation\"",
         .score = "minus the median rank",
         .raw = "median rank (1 = best)",
-        .from_ballots = true};
+        .from_ballots = true,
+        .completes = false};
     return kInfo;
   }
 
@@ -93,7 +94,8 @@ class Plurality final : public RankAggregator {
         .summary = "How often a system is the best one; several best ones share the vote.",
         .source = "Colombo et al. 2022, \"What are the best systems?\", section 3 (a baseline)",
         .score = "first places",
-        .from_ballots = true};
+        .from_ballots = true,
+        .completes = false};
     return kInfo;
   }
 
