@@ -113,22 +113,4 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
   return table;
 }
 
-void check_outputs(const std::vector<std::string>& inputs,
-                   const std::vector<std::string>& outputs) {
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].empty() || outputs[i] == "-") continue;
-    std::error_code ignored;
-    for (const std::string& input : inputs) {
-      if (!input.empty() && fs::equivalent(input, outputs[i], ignored)) {
-        throw InputError("{}: it is an input; writing there would lose it", outputs[i]);
-      }
-    }
-    for (std::size_t j = 0; j < i; ++j) {
-      if (fs::weakly_canonical(outputs[i], ignored) == fs::weakly_canonical(outputs[j], ignored)) {
-        throw InputError("{}: two outputs have this name", outputs[i]);
-      }
-    }
-  }
-}
-
 }  // namespace amalgam::cli

@@ -35,8 +35,4 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
                                          const CommonOptions& common,
                                          labels::TableNotes* notes = nullptr);
 
-/// InputError if an output is one of the inputs, or two outputs are the same file. Empty names do
-/// not count.
-void check_outputs(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs);
-
 }  // namespace amalgam::cli

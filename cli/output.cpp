@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include "amalgam/core/error.hpp"
 
@@ -68,6 +69,25 @@ std::string Table::text() const {
   add_line(titles);
   for (const auto& row : rows_) add_line(row);
   return out;
+}
+
+void check_outputs(const std::vector<std::string>& inputs,
+                   const std::vector<std::string>& outputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].empty() || outputs[i] == "-") continue;
+    std::error_code ignored;
+    for (const std::string& input : inputs) {
+      if (!input.empty() && std::filesystem::equivalent(input, outputs[i], ignored)) {
+        throw InputError("{}: it is an input; writing there would lose it", outputs[i]);
+      }
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (std::filesystem::weakly_canonical(outputs[i], ignored) ==
+          std::filesystem::weakly_canonical(outputs[j], ignored)) {
+        throw InputError("{}: two outputs have this name", outputs[i]);
+      }
+    }
+  }
 }
 
 }  // namespace amalgam::cli

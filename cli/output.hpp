@@ -17,6 +17,10 @@ void print_json(const Json& value);
 /// Prints text on stdout as it is.
 void print(std::string_view text);
 
+/// InputError if an output is one of the inputs, or two outputs are the same file. Empty names do
+/// not count.
+void check_outputs(const std::vector<std::string>& inputs, const std::vector<std::string>& outputs);
+
 /// The text with control characters replaced by '?', so that a hostile name cannot drive the
 /// terminal.
 std::string printable(std::string text);
