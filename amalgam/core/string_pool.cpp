@@ -49,7 +49,7 @@ std::size_t StringPool::slot_of(std::string_view text, std::uint32_t hash) const
   while (slots_[at].next_id != 0) {
     const Slot& slot = slots_[at];
     if (slot.hash == hash && slot.length == text.size() &&
-        std::memcmp(bytes_.data() + slot.begin, text.data(), text.size()) == 0) {
+        std::string_view(bytes_.data() + slot.begin, slot.length) == text) {
       break;
     }
     at = (at + 1) & mask;

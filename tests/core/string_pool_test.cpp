@@ -26,6 +26,14 @@ RC_GTEST_PROP(StringPool, NumbersTextsInTheOrderInWhichTheyCame,
   RC_ASSERT(pool.size() == known.size());
 }
 
+TEST(StringPool, HoldsTheEmptyTextAlone) {
+  StringPool pool;
+  EXPECT_EQ(pool.add(""), 0U);
+  EXPECT_EQ(pool.add(""), 0U);
+  EXPECT_EQ(pool.find(""), 0U);
+  EXPECT_EQ(pool.find("a"), StringPool::npos);
+}
+
 TEST(StringPool, HoldsManyTexts) {
   StringPool pool;
   for (int i = 0; i < 100'000; ++i)
