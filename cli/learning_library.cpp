@@ -5,17 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "amalgam/core/companion_library.hpp"
 #include "amalgam/core/error.hpp"
 
 namespace amalgam::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct LearningCommand {
   std::string_view name;
@@ -42,18 +39,6 @@ constexpr std::array kStudies{
 
 constexpr const char* kLibrary = "libamalgam_learning.so";
 constexpr const char* kEntry = "amalgam_learning_main";
-
-std::vector<std::string> library_places() {
-  std::vector<std::string> places;
-  std::error_code unknown;
-  const fs::path program = fs::read_symlink("/proc/self/exe", unknown);
-  if (!unknown) {
-    places.push_back((program.parent_path().parent_path() / "lib" / kLibrary).string());
-    places.push_back((program.parent_path() / kLibrary).string());
-  }
-  places.emplace_back(kLibrary);
-  return places;
-}
 
 // OpenBLAS takes its oldest kernels on a processor that is newer than itself (0.3.21 on Sapphire
 // Rapids, for one); by its instructions it may have better ones. OPENBLAS_CORETYPE set by the user
@@ -97,17 +82,10 @@ bool is_learning_command(int argc, const char* const* argv) {
 int run_learning_library(int argc, const char* const* argv) {
   std::string reasons;
   choose_matrix_kernels();
-  for (const std::string& place : library_places()) {
-    std::error_code ignored;
-    if (place.find('/') != std::string::npos && !fs::exists(place, ignored)) continue;
-    void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
-      reasons = dlerror();  // NOLINT(concurrency-mt-unsafe): no other thread runs yet
-      continue;
-    }
+  if (void* const library = open_companion_library(kLibrary, reasons); library != nullptr) {
     using Main = int(int, const char* const*);
     auto* entry = reinterpret_cast<Main*>(dlsym(library, kEntry));
-    if (entry == nullptr) throw Error("{}: it has no '{}'", place, kEntry);
+    if (entry == nullptr) throw Error("{}: it has no '{}'", kLibrary, kEntry);
     return entry(argc, argv);
   }
   throw InputError(

@@ -1,6 +1,6 @@
 # `cmake --install`: the command with its man page and completions, and the library as a CMake
 # package: find_package(amalgam) gives amalgam::core ... amalgam::weights.
-set(CMAKE_INSTALL_LIBDIR lib CACHE PATH "The command looks for its learning library in ../lib")
+set(CMAKE_INSTALL_LIBDIR lib CACHE PATH "The command looks for its own libraries in ../lib")
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -11,6 +11,9 @@ endforeach()
 install(TARGETS ${amalgam_libraries} EXPORT amalgamTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS amalgam_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(TARGET amalgam_integer)
+  install(TARGETS amalgam_integer LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 if(TARGET amalgam_learning)
   install(TARGETS amalgam_learning LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()

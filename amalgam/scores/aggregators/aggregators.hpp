@@ -19,6 +19,13 @@ const RankAggregator& borda_two_level();
 const RankAggregator& borda_instances_first();
 const RankAggregator& dowdall();
 const RankAggregator& copeland();
+const RankAggregator& kemeny();
+const RankAggregator& local_kemeny();
+const RankAggregator& quick_kemeny();
+const RankAggregator& condorcet();
+const RankAggregator& minimax();
+const RankAggregator& schulze();
+const RankAggregator& ranked_pairs();
 
 std::span<const RankAggregator* const> all_aggregators();
 

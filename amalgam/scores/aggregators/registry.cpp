@@ -6,9 +6,10 @@ namespace amalgam::scores::aggregators {
 
 std::span<const RankAggregator* const> all_aggregators() {
   static const std::vector<const RankAggregator*> methods = {
-      &mean(),     &z_mean(),    &min_max_mean(), &geometric_mean(),  &median_rank(),
-      &win_rate(), &plurality(), &borda(),        &borda_two_level(), &borda_instances_first(),
-      &dowdall(),  &copeland(),
+      &mean(),      &z_mean(),    &min_max_mean(), &geometric_mean(),  &median_rank(),
+      &win_rate(),  &plurality(), &borda(),        &borda_two_level(), &borda_instances_first(),
+      &dowdall(),   &copeland(),  &kemeny(),       &local_kemeny(),    &quick_kemeny(),
+      &condorcet(), &minimax(),   &schulze(),      &ranked_pairs(),
   };
   return methods;
 }

@@ -1,0 +1,105 @@
+#include <algorithm>
+#include <tuple>
+
+#include "amalgam/scores/aggregators/aggregators.hpp"
+#include "amalgam/scores/aggregators/order_ranking.hpp"
+
+namespace amalgam::scores::aggregators {
+namespace {
+
+struct Majority {
+  std::int64_t lead;
+  System better;
+  System worse;
+};
+
+std::vector<Majority> majorities_by_strength(const kemeny::Leads& leads) {
+  std::vector<Majority> majorities;
+  for (std::size_t i = 0; i < leads.systems; ++i) {
+    for (std::size_t j = 0; j < leads.systems; ++j) {
+      if (leads.lead(i, j) <= 0) continue;
+      majorities.push_back({leads.lead(i, j), static_cast<System>(i), static_cast<System>(j)});
+    }
+  }
+  std::ranges::sort(majorities, [](const Majority& a, const Majority& b) {
+    return std::tuple(-a.lead, a.better, a.worse) < std::tuple(-b.lead, b.better, b.worse);
+  });
+  return majorities;
+}
+
+// What follows from the majorities that were kept.
+class Reach {
+ public:
+  explicit Reach(std::size_t systems) : systems_(systems), reach_(systems * systems) {}
+  bool operator()(std::size_t from, std::size_t to) const {
+    return reach_[from * systems_ + to] != 0;
+  }
+  void keep(std::size_t better, std::size_t worse) {
+    if ((*this)(better, worse)) return;
+    for (std::size_t i = 0; i < systems_; ++i) {
+      if (i != better && !(*this)(i, better)) continue;
+      reach_[i * systems_ + worse] = 1;
+      for (std::size_t j = 0; j < systems_; ++j) {
+        reach_[i * systems_ + j] |= reach_[worse * systems_ + j];
+      }
+    }
+  }
+
+ private:
+  std::size_t systems_;
+  std::vector<char> reach_;
+};
+
+class RankedPairs final : public PairwiseRule {
+ public:
+  const RankAggregatorInfo& info() const override {
+    static const RankAggregatorInfo kInfo{
+        .name = "ranked-pairs",
+        .summary =
+            "Keeps majorities from the largest lead to the smallest, but for those that would "
+            "close a cycle. Elects the Condorcet winner.",
+        .source = "Tideman 1987, \"Independence of clones as a criterion for voting rules\"",
+        .score = "systems that this one is better than, and half of those that equal it"};
+    return kInfo;
+  }
+
+  Ranking rank_pairs(const PairTable& pairs, const StringPool& /*systems*/,
+                     const RankContext& /*context*/) const override {
+    const VotedPairs voted = voted_pairs(pairs, info().name);
+    Reach kept(voted.pairs.systems);
+    bool names_decided = false;
+    const std::vector<Majority> majorities = majorities_by_strength(kemeny::leads_of(voted.pairs));
+    for (std::size_t begin = 0; begin < majorities.size();) {
+      std::size_t end = begin;
+      while (end < majorities.size() && majorities[end].lead == majorities[begin].lead) ++end;
+      const Reach stronger = kept;
+      for (; begin < end; ++begin) {
+        const auto [lead, better, worse] = majorities[begin];
+        if (!kept(worse, better)) {
+          kept.keep(better, worse);
+        } else if (!stronger(worse, better)) {
+          names_decided = true;
+        }
+      }
+    }
+    Ranking ranking = ranking_of_relation(voted.pairs.systems,
+                                          [&](std::size_t i, std::size_t j) { return kept(i, j); });
+    warn_of_silent_pairs(voted.pairs, ranking);
+    if (names_decided) {
+      ranking.warnings.emplace_back(
+          "majorities of equal lead close a cycle: those of the systems that are first by name "
+          "were "
+          "kept");
+    }
+    return ranking_of_all(pairs.systems, voted, std::move(ranking));
+  }
+};
+
+}  // namespace
+
+const RankAggregator& ranked_pairs() {
+  static const RankedPairs kRule;
+  return kRule;
+}
+
+}  // namespace amalgam::scores::aggregators
