@@ -1,3 +1,5 @@
+#include "amalgam/scores/kemeny/kemeny.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,7 +9,6 @@
 #include "amalgam/scores/kemeny/cost_bounds.hpp"
 #include "amalgam/scores/kemeny/dynamic_programme.hpp"
 #include "amalgam/scores/kemeny/integer_programme.hpp"
-#include "amalgam/scores/kemeny/kemeny.hpp"
 #include "amalgam/scores/kemeny/local_search.hpp"
 #include "tests/rankings/random_votes.hpp"
 
@@ -93,8 +94,7 @@ TEST(Kemeny, WeightedVotesEqualLookingAtEveryOrder) {
       info.weight = 0.1 * static_cast<double>(1 + random.below(5));
     }
     const PairTable pairs = count_pairs(table, Missing::observed);
-    expect_equal(kemeny::kemeny_order(pairs), brute_force(pairs),
-                 "trial " + std::to_string(trial));
+    expect_equal(kemeny::kemeny_order(pairs), brute_force(pairs), "trial " + std::to_string(trial));
   }
 }
 
@@ -131,9 +131,8 @@ TEST(Kemeny, BranchAndCutEqualsTheDynamicProgramme) {
     // The reverse order is a bad start, which leaves the search something to find.
     Order start(dense.order.rbegin(), dense.order.rend());
     const std::int64_t upper = leads.cost(start);
-    const auto programme =
-        kemeny::solve_programme(leads, kemeny::Precedence(14), upper,
-                                kemeny::ProgrammeDepth::branch_and_cut, 60, reason);
+    const auto programme = kemeny::solve_programme(
+        leads, kemeny::Precedence(14), upper, kemeny::ProgrammeDepth::branch_and_cut, 60, reason);
     ASSERT_TRUE(programme);
     EXPECT_TRUE(programme->optimal);
     ASSERT_TRUE(programme->better);
@@ -146,14 +145,39 @@ TEST(Kemeny, BranchAndCutEqualsTheDynamicProgramme) {
       }
     }
     // With the least cost known, nothing better is found, and that is said.
-    const auto again =
-        kemeny::solve_programme(leads, kemeny::Precedence(14), dense.cost,
-                                kemeny::ProgrammeDepth::branch_and_cut, 60, reason);
+    const auto again = kemeny::solve_programme(leads, kemeny::Precedence(14), dense.cost,
+                                               kemeny::ProgrammeDepth::branch_and_cut, 60, reason);
     EXPECT_TRUE(again->optimal);
     EXPECT_FALSE(again->better);
     ++better;
   }
   EXPECT_EQ(better, 20U);
+}
+
+// Local search, linear relaxation and branch and cut alone: what they prove is true, and what they
+// cannot know they do not claim.
+TEST(Kemeny, WithoutDynamicProgrammesClaimsOnlyWhatIsTrue) {
+  RandomStream random(9, "no dynamic programme");
+  KemenyOptions options = by_bounds_only();
+  options.most_states = 1;
+  std::size_t proven = 0;
+  for (int trial = 0; trial < 30; ++trial) {
+    const PairTable pairs =
+        count_pairs(random_table({.systems = 16, .tasks = 6, .levels = 30}, random), {});
+    const KemenyOrder dense = kemeny::kemeny_order(pairs);
+    const KemenyOrder solved = kemeny::kemeny_order(pairs, options);
+    EXPECT_LE(solved.certificate.bound, dense.certificate.objective);
+    EXPECT_EQ(solved.certificate.objective, kemeny::order_cost(pairs, solved.order));
+    if (solved.certificate.unique) EXPECT_TRUE(dense.certificate.unique);
+    if (!solved.certificate.optimal) continue;
+    ++proven;
+    EXPECT_EQ(solved.certificate.objective, dense.certificate.objective);
+    if (solved.warnings.empty()) {
+      EXPECT_EQ(solved.order, dense.order);
+      EXPECT_EQ(solved.certificate.unique, dense.certificate.unique);
+    }
+  }
+  EXPECT_GE(proven, 5U);
 }
 
 // Bounds with a pair are never above the least cost of an order with that pair.

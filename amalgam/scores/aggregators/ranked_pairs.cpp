@@ -1,5 +1,7 @@
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <tuple>
+#include <span>
 
 #include "amalgam/scores/aggregators/aggregators.hpp"
 #include "amalgam/scores/aggregators/order_ranking.hpp"
@@ -21,9 +23,7 @@ std::vector<Majority> majorities_by_strength(const kemeny::Leads& leads) {
       majorities.push_back({leads.lead(i, j), static_cast<System>(i), static_cast<System>(j)});
     }
   }
-  std::ranges::sort(majorities, [](const Majority& a, const Majority& b) {
-    return std::tuple(-a.lead, a.better, a.worse) < std::tuple(-b.lead, b.better, b.worse);
-  });
+  std::ranges::stable_sort(majorities, std::ranges::greater{}, &Majority::lead);
   return majorities;
 }
 
@@ -50,6 +50,27 @@ class Reach {
   std::vector<char> reach_;
 };
 
+// Keeps those of equal majorities that close no cycle with stronger ones, nor with each other:
+// which one of a cycle to leave out would be a matter of names. How many of each other were left
+// out.
+std::size_t keep_equal(std::span<const Majority> equal, Reach& kept) {
+  const Reach stronger = kept;
+  Reach all = kept;
+  for (const Majority& majority : equal) {
+    if (!stronger(majority.worse, majority.better)) all.keep(majority.better, majority.worse);
+  }
+  std::size_t left_out = 0;
+  for (const Majority& majority : equal) {
+    if (stronger(majority.worse, majority.better)) continue;
+    if (all(majority.worse, majority.better)) {
+      ++left_out;
+    } else {
+      kept.keep(majority.better, majority.worse);
+    }
+  }
+  return left_out;
+}
+
 class RankedPairs final : public PairwiseRule {
  public:
   const RankAggregatorInfo& info() const override {
@@ -67,29 +88,22 @@ class RankedPairs final : public PairwiseRule {
                      const RankContext& /*context*/) const override {
     const VotedPairs voted = voted_pairs(pairs, info().name);
     Reach kept(voted.pairs.systems);
-    bool names_decided = false;
+    std::size_t left_out = 0;
     const std::vector<Majority> majorities = majorities_by_strength(kemeny::leads_of(voted.pairs));
     for (std::size_t begin = 0; begin < majorities.size();) {
       std::size_t end = begin;
       while (end < majorities.size() && majorities[end].lead == majorities[begin].lead) ++end;
-      const Reach stronger = kept;
-      for (; begin < end; ++begin) {
-        const auto [lead, better, worse] = majorities[begin];
-        if (!kept(worse, better)) {
-          kept.keep(better, worse);
-        } else if (!stronger(worse, better)) {
-          names_decided = true;
-        }
-      }
+      left_out += keep_equal(std::span(majorities).subspan(begin, end - begin), kept);
+      begin = end;
     }
     Ranking ranking = ranking_of_relation(voted.pairs.systems,
                                           [&](std::size_t i, std::size_t j) { return kept(i, j); });
     warn_of_silent_pairs(voted.pairs, ranking);
-    if (names_decided) {
-      ranking.warnings.emplace_back(
-          "majorities of equal lead close a cycle: those of the systems that are first by name "
-          "were "
-          "kept");
+    if (left_out > 0) {
+      ranking.warnings.push_back(
+          fmt::format("{} majorities of equal lead close cycles with each other and were all left "
+                      "out",
+                      left_out));
     }
     return ranking_of_all(pairs.systems, voted, std::move(ranking));
   }
