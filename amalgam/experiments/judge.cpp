@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/multiple_testing.hpp"
 #include "amalgam/experiments/experiment.hpp"
 
 namespace amalgam::experiments {
@@ -58,15 +59,12 @@ bool holds_once(const Claim& claim, double difference) {
                                            : difference >= claim.margin;
 }
 
-// Holm 1979: the k-th smallest of m counts (m - k + 1)-fold, and none less than a smaller one.
-void adjust(std::vector<JudgedClaim*> claims) {
-  std::ranges::sort(claims, {}, [](const JudgedClaim* claim) { return claim->p; });
-  double largest = 0;
-  for (std::size_t k = 0; k < claims.size(); ++k) {
-    largest =
-        std::max(largest, std::min(1.0, static_cast<double>(claims.size() - k) * claims[k]->p));
-    claims[k]->adjusted_p = largest;
-  }
+void adjust(const std::vector<JudgedClaim*>& claims) {
+  std::vector<double> p_values;
+  p_values.reserve(claims.size());
+  for (const JudgedClaim* claim : claims) p_values.push_back(claim->p);
+  const std::vector<double> adjusted = holm(p_values);
+  for (std::size_t k = 0; k < claims.size(); ++k) claims[k]->adjusted_p = adjusted[k];
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "amalgam/core/multiple_testing.hpp"
+
 namespace amalgam::labels {
 namespace {
 
@@ -270,14 +272,13 @@ class Reporter {
       if (report.annotations < fewest_ || !report.median_seconds) continue;
       if (*report.median_seconds < typical / 4) report.flags.emplace_back("fast");
     }
-    // Holm: the smallest p times the number of tests, and so on, never falling.
-    std::ranges::stable_sort(tested, {}, [&](std::size_t w) { return reports[w].drift->p; });
-    double least = 0;
+    std::vector<double> p_values;
+    p_values.reserve(tested.size());
+    for (const std::size_t w : tested) p_values.push_back(reports[w].drift->p);
+    const std::vector<double> adjusted = holm(p_values);
     for (std::size_t i = 0; i < tested.size(); ++i) {
-      double& p = reports[tested[i]].drift->p;
-      least = std::max(least, std::min(1.0, p * static_cast<double>(tested.size() - i)));
-      p = least;
-      if (p < 0.05) reports[tested[i]].flags.emplace_back("drifts");
+      reports[tested[i]].drift->p = adjusted[i];
+      if (adjusted[i] < 0.05) reports[tested[i]].flags.emplace_back("drifts");
     }
   }
 
