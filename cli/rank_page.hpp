@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,23 +10,25 @@
 
 namespace amalgam::cli {
 
-/// What the page of a ranking shows. Pointers that are null leave their part out.
+/// What the page of a ranking shows. `uncertainty` and `stability` may be null: their parts are
+/// then left out.
 struct RankPage {
-  std::string title;                    ///< of the page: what was ranked
-  std::vector<std::string> provenance;  ///< lines: files, options, version
+  std::string title;                    ///< what was ranked
+  std::vector<std::string> provenance;  ///< lines: command, files, version
   const scores::ScoreTable* table = nullptr;
   const scores::RankAggregatorInfo* method = nullptr;
   scores::Missing missing = scores::Missing::observed;
   const scores::Ranking* ranking = nullptr;
   const scores::RankUncertainty* uncertainty = nullptr;
   const scores::StabilityCurve* stability = nullptr;
-  std::vector<std::string> warnings = {};  ///< of reading, besides the ranking's own
+  std::vector<std::string> warnings = {};  ///< of reading; the ranking's and bootstrap's come by
+                                           ///< themselves
 };
 
-/// A page of HTML that needs nothing but itself: the table of ranks with intervals and tie groups,
-/// what is proven of it, warnings, the intervals of ranks and scores as a drawing, the share of
-/// resamples in which one system comes before another as a heat map, and how the ranking holds when
-/// measurements are removed.
+/// A page of HTML that needs nothing but itself: what can be said of the ranking in words, the
+/// intervals of ranks and scores as a drawing and as a table with tie groups, what is proven of it,
+/// votes and resamples for each pair as heat maps, how the ranking holds when measurements are
+/// taken away, and all warnings.
 std::string rank_page(const RankPage& page);
 
 }  // namespace amalgam::cli
