@@ -13,6 +13,7 @@ void register_study(CLI::App& root, bool& /*needs_library*/) {
       example("amalgam study interpolation pretrained.safetensors tuned.safetensors"
               " --shift rotate=20 --shift noise=0.3\n"
               "amalgam study merging study.yml --json"));
+  register_study_difficulty(*study);
   register_learning_studies(*study);
 }
 

@@ -3,4 +3,8 @@
 #include <CLI/CLI.hpp>
 
 /// The verbs of `amalgam study` that need no networks, each defined in the file of its name.
-namespace amalgam::cli {}  // namespace amalgam::cli
+namespace amalgam::cli {
+
+void register_study_difficulty(CLI::App& study);
+
+}  // namespace amalgam::cli

@@ -1,0 +1,85 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "tests/cli/run_binary.hpp"
+
+namespace amalgam {
+namespace {
+
+using ::testing::HasSubstr;
+
+class StudyDifficulty : public ::testing::Test {
+ protected:
+  // Two squares of 20 x 20 points, a unit between neighbours and between the squares.
+  std::string squares(double unit, const std::string& more = "") const {
+    const std::string path = (folder_ / "squares.csv").string();
+    std::ofstream file(path);
+    file << "name,x,y,class\n";
+    for (int i = 0; i < 40; ++i) {
+      for (int j = 0; j < 20; ++j) {
+        file << "p," << unit * (i + 0.1 * std::sin(7 * j)) << ','
+             << unit * (j + 0.1 * std::cos(9 * i)) << ',' << (i < 20 ? "left" : "right") << '\n';
+      }
+    }
+    file << more;
+    return path;
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(StudyDifficulty, OfATableWhateverItsUnit) {
+  const auto json_of = [&](double unit) {
+    const RunResult result = run_amalgam({"study", "difficulty", squares(unit), "--label", "class",
+                                          "--ignore", "name", "--error", "0.1,0.05", "--json"});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("rounded to 2"));
+    return result.json();
+  };
+  const auto json = json_of(1);
+  EXPECT_EQ(json["task"]["dimension"], 2);
+  EXPECT_EQ(json["task"]["combinations"], 2);
+  EXPECT_EQ(json["estimates"]["classes"], 2);
+  EXPECT_NEAR(json["estimates"]["separation"]["distance"].get<double>(), 1, 0.3);
+  ASSERT_EQ(json["results"].size(), 2U);
+  // Half the error is one bit more per dimension of what fits the examples.
+  const double bits = json["results"][0]["bits"];
+  const double more = json["results"][1]["bits"];
+  EXPECT_NEAR(std::log10(more - bits), json["parts"]["log10_consistent_dimensions"].get<double>(),
+              1e-9);
+  EXPECT_NEAR(json_of(1024)["results"][0]["bits"].get<double>() / bits, 1, 1e-12);
+}
+
+TEST_F(StudyDifficulty, OfConstants) {
+  const RunResult result =
+      run_amalgam({"study", "difficulty", "--count", "60000", "--dimension", "14", "--radius",
+                   "17.179046", "--resolution", "2.398708", "--classes", "10", "--error", "0.001"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("1.485e16"));
+  const RunResult control =
+      run_amalgam({"study", "difficulty", "--kind", "control", "--count", "1e4", "--dimension", "2",
+                   "--resolution", "0.001", "--error", "0.001", "--json"});
+  EXPECT_NEAR(control.json()["results"][0]["bits"].get<double>() / 4.415e9, 1, 1e-3);
+  EXPECT_TRUE(control.json()["estimates"].is_null());
+}
+
+TEST_F(StudyDifficulty, RefusesInOneSentence) {
+  expect_bad_usage(run_amalgam({"study", "difficulty"}), "--count");
+  expect_bad_usage(run_amalgam({"study", "difficulty", squares(1)}), "--label COLUMN");
+  expect_bad_usage(run_amalgam({"study", "difficulty", squares(1), "--label", "class"}),
+                   "squares.csv:2:1", "column 'name'", "--ignore");
+  const std::string clash = squares(1, "q,100,100,left\nq,100,100,right\n");
+  expect_bad_usage(
+      run_amalgam({"study", "difficulty", clash, "--label", "class", "--ignore", "name"}),
+      "rows 800 and 801", "squares.csv");
+  expect_bad_usage(run_amalgam({"study", "difficulty", "--kind", "control", "--count", "10"}),
+                   "needs --dimension");
+  expect_bad_usage(run_amalgam({"study", "difficulty", "--count", "10", "--dimension", "2",
+                                "--radius", "1", "--resolution", "0", "--classes", "2"}),
+                   "resolution is 0");
+}
+
+}  // namespace
+}  // namespace amalgam
