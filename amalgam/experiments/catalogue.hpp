@@ -17,5 +17,6 @@ const Experiment& merging_at_scale();
 const Experiment& autows();
 const Experiment& aggregate_responses();
 const Experiment& crowd_soft_labels();
+const Experiment& best_systems();
 
 }  // namespace amalgam::experiments

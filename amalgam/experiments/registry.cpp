@@ -12,7 +12,8 @@ std::span<const Experiment* const> all_experiments() {
   static const std::array kAll = {&model_soups(),       &sparse_model_soups(),  &fisher_merging(),
                                   &adamerging(),        &fw_merging(),          &pleas(),
                                   &twin_merging(),      &wise_ft_bang(),        &merging_at_scale(),
-                                  &crowd_soft_labels(), &aggregate_responses(), &autows()};
+                                  &crowd_soft_labels(), &aggregate_responses(), &autows(),
+                                  &best_systems()};
   return kAll;
 }
 
