@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 
+#include "amalgam/core/cluster.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/labels/incremental.hpp"
@@ -102,6 +103,7 @@ Aggregated aggregate(const AggregateOptions& options) {
   labels::FitContext context;
   context.seed = options.common.seed;
   context.parallel = options.common.parallel();
+  context.cluster = joined_cluster();
   if (options.use_gold || info.needs_gold) {
     check_usable(*result.gold);
     context.gold = &result.gold->gold;
@@ -238,6 +240,8 @@ void run(const AggregateOptions& options) {
   }
   if (!options.state.empty()) labels::check_state_name(options.state);
   const Aggregated result = aggregate(options);
+  // All processes of a job have the same result.
+  if (const Cluster* cluster = joined_cluster(); cluster != nullptr && cluster->rank() > 0) return;
   write_files(options, result);
   if (options.common.json) {
     print_json(json_of(options, result));

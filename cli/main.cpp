@@ -1,10 +1,16 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <csignal>
 #include <string>
+#include <string_view>
+#include <thread>
 
+#include "amalgam/core/cluster.hpp"
+#include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/log.hpp"
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
 #include "cli/learning_library.hpp"
@@ -24,6 +30,30 @@ void allow_many_files() {
 // A file that may not grow further is an error like a full disk, not a signal that ends the program
 // with its work half done.
 void report_limits_as_errors() { std::signal(SIGXFSZ, SIG_IGN); }
+
+// What mpirun may start several processes of. They are told apart here: only the first one speaks,
+// but for errors.
+void check_cluster(int argc, char** argv) {
+  const std::size_t processes = launched_processes();
+  if (processes <= 1) return;
+  const bool shares =
+      argc >= 3 && std::string_view(argv[1]) == "label" && std::string_view(argv[2]) == "aggregate";
+  if (!shares) {
+    throw InputError(
+        "{} processes were started together, each of which would do all of this and write the same "
+        "files; 'amalgam label aggregate' is what they can share",
+        processes);
+  }
+  if (joined_cluster()->rank() > 0) log::set_level(log::Level::error);
+}
+
+// A process that cannot go on ends the others, which would wait for it. If all of them failed, the
+// first one's message is enough.
+[[noreturn]] void end_all(int code) {
+  Cluster* cluster = joined_cluster();
+  if (cluster->rank() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  cluster->abort(code);
+}
 
 int run(int argc, char** argv) {
   CLI::App root("Amalgam turns many models, updates, predictions, labels or scores into one.",
@@ -47,9 +77,17 @@ int run(int argc, char** argv) {
   allow_many_files();
   report_limits_as_errors();
   catch_interrupts();
+  if (const int code = with_exit_code([&] {
+        check_cluster(argc, argv);
+        return kDone;
+      });
+      code != kDone) {
+    return code;
+  }
   needs_library = is_learning_command(argc, argv);
   if (!needs_library) {
     const int code = parse_and_run(root, argc, argv);
+    if (code != kDone && launched_processes() > 1) end_all(code);
     if (!needs_library) return code;
   }
   return with_exit_code([&] { return run_learning_library(argc, argv); });

@@ -11,12 +11,11 @@ endforeach()
 install(TARGETS ${amalgam_libraries} EXPORT amalgamTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS amalgam_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-if(TARGET amalgam_integer)
-  install(TARGETS amalgam_integer LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-endif()
-if(TARGET amalgam_learning)
-  install(TARGETS amalgam_learning LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-endif()
+foreach(companion amalgam_integer amalgam_mpi amalgam_learning)
+  if(TARGET ${companion})
+    install(TARGETS ${companion} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  endif()
+endforeach()
 
 # What needs libtorch is part of the learning library only, which is loaded, not linked.
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/amalgam DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

@@ -7,7 +7,7 @@ set -eu
 build="make cmake ninja-build clang-16 ccache pkg-config
   libtorch-dev libeigen3-dev libopenblas-dev libhwy-dev libtbb-dev libboost-math-dev libxxhash-dev
   nlohmann-json3-dev libyaml-cpp-dev libsqlite3-dev
-  coinor-libcbc-dev coinor-libclp-dev libcli11-dev libfmt-dev libspdlog-dev libzip-dev zlib1g-dev
+  coinor-libcbc-dev coinor-libclp-dev libopenmpi-dev openmpi-bin libcli11-dev libfmt-dev libspdlog-dev libzip-dev zlib1g-dev
   zipcmp zipmerge ziptool
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
   python3 python3-numpy"

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "amalgam/core/cluster.hpp"
 #include "amalgam/core/parallel.hpp"
 #include "amalgam/core/parameters.hpp"
 #include "amalgam/labels/annotation_table.hpp"
@@ -75,6 +76,9 @@ struct FitContext {
   const InitialConfusion* initial_confusion = nullptr;  ///< for dawid-skene
   std::uint64_t seed = 0;
   Parallel parallel;
+  /// Processes that share the work of expectation-maximisation, all with the same table; null: this
+  /// one is alone. Other methods do all of it in each process.
+  Cluster* cluster = nullptr;
   /// Called after each iteration with the objective, if the method has one.
   std::function<void(std::size_t iteration, std::optional<double> objective)> on_iteration;
 };

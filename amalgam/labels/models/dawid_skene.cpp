@@ -46,10 +46,10 @@ class DawidSkene final : public LabelModel {
       logs = std::move(pass.counts.sums);
       normalise_confusion(logs, classes, smoothing, context.parallel);
     };
+    const std::size_t bytes = table.worker_count() * classes * classes * sizeof(double);
     const auto pass = [&](bool expect) {
       return em_pass(table, log_prior, ConfusionLikelihood{table, classes, logs}, make_counts,
-                     table.worker_count() * classes * classes * sizeof(double), context,
-                     fit.posterior, expect);
+                     bytes, context, fit.posterior, expect, Posteriors::own);
     };
     EmPass<ConfusionCounts> first = pass(false);
     take_initial_confusion(context.initial_confusion, classes, first.counts.sums);
@@ -60,6 +60,7 @@ class DawidSkene final : public LabelModel {
       if (convergence.done(expected.log_likelihood + log_density(logs, classes, smoothing))) break;
       maximise(std::move(expected));
     }
+    share_posterior(table, bytes, context, fit.posterior);
     fit.confusion = confusion_of(logs, classes);
     fit.skills = skills_of(logs, fit.prior);
     return fit;

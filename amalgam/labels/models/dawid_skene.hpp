@@ -61,6 +61,10 @@ struct ConfusionCounts {
       for (std::size_t k = 0; k < count; ++k) said[k] += weight * posterior[k];
     }
   }
+  template <class Visit>
+  void visit_numbers(Visit visit) {
+    visit(std::span(sums));
+  }
   void combine(ConfusionCounts&& right) {
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += right.sums[i];
   }

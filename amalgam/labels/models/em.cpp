@@ -4,6 +4,21 @@
 
 namespace amalgam::labels::models {
 
+void share_posterior(const AnnotationTable& table, std::size_t counts_bytes,
+                     const FitContext& context, SoftLabels& posterior) {
+  if (context.cluster == nullptr || context.cluster->size() == 1) return;
+  const std::size_t leaves = leaves_for(table, counts_bytes);
+  std::vector<std::size_t> parts(context.cluster->size());
+  for (std::size_t rank = 0; rank < parts.size(); ++rank) {
+    const auto [first, last] = share_of(rank, parts.size(), leaves);
+    if (first == last) continue;
+    const Task begin = leaf_range(table, first, leaves).begin;
+    const Task end = leaf_range(table, last - 1, leaves).end;
+    parts[rank] = std::size_t{end - begin} * posterior.classes;
+  }
+  context.cluster->gather(posterior.values, parts);
+}
+
 Convergence::Convergence(const AnnotationTable& table, const FitContext& context, LabelFit& fit)
     : context_(context),
       fit_(fit),

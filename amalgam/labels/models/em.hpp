@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "amalgam/core/distributed_fold.hpp"
 #include "amalgam/core/elementary.hpp"
-#include "amalgam/core/fold.hpp"
 #include "amalgam/labels/label_model.hpp"
 #include "amalgam/labels/models/votes.hpp"
 
@@ -53,6 +53,24 @@ struct EmPass {
     for (std::size_t k = 0; k < class_sums.size(); ++k) class_sums[k] += right.class_sums[k];
     counts.combine(std::move(right.counts));
   }
+  template <class Visit>
+  void visit_numbers(Visit visit) {
+    visit(std::span(&log_likelihood, 1));
+    visit(std::span(&covered, 1));
+    visit(std::span(class_sums));
+    counts.visit_numbers(visit);
+  }
+};
+
+/// Brings the posteriors that processes of a cluster computed in passes with counts of
+/// `counts_bytes` to all of them.
+void share_posterior(const AnnotationTable& table, std::size_t counts_bytes,
+                     const FitContext& context, SoftLabels& posterior);
+
+/// What becomes of the posteriors that a pass computes, where several processes share the tasks.
+enum class Posteriors {
+  shared,  ///< every process gets all of them
+  own,     ///< each has those of its own tasks: for loops that call share_posterior at their end
 };
 
 /// Runs `body` with the number of classes as a compile-time constant where it is small (0 else).
@@ -98,18 +116,24 @@ double softmax_in_place(double* logits, std::size_t class_count) {
 ///
 /// `likelihood.add<kClasses>(row, log_likelihoods)` adds what row `row` says of each class;
 /// `make_counts()` makes empty counts, `counts.absorb<kClasses>(row, posterior)` counts a row.
-/// Tasks without weight get the prior, and tasks with gold their label.
+/// Tasks without weight get the prior, and tasks with gold their label. The processes of a cluster
+/// share the tasks; all get the counts.
 template <class Likelihood, class MakeCounts>
 auto em_pass(const AnnotationTable& table, std::span<const double> log_prior,
              const Likelihood& likelihood, const MakeCounts& make_counts, std::size_t counts_bytes,
-             const FitContext& context, SoftLabels& posterior, bool expect = true) {
+             const FitContext& context, SoftLabels& posterior, bool expect = true,
+             Posteriors posteriors = Posteriors::shared) {
   using Counts = decltype(make_counts());
   const std::size_t leaves = leaves_for(table, counts_bytes);
+  const auto empty = [&] {
+    EmPass<Counts> pass;
+    pass.class_sums.assign(posterior.classes, 0);
+    pass.counts = make_counts();
+    return pass;
+  };
   const auto one_leaf = [&]<int kClasses>(std::size_t leaf) {
     const std::size_t classes = kClasses > 0 ? kClasses : posterior.classes;
-    EmPass<Counts> pass;
-    pass.class_sums.assign(classes, 0);
-    pass.counts = make_counts();
+    EmPass<Counts> pass = empty();
     const auto [begin, end] = leaf_range(table, leaf, leaves);
     for (Task task = begin; task < end; ++task) {
       const auto [first, last] = table.rows_of(task);
@@ -145,11 +169,16 @@ auto em_pass(const AnnotationTable& table, std::span<const double> log_prior,
     }
     return pass;
   };
-  return with_class_count(posterior.classes, [&]<int kClasses>() {
-    return *fold(context.parallel, leaves, [&](std::size_t leaf, std::size_t) {
-      return one_leaf.template operator()<kClasses>(leaf);
-    });
+  EmPass<Counts> pass = with_class_count(posterior.classes, [&]<int kClasses>() {
+    return *distributed_fold(
+        context.cluster, context.parallel, leaves,
+        [&](std::size_t leaf, std::size_t) { return one_leaf.template operator()<kClasses>(leaf); },
+        empty);
   });
+  if (expect && posteriors == Posteriors::shared) {
+    share_posterior(table, counts_bytes, context, posterior);
+  }
+  return pass;
 }
 
 /// Counts nothing: for passes that only want posteriors.
@@ -157,6 +186,8 @@ struct NoCounts {
   template <int kClasses>
   void absorb(std::size_t, const double*) {}
   void combine(NoCounts&&) {}
+  template <class Visit>
+  void visit_numbers(Visit) {}
 };
 
 /// When a loop of iterations ends: at the limit, or once the objective rises by less than

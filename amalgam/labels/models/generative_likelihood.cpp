@@ -40,6 +40,11 @@ struct ClassVotes {
     for (std::size_t k = 0; k < count; ++k) all[first + k] += weight * posterior[k];
     right[first + label] += weight * posterior[label];
   }
+  template <class Visit>
+  void visit_numbers(Visit visit) {
+    visit(std::span(all));
+    visit(std::span(right));
+  }
   void combine(ClassVotes&& other) {
     for (std::size_t i = 0; i < all.size(); ++i) {
       all[i] += other.all[i];

@@ -52,6 +52,10 @@ struct MaceCounts {
     mine[label] += weight * (1 - knows);
     mine[count] += weight * knows;
   }
+  template <class Visit>
+  void visit_numbers(Visit visit) {
+    visit(std::span(sums));
+  }
   void combine(MaceCounts&& right) {
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += right.sums[i];
   }

@@ -32,6 +32,10 @@ struct RightCounts {
   void absorb(std::size_t row, const double* posterior) {
     sums[table->workers[row]] += table->weight(row) * posterior[table->labels[row]];
   }
+  template <class Visit>
+  void visit_numbers(Visit visit) {
+    visit(std::span(sums));
+  }
   void combine(RightCounts&& right) {
     for (std::size_t w = 0; w < sums.size(); ++w) sums[w] += right.sums[w];
   }
@@ -65,21 +69,23 @@ class OneCoin final : public LabelModel {
         log_wrong[w] = portable_log((1 - fit.skills[w]) / static_cast<double>(classes - 1));
       }
     };
+    const std::size_t bytes = table.worker_count() * sizeof(double);
     const auto pass = [&](bool expect) {
       const auto make_counts = [&] {
         return RightCounts{&table, std::vector<double>(table.worker_count(), 0)};
       };
       return em_pass(table, log_of(fit.prior), CoinLikelihood{table, classes, log_right, log_wrong},
-                     make_counts, table.worker_count() * sizeof(double), context, fit.posterior,
-                     expect);
+                     make_counts, bytes, context, fit.posterior, expect, Posteriors::own);
     };
     maximise(pass(false));
     Convergence convergence(table, context, fit);
     while (true) {
       EmPass<RightCounts> expected = pass(true);
-      if (convergence.done(expected.log_likelihood)) return fit;
+      if (convergence.done(expected.log_likelihood)) break;
       maximise(std::move(expected));
     }
+    share_posterior(table, bytes, context, fit.posterior);
+    return fit;
   }
 
  private:
