@@ -1,0 +1,210 @@
+#include "cli/rank_output.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "amalgam/data/csv_output.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
+
+Json entry_of(const Ranked& result, scores::System system) {
+  Json entry = {{"system", result.table.systems[system]},
+                {"rank", result.ranks[system]},
+                {"score", number_or_null(result.ranking.scores[system])},
+                {"rank_low", nullptr},
+                {"rank_high", nullptr},
+                {"raw", number_or_null(result.raw(system))}};
+  for (const auto& [name, values] : result.ranking.columns) {
+    entry[name] = number_or_null(values[system]);
+  }
+  if (!result.uncertainty) return entry;
+  const scores::RankUncertainty& uncertainty = *result.uncertainty;
+  entry["rank_low"] = uncertainty.rank_low[system];
+  entry["rank_high"] = uncertainty.rank_high[system];
+  entry["rank_set_low"] = uncertainty.rank_set_low[system];
+  entry["rank_set_high"] = uncertainty.rank_set_high[system];
+  entry["score_low"] = number_or_null(uncertainty.scores[system].low);
+  entry["score_high"] = number_or_null(uncertainty.scores[system].high);
+  entry["best"] = number_or_null(uncertainty.best[system]);
+  return entry;
+}
+
+Json certificate_of(const Ranked& result) {
+  if (!result.ranking.certificate) return nullptr;
+  const scores::Certificate& certificate = *result.ranking.certificate;
+  return {{"optimal", certificate.optimal},
+          {"objective", certificate.objective},
+          {"bound", certificate.bound},
+          {"unique", certificate.unique}};
+}
+
+Json uncertainty_of(const Ranked& result) {
+  if (!result.uncertainty) return nullptr;
+  const scores::RankUncertainty& uncertainty = *result.uncertainty;
+  Json groups = Json::array();
+  for (const scores::TieGroup& group : uncertainty.groups) {
+    Json names = Json::array();
+    for (std::size_t place = group.first; place <= group.last; ++place) {
+      names.push_back(result.table.systems[uncertainty.order[place]]);
+    }
+    groups.push_back(std::move(names));
+  }
+  return {{"over", scores::resample_unit_name(uncertainty.over)},
+          {"units", uncertainty.units},
+          {"resamples", uncertainty.resamples},
+          {"failed", uncertainty.failed},
+          {"confidence", uncertainty.confidence},
+          {"groups", std::move(groups)}};
+}
+
+}  // namespace
+
+Json ranking_json(const Ranked& result) {
+  Json ranking = Json::array();
+  for (const scores::System system : result.order) ranking.push_back(entry_of(result, system));
+  Json figures = Json::object();
+  for (const auto& [name, value] : result.ranking.figures) figures[name] = number_or_null(value);
+  return {{"method", result.method->info().name},
+          {"missing", scores::missing_name(result.context.missing)},
+          {"systems", result.table.system_count()},
+          {"tasks", result.table.task_count()},
+          {"ballots", result.table.ballot_count()},
+          {"measurements", result.table.rows()},
+          {"comparisons", result.table.comparisons.size()},
+          {"ranking", std::move(ranking)},
+          {"certificate", certificate_of(result)},
+          {"figures", std::move(figures)},
+          {"uncertainty", uncertainty_of(result)},
+          {"warnings", result.warnings}};
+}
+
+namespace {
+
+std::string certificate_text(const scores::Certificate& certificate) {
+  if (!certificate.optimal) {
+    return fmt::format(
+        "not proven optimal: cost {:g}, no ranking costs less than {:g} (gap {:g})\n",
+        certificate.objective, certificate.bound, certificate.objective - certificate.bound);
+  }
+  return fmt::format("proven optimal: cost {:g}{}\n", certificate.objective,
+                     certificate.unique ? ", the only such ranking"
+                                        : "; other rankings may cost as little, this is the first "
+                                          "by name");
+}
+
+// Runs of neighbours that cannot be told apart, in words.
+std::string groups_text(const Ranked& result) {
+  const scores::RankUncertainty& uncertainty = *result.uncertainty;
+  std::string text;
+  for (const scores::TieGroup& group : uncertainty.groups) {
+    if (group.first == group.last) continue;
+    text += fmt::format("places {}-{} cannot be told apart: {} ... {}\n", group.first + 1,
+                        group.last + 1, printable(result.name(uncertainty.order[group.first])),
+                        printable(result.name(uncertainty.order[group.last])));
+  }
+  if (text.empty()) return "every place is separated from the next\n";
+  return text;
+}
+
+std::vector<Table::Column> columns_of(const Ranked& result) {
+  std::vector<Table::Column> columns = {{"rank", Table::Align::right}};
+  if (result.uncertainty) {
+    columns.push_back(
+        {fmt::format("{:g} %", 100 * result.uncertainty->confidence), Table::Align::right});
+  }
+  columns.push_back({"system"});
+  if (result.uncertainty) {
+    columns.push_back({"group"});
+    columns.push_back({"best", Table::Align::right});
+  }
+  columns.push_back({"score", Table::Align::right});
+  if (!result.method->info().raw.empty()) columns.push_back({"raw", Table::Align::right});
+  for (const auto& [name, values] : result.ranking.columns) {
+    columns.push_back({name, Table::Align::right});
+  }
+  return columns;
+}
+
+std::string table_text(const Ranked& result) {
+  Table table(columns_of(result));
+  std::vector<std::string> letters;
+  if (result.uncertainty) letters = scores::group_letters(*result.uncertainty);
+  for (const scores::System system : result.order) {
+    std::vector<std::string> cells = {std::to_string(result.ranks[system])};
+    if (result.uncertainty) {
+      cells.push_back(fmt::format("{}-{}", result.uncertainty->rank_low[system],
+                                  result.uncertainty->rank_high[system]));
+    }
+    cells.push_back(result.name(system));
+    if (result.uncertainty) {
+      cells.push_back(letters[system]);
+      cells.push_back(fmt::format("{:.3f}", result.uncertainty->best[system]));
+    }
+    cells.push_back(format_number(result.ranking.scores[system]));
+    if (!result.method->info().raw.empty()) cells.push_back(format_number(result.raw(system)));
+    for (const auto& [name, values] : result.ranking.columns) {
+      cells.push_back(format_number(values[system]));
+    }
+    table.add_row(std::move(cells));
+  }
+  return table.text();
+}
+
+std::string uncertainty_text(const Ranked& result) {
+  const scores::RankUncertainty& uncertainty = *result.uncertainty;
+  std::string text = fmt::format("{} resamples of {} {}", uncertainty.resamples, uncertainty.units,
+                                 scores::resample_unit_name(uncertainty.over));
+  if (uncertainty.failed > 0) {
+    text += fmt::format(", {} of them could not be ranked", uncertainty.failed);
+  }
+  return text + "\n" + groups_text(result);
+}
+
+}  // namespace
+
+void show_ranking(const Ranked& result) {
+  const scores::RankAggregatorInfo& info = result.method->info();
+  print(fmt::format("{}: {} systems, {} tasks, {} values, {} comparisons; missing: {}\n", info.name,
+                    result.table.system_count(), result.table.task_count(), result.table.rows(),
+                    result.table.comparisons.size(), scores::missing_name(result.context.missing)));
+  print(table_text(result));
+  print(fmt::format("score: {}{}\n", info.score,
+                    info.raw.empty() ? "" : fmt::format("; raw: {}", info.raw)));
+  for (const auto& [name, value] : result.ranking.figures) {
+    print(fmt::format("{}: {}\n", name, format_number(value)));
+  }
+  if (result.ranking.certificate) print(certificate_text(*result.ranking.certificate));
+  if (result.uncertainty) print(uncertainty_text(result));
+}
+
+void write_ranking(const std::string& path, const Ranked& result) {
+  CsvOutput out(path);
+  for (const char* name : {"system", "rank", "score", "raw"}) out.field(name);
+  for (const auto& [name, values] : result.ranking.columns) out.field(name);
+  if (result.uncertainty) {
+    for (const char* name : {"rank_low", "rank_high", "score_low", "score_high", "best"}) {
+      out.field(name);
+    }
+  }
+  out.end();
+  for (const scores::System system : result.order) {
+    out.field(result.table.systems[system]).field(std::to_string(result.ranks[system]));
+    out.field(result.ranking.scores[system]).field(result.raw(system));
+    for (const auto& [name, values] : result.ranking.columns) out.field(values[system]);
+    if (result.uncertainty) {
+      const scores::RankUncertainty& uncertainty = *result.uncertainty;
+      out.field(std::to_string(uncertainty.rank_low[system]));
+      out.field(std::to_string(uncertainty.rank_high[system]));
+      out.field(uncertainty.scores[system].low).field(uncertainty.scores[system].high);
+      out.field(uncertainty.best[system]);
+    }
+    out.end();
+  }
+  out.commit();
+}
+
+}  // namespace amalgam::cli

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "amalgam/scores/files/score_files.hpp"
+#include "amalgam/scores/rank_aggregator.hpp"
+#include "amalgam/scores/uncertainty/bootstrap.hpp"
+#include "cli/output.hpp"
+
+namespace amalgam::cli {
+
+/// What `amalgam rank` found out.
+struct Ranked {
+  scores::ScoreTable table;
+  scores::ScoreNotes notes;
+  const scores::RankAggregator* method = nullptr;
+  scores::RankContext context;
+  scores::Ranking ranking;
+  std::vector<std::uint32_t> ranks;
+  std::vector<scores::System> order;  ///< best first
+  std::optional<scores::RankUncertainty> uncertainty;
+  std::vector<std::string> warnings;
+
+  double raw(scores::System system) const {
+    return ranking.raw.empty() ? ranking.scores[system] : ranking.raw[system];
+  }
+  std::string name(scores::System system) const { return std::string(table.systems[system]); }
+};
+
+/// {"method", "missing", "ranking": [{"system", "rank", "score", "rank_low", "rank_high", "raw",
+/// ...}], "certificate": {"optimal", "objective", "bound", "unique"} or null, "figures",
+/// "uncertainty" or null, "warnings"}; systems from best to worst.
+Json ranking_json(const Ranked& result);
+
+/// Prints the ranking for people: a table, what is proven, and which places cannot be told apart.
+void show_ranking(const Ranked& result);
+
+/// Writes one row per system, best first. InputError or Error as CsvOutput.
+void write_ranking(const std::string& path, const Ranked& result);
+
+}  // namespace amalgam::cli
