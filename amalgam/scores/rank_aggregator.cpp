@@ -31,6 +31,7 @@ Ranking PairwiseRule::rank(const ScoreTable& table, const RankContext& context) 
   const PairTable pairs =
       count_pairs(table, context.missing, context.factors, context.parallel, 0, &notes);
   Ranking ranking = rank_pairs(pairs, table.systems, context);
+  add_details(table, pairs, context, ranking);
   if (notes.dropped_ballots > 0) {
     ranking.warnings.push_back(
         table.has_instances()

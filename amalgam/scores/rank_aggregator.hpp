@@ -82,6 +82,11 @@ class PairwiseRule : public RankAggregator {
   /// `table` gives the names for errors and warnings; its measurements are not looked at.
   virtual Ranking rank_pairs(const PairTable& pairs, const StringPool& systems,
                              const RankContext& context) const = 0;
+
+ protected:
+  /// Adds to a ranking by rank() what needs the measurements, such as standard errors.
+  virtual void add_details(const ScoreTable& /*table*/, const PairTable& /*pairs*/,
+                           const RankContext& /*context*/, Ranking& /*ranking*/) const {}
 };
 
 /// All methods in one table, in the order of `amalgam rank methods`.

@@ -26,6 +26,15 @@ const RankAggregator& condorcet();
 const RankAggregator& minimax();
 const RankAggregator& schulze();
 const RankAggregator& ranked_pairs();
+const RankAggregator& bradley_terry();
+const RankAggregator& davidson();
+const RankAggregator& rao_kupper();
+const RankAggregator& controlled_bradley_terry();
+const RankAggregator& rank_centrality();
+const RankAggregator& plackett_luce();
+const RankAggregator& onebench();
+const RankAggregator& elo();
+const RankAggregator& trueskill();
 
 std::span<const RankAggregator* const> all_aggregators();
 

@@ -10,6 +10,8 @@ std::span<const RankAggregator* const> all_aggregators() {
       &win_rate(),  &plurality(), &borda(),        &borda_two_level(), &borda_instances_first(),
       &dowdall(),   &copeland(),  &kemeny(),       &local_kemeny(),    &quick_kemeny(),
       &condorcet(), &minimax(),   &schulze(),      &ranked_pairs(),
+      &bradley_terry(), &davidson(), &rao_kupper(), &controlled_bradley_terry(),
+      &rank_centrality(), &plackett_luce(), &onebench(), &elo(), &trueskill(),
   };
   return methods;
 }
