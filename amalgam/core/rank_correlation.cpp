@@ -1,7 +1,9 @@
 #include "amalgam/core/rank_correlation.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -31,9 +33,15 @@ void check_scores(std::span<const double> x, std::span<const double> y) {
 
 constexpr std::uint64_t pairs_of(std::uint64_t count) { return count * (count - 1) / 2; }
 
+// A whole number that is ordered as the scores are: comparing these takes a processor less time.
+std::int64_t key_of(double score) {
+  const auto bits = std::bit_cast<std::int64_t>(score + 0.0);  // -0 is 0
+  return bits < 0 ? bits ^ std::numeric_limits<std::int64_t>::max() : bits;
+}
+
 struct Pair {
-  double x = 0;
-  double y = 0;
+  std::int64_t x = 0;
+  std::int64_t y = 0;
 };
 
 // Calls take(begin, end) for every longest run of items of [0, count) that are `equal` to the
@@ -47,16 +55,17 @@ void each_run(std::size_t count, const auto& equal, const auto& take) {
   }
 }
 
-// Sorts short pieces of `values` and returns how many swaps of neighbours that takes.
-std::uint64_t sort_pieces(std::span<double> values, std::size_t length) {
+// Sorts pieces of `length` and returns how many swaps of neighbours that takes.
+template <class Item, class Less>
+std::uint64_t sort_pieces(std::span<Item> items, std::size_t length, const Less& less) {
   std::uint64_t swaps = 0;
-  for (std::size_t begin = 0; begin < values.size(); begin += length) {
-    const std::size_t end = std::min(begin + length, values.size());
+  for (std::size_t begin = 0; begin < items.size(); begin += length) {
+    const std::size_t end = std::min(begin + length, items.size());
     for (std::size_t i = begin + 1; i < end; ++i) {
-      const double value = values[i];
+      const Item item = items[i];
       std::size_t at = i;
-      for (; at > begin && values[at - 1] > value; --at) values[at] = values[at - 1];
-      values[at] = value;
+      for (; at > begin && less(item, items[at - 1]); --at) items[at] = items[at - 1];
+      items[at] = item;
       swaps += i - at;
     }
   }
@@ -64,18 +73,19 @@ std::uint64_t sort_pieces(std::span<double> values, std::size_t length) {
 }
 
 // Merges sorted `left` and `right` into `out` and returns the number of pairs in which the left
-// one is greater. Without branches that depend on the values, which would be guessed wrongly half
+// one is greater. Without branches that depend on the items, which would be guessed wrongly half
 // of the time.
-std::uint64_t merge(std::span<const double> left, std::span<const double> right, double* out) {
+template <class Item, class Less>
+std::uint64_t merge(std::span<const Item> left, std::span<const Item> right, Item* out,
+                    const Less& less) {
   std::uint64_t inversions = 0;
-  const double* a = left.data();
-  const double* b = right.data();
-  const double* const a_end = a + left.size();
-  const double* const b_end = b + right.size();
+  const Item* a = left.data();
+  const Item* b = right.data();
+  const Item* const a_end = a + left.size();
+  const Item* const b_end = b + right.size();
   while (a != a_end && b != b_end) {
-    const bool from_right = *b < *a;
-    const double* const next = from_right ? b : a;
-    *out++ = *next;
+    const bool from_right = less(*b, *a);
+    *out++ = *(from_right ? b : a);
     inversions += from_right ? static_cast<std::uint64_t>(a_end - a) : 0;
     a += from_right ? 0 : 1;
     b += from_right ? 1 : 0;
@@ -85,19 +95,20 @@ std::uint64_t merge(std::span<const double> left, std::span<const double> right,
   return inversions;
 }
 
-// Sorts `values` and returns the number of pairs that were in falling order.
-std::uint64_t sort_counting_inversions(std::vector<double>& values) {
+// A stable sort that returns the number of pairs that were in falling order.
+template <class Item, class Less>
+std::uint64_t sort_counting_inversions(std::vector<Item>& items, const Less& less) {
   constexpr std::size_t kPiece = 8;
-  std::uint64_t inversions = sort_pieces(values, kPiece);
-  std::vector<double> other(values.size());
-  for (std::size_t length = kPiece; length < values.size(); length *= 2) {
-    for (std::size_t begin = 0; begin < values.size(); begin += 2 * length) {
-      const std::size_t middle = std::min(begin + length, values.size());
-      const std::size_t end = std::min(middle + length, values.size());
-      inversions += merge({values.data() + begin, middle - begin},
-                          {values.data() + middle, end - middle}, other.data() + begin);
+  std::uint64_t inversions = sort_pieces(std::span(items), kPiece, less);
+  std::vector<Item> other(items.size());
+  for (std::size_t length = kPiece; length < items.size(); length *= 2) {
+    for (std::size_t begin = 0; begin < items.size(); begin += 2 * length) {
+      const std::size_t middle = std::min(begin + length, items.size());
+      const std::size_t end = std::min(middle + length, items.size());
+      inversions += merge<Item>({items.data() + begin, middle - begin},
+                                {items.data() + middle, end - middle}, other.data() + begin, less);
     }
-    values.swap(other);
+    items.swap(other);
   }
   return inversions;
 }
@@ -180,13 +191,17 @@ KendallCounts kendall_counts(std::span<const double> x, std::span<const double> 
   const std::size_t n = x.size();
   if (n < 2) return counts;
   std::vector<Pair> pairs(n);
-  for (std::size_t i = 0; i < n; ++i) pairs[i] = {x[i], y[i]};
-  std::ranges::sort(
-      pairs, [](const Pair& a, const Pair& b) { return a.x < b.x || (a.x == b.x && a.y < b.y); });
+  for (std::size_t i = 0; i < n; ++i) pairs[i] = {key_of(x[i]), key_of(y[i])};
+  sort_counting_inversions(pairs, [](const Pair& a, const Pair& b) { return a.x < b.x; });
   std::uint64_t tied_x = 0;
   const auto equal_x = [&](std::size_t i, std::size_t j) { return pairs[i].x == pairs[j].x; };
   each_run(n, equal_x, [&](std::size_t begin, std::size_t end) {
+    if (end - begin == 1) return;
     tied_x += pairs_of(end - begin);
+    // So that none that are tied in x count as discordant.
+    std::sort(pairs.begin() + static_cast<std::ptrdiff_t>(begin),
+              pairs.begin() + static_cast<std::ptrdiff_t>(end),
+              [](const Pair& a, const Pair& b) { return a.y < b.y; });
     const auto equal_y = [&](std::size_t i, std::size_t j) {
       return pairs[begin + i].y == pairs[begin + j].y;
     };
@@ -194,9 +209,9 @@ KendallCounts kendall_counts(std::span<const double> x, std::span<const double> 
       counts.tied_in_both += pairs_of(last - first);
     });
   });
-  std::vector<double> in_order_of_x(n);
+  std::vector<std::int64_t> in_order_of_x(n);
   for (std::size_t i = 0; i < n; ++i) in_order_of_x[i] = pairs[i].y;
-  counts.discordant = sort_counting_inversions(in_order_of_x);
+  counts.discordant = sort_counting_inversions(in_order_of_x, std::less<>());
   std::uint64_t tied_y = 0;
   each_run(
       n, [&](std::size_t i, std::size_t j) { return in_order_of_x[i] == in_order_of_x[j]; },

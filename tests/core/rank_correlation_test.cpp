@@ -116,6 +116,13 @@ TEST(KendallTau, IsExactlyOneForEqualOrdersWithTiesAndMinusOneForReversedOnes) {
   EXPECT_DOUBLE_EQ(rank_biased_overlap(x, transformed), 1.0);
 }
 
+TEST(KendallTau, TakesZerosAsEqualAndInfinitiesAsTheEnds) {
+  EXPECT_EQ(kendall_tau_b(Scores{-INFINITY, -1e-300, -0.0, 0.0, 5e-324, INFINITY},
+                          Scores{1, 2, 3, 3, 4, 5}),
+            1.0);
+  EXPECT_EQ(kendall_counts(Scores{-2, -1, -0.0, 0.0}, Scores{4, 3, 2, 1}).discordant, 5U);
+}
+
 TEST(KendallTau, IsNotANumberWhereItIsNotDefined) {
   EXPECT_TRUE(std::isnan(kendall_tau_b(Scores{1, 1, 1}, Scores{1, 2, 3})));
   EXPECT_TRUE(std::isnan(kendall_tau_b(Scores{1}, Scores{1})));

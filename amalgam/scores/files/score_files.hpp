@@ -21,7 +21,7 @@ enum class ScoreForm {
   arena,      ///< battles as chat arenas publish them: JSON with votes that do not count marked
   lm_eval,    ///< lm-evaluation-harness: results_*.json and samples_*.jsonl, or folders of them
   helm,       ///< HELM: run folders (run_spec.json, stats.json, per_instance_stats.json)
-  inspect,    ///< Inspect: evaluation logs as JSON
+  inspect,    ///< Inspect: evaluation logs (.json, .eval), or folders of them
 };
 /// "automatic", "wide", "long", "battles", "arena", "lm-eval", "helm", "inspect".
 std::string_view score_form_name(ScoreForm form);
@@ -106,8 +106,8 @@ struct ScoreNotes {
 /// is not UTF-8, rows of another length than the header, a named column that is not numeric, a
 /// value that is infinite, another winner, a system twice in a wide file (unless repeats are
 /// allowed), contradictory kinds, directions or weights of a task, negative weights, tasks of the
-/// format that are not there, files of different kinds, a file that is none of these; and as
-/// ScoreBuilder::finish.
+/// format that are not there, a file that is none of these; and as ScoreBuilder::finish. Files of
+/// several kinds make one table together.
 ScoreTable read_scores(const std::vector<std::filesystem::path>& paths, const ScoreFormat& format,
                        ScoreNotes* notes = nullptr);
 
