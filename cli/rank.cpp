@@ -123,6 +123,7 @@ void register_rank(CLI::App& root) {
   app->add_option("--html", options->html, "Write a page with drawings")->type_name("PAGE.html");
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
+  register_rank_compare(*app);
   register_rank_methods(*app);
   app->callback([app, options] {
     if (!app->get_subcommands().empty()) return;

@@ -5,6 +5,7 @@
 /// The verbs of `amalgam rank`, each defined in the file of its name.
 namespace amalgam::cli {
 
+void register_rank_compare(CLI::App& rank);
 void register_rank_methods(CLI::App& rank);
 
 }  // namespace amalgam::cli

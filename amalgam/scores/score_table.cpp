@@ -47,9 +47,14 @@ double merged_value(const std::vector<double>& values, std::span<const std::uint
                     Repeats repeats) {
   if (repeats == Repeats::first) return values[order.front()];
   if (repeats == Repeats::last) return values[order.back()];
+  const auto count = static_cast<double>(order.size());
   double sum = 0;
-  for (const std::uint32_t row : order) sum += values[row];
-  return sum / static_cast<double>(order.size());
+  double sum_of_shares = 0;  // does not overflow
+  for (const std::uint32_t row : order) {
+    sum += values[row];
+    sum_of_shares += values[row] / count;
+  }
+  return std::isfinite(sum) ? sum / count : sum_of_shares;
 }
 
 }  // namespace

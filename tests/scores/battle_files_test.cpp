@@ -84,7 +84,10 @@ TEST_F(BattleFiles, RefusesWhatIsNoBattle) {
   EXPECT_THAT(error("a.csv", "model_a,model_b,winner\nx,y,a\n", {.cluster = "judge"}),
               HasSubstr("it has no column 'judge'"));
   EXPECT_THAT(error("a.csv", "model_a,model_b,winner,n\nx,y,a,1e39\n", {.covariates = {"n"}}),
-              HasSubstr("the covariate is '1e39'"));
+              HasSubstr("the covariate is '1e39'; expected a number of at most 1e+30"));
+  EXPECT_THAT(error("a.csv", "model_a,model_b,winner,n_a,n_b\nx,y,a,1,-1\n",
+                    {.covariates = {"n"}, .relative_covariates = true}),
+              HasSubstr("a.csv:2:9: a covariate that is relative is negative"));
 }
 
 TEST_F(BattleFiles, ReadsOtherColumnsAndMixesWithValues) {

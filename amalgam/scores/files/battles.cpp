@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -14,6 +13,8 @@
 
 namespace amalgam::scores {
 namespace {
+
+constexpr double kLargestCovariate = 1e30;  // so that differences are finite
 
 bool equal_in_any_case(std::string_view text, std::string_view lower) {
   return text.size() == lower.size() && std::ranges::equal(text, lower, [](char a, char b) {
@@ -135,6 +136,10 @@ class Covariate {
     if (second_ == Records::npos) return static_cast<float>(a);
     const double b = number(second_);
     if (!relative_) return static_cast<float>(a - b);
+    if (a < 0 || b < 0) {
+      throw InputError("{}: a covariate that is relative is negative; expected counts or lengths",
+                       records_.place(a < 0 ? first_ : second_));
+    }
     return a + b == 0 ? 0.0F : static_cast<float>((a - b) / (a + b));
   }
 
@@ -159,10 +164,9 @@ class Covariate {
 
   double number(std::size_t column) const {
     const std::optional<double> value = number_of(records_, column, "covariate");
-    const bool fits = value && std::abs(*value) <= std::numeric_limits<float>::max();
-    if (!fits) {
-      throw InputError("{}: the covariate is '{}'; expected a number", records_.place(column),
-                       printable(records_.text(column)));
+    if (!value || std::abs(*value) > kLargestCovariate) {
+      throw InputError("{}: the covariate is '{}'; expected a number of at most {:g}",
+                       records_.place(column), printable(records_.text(column)), kLargestCovariate);
     }
     return *value;
   }

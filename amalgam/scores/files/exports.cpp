@@ -118,9 +118,10 @@ void MetricChooser::check_all_used() const {
 }
 
 void MetricValues::add(std::string_view instance, std::string_view metric, double value) {
-  Sum& sum = sums_[{metrics_.add(metric), instances_.add(instance)}];
-  sum.sum += value;
-  ++sum.count;
+  Mean& mean = means_[{metrics_.add(metric), instances_.add(instance)}];
+  // In steps, so that no sum overflows.
+  const auto count = static_cast<double>(++mean.count);
+  mean.mean += value / count - mean.mean / count;
 }
 
 void MetricValues::add_whole(std::string_view metric, double value) { add("", metric, value); }
@@ -135,12 +136,12 @@ std::vector<std::string> MetricValues::metrics() const {
 void MetricValues::put(std::string_view metric, Task task, System system, const std::string& where,
                        Measurements& into) const {
   const std::uint32_t number = metrics_.find(metric);
-  for (auto at = sums_.lower_bound({number, 0}); at != sums_.end() && at->first.first == number;
+  for (auto at = means_.lower_bound({number, 0}); at != means_.end() && at->first.first == number;
        ++at) {
     const std::string_view name = instances_[at->first.second];
     const Instance instance =
         name.empty() ? into.whole() : into.instance(name, [&] { return where; });
-    into.add(system, task, instance, at->second.sum / static_cast<double>(at->second.count));
+    into.add(system, task, instance, at->second.mean);
   }
 }
 

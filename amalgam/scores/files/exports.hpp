@@ -55,19 +55,19 @@ class MetricValues {
   /// A value of the task as a whole.
   void add_whole(std::string_view metric, double value);
   std::vector<std::string> metrics() const;
-  bool empty() const { return sums_.empty(); }
+  bool empty() const { return means_.empty(); }
   /// Puts the values of a metric into a task.
   void put(std::string_view metric, Task task, System system, const std::string& where,
            Measurements& into) const;
 
  private:
-  struct Sum {
-    double sum = 0;
+  struct Mean {
+    double mean = 0;
     std::uint64_t count = 0;
   };
   StringPool metrics_;
   StringPool instances_;
-  std::map<std::pair<std::uint32_t, std::uint32_t>, Sum> sums_;  // by metric and instance
+  std::map<std::pair<std::uint32_t, std::uint32_t>, Mean> means_;  // by metric and instance
 };
 
 /// Puts in all that counts of the values of a task by a system, and returns what that is.
