@@ -25,7 +25,7 @@ std::uint32_t hash_of(std::string_view text) {
     text.remove_prefix(8);
   }
   std::uint64_t rest = 0;
-  std::memcpy(&rest, text.data(), text.size());
+  if (!text.empty()) std::memcpy(&rest, text.data(), text.size());
   mix(rest);
   mix(0);
   return static_cast<std::uint32_t>(hash >> 32U) ^ static_cast<std::uint32_t>(hash);
