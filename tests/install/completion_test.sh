@@ -31,4 +31,8 @@ expect --overwrite convert --
 expect BF16 convert a b --dtype B
 expect Q8_0 convert a b --quant Q8
 expect dare_ties merge --method dare
+expect local-kemeny rank --method local
+expect dawid-skene label aggregate a.csv --method dawid
+expect aggregate label a
+expect methods rank m
 [[ -z $(complete_words inspect "" | tr -d ' ') ]] || { echo "file names are bash's business" >&2; exit 1; }
