@@ -42,6 +42,7 @@ Json json_of(const scores::RankAggregatorInfo& info) {
           {"missing", missing_names(info)},
           {"ordinal", info.ordinal},
           {"needs_values", info.from_ballots},
+          {"needs_comparisons", info.from_comparisons},
           {"random", info.random},
           {"depends_on_order", info.ordered},
           {"parameters", parameters_json(info.parameters)}};

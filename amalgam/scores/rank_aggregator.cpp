@@ -22,6 +22,12 @@ void check_fits(const RankAggregatorInfo& info, const ScoreTable& table) {
         "method for pairs, such as bradley-terry or copeland",
         info.name);
   }
+  if (info.from_comparisons && table.comparisons.empty()) {
+    throw InputError(
+        "method '{}' needs a table of comparisons of two systems each (battles), not of measured "
+        "values",
+        info.name);
+  }
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ struct RankAggregatorInfo {
   Missing missing = Missing::observed;  ///< how gaps are treated unless another way is asked for
   bool ordinal = true;                  ///< only the order of values within a ballot matters
   bool from_ballots = false;            ///< needs values, not only outcomes of comparisons
+  bool from_comparisons = false;        ///< needs comparisons, not values
   bool other_missing = true;            ///< Missing may be chosen
   bool completes = true;                ///< Missing::complete is possible
   bool random = false;                  ///< the result depends on the seed

@@ -46,7 +46,7 @@ TEST(RankAggregators, AreNeutralAndDoNotDependOnThreads) {
     for (System system = 0; system < n; ++system) moved[moved_to[system]] = rows[system];
     for (const RankAggregator* method : rank_aggregators()) {
       const RankAggregatorInfo& info = method->info();
-      if (info.ordered || info.random) continue;
+      if (info.ordered || info.random || info.from_comparisons) continue;
       const Ranking here = rank_systems(info.name, table_of(rows));
       if (here.certificate && !here.certificate->unique) continue;
       const Ranking there = rank_systems(info.name, table_of(moved));
@@ -75,6 +75,7 @@ TEST(RankAggregators, OrdinalOnesIgnoreMonotoneTransforms) {
   std::size_t moved = 0;
   for (const RankAggregator* method : rank_aggregators()) {
     const RankAggregatorInfo& info = method->info();
+    if (info.from_comparisons) continue;
     if (info.ordinal) {
       EXPECT_EQ(ranks_by(info.name, table_of(rows)), ranks_by(info.name, table_of(bent)))
           << info.name;
@@ -92,7 +93,8 @@ TEST(RankAggregators, DoNotDependOnTheOrderOfTasks) {
   std::vector<std::vector<double>> turned = rows;
   for (auto& row : turned) std::reverse(row.begin(), row.end());
   for (const RankAggregator* method : rank_aggregators()) {
-    if (method->info().random || method->info().ordered) continue;
+    const RankAggregatorInfo& info = method->info();
+    if (info.random || info.ordered || info.from_comparisons) continue;
     EXPECT_EQ(ranks_by(method->info().name, table_of(rows)),
               ranks_by(method->info().name, table_of(turned)))
         << method->info().name;

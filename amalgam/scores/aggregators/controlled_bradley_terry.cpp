@@ -21,6 +21,7 @@ class ControlledBradleyTerry final : public RankAggregator {
                        tolerance_parameter()},
         .score = kStrengthScore,
         .raw = kStrengthRaw,
+        .from_comparisons = true,
         .other_missing = false};
     return kInfo;
   }
