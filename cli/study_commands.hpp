@@ -6,5 +6,7 @@
 namespace amalgam::cli {
 
 void register_study_difficulty(CLI::App& study);
+void register_study_decisions(CLI::App& study);
+void register_study_robustness(CLI::App& study);
 
 }  // namespace amalgam::cli

@@ -65,7 +65,7 @@ TEST_F(DecisionFiles, CsvHasARowPerAnswer) {
                           "m,1,a,yes,x\nm,1,b,No,\nm,1,a,0,\nn,0.5,,maybe,\nm,1,a,,\n");
   const DecisionData data = read_decisions({path});
   ASSERT_EQ(data.size(), 2U);
-  EXPECT_EQ(data[0].name, "m, temperature 1");
+  EXPECT_EQ(data[0].name, "m, T 1");
   EXPECT_EQ(data[0].setting, "m");
   EXPECT_EQ(data[0].temperature, 1);
   ASSERT_EQ(data[0].series.size(), 2U);
@@ -104,7 +104,7 @@ TEST_F(DecisionFiles, JsonLinesAndTexts) {
 }
 
 TEST_F(DecisionFiles, WhatIsWrittenReadsBack) {
-  DecisionGroup group{.name = "a, temperature 0.5", .setting = "a", .temperature = 0.5};
+  DecisionGroup group{.name = "a, T 0.5", .setting = "a", .temperature = 0.5};
   group.series = {{.name = "1", .answers = {1, 0, -1}}, {.name = "2", .answers = {0}}};
   const auto path = folder_ / "out.csv";
   write_decisions(path, {group});

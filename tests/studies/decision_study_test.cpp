@@ -31,7 +31,7 @@ TEST(DecisionStudy, AFairIndependentSourceIsCalledSo) {
   EXPECT_EQ(found.uniform, Verdict::yes);
   EXPECT_EQ(found.memoryless, Verdict::yes);
   EXPECT_EQ(found.negative_recency, Verdict::no);
-  EXPECT_NE(found.find("approximate entropy, 2 answers"), nullptr);
+  EXPECT_NE(found.find("fair: approximate entropy, 2 answers"), nullptr);
 }
 
 TEST(DecisionStudy, PeopleAlternate) {
@@ -77,7 +77,7 @@ TEST(DecisionStudy, OneAnswerAndConstantAnswersAreDegenerate) {
   EXPECT_EQ(found.uniform, Verdict::no);
   EXPECT_EQ(found.memoryless, Verdict::undecided);
   EXPECT_EQ(found.find("runs"), nullptr);
-  EXPECT_EQ(found.find("longest run"), nullptr);
+  EXPECT_EQ(found.find("fair: longest run"), nullptr);
   EXPECT_THAT(found.notes, Contains(HasSubstr("degenerate")));
 }
 
@@ -133,7 +133,7 @@ TEST(DecisionStudy, FitsTheResponseToTemperature) {
   EXPECT_EQ(report.temperatures[0].points.size(), 3U) << "not at 0";
   EXPECT_NEAR(report.temperatures[0].fit.softmax_slope, 1.386, 0.1);
   EXPECT_FALSE(report.temperatures[0].misfit.rejects(0.05));
-  EXPECT_EQ(report.groups[0].find("longest run"), nullptr)
+  EXPECT_EQ(report.groups[0].find("fair: longest run"), nullptr)
       << "nothing of fairness at temperature 0";
 }
 

@@ -85,7 +85,7 @@ class Collector {
     std::string name = setting;
     if (!labels.temperature.empty()) {
       temperature = number_of(labels.temperature, "temperature", place);
-      name += fmt::format(", temperature {}", *temperature);
+      name += fmt::format(", T {}", *temperature);
     }
     if (!is_utf8(name)) throw InputError("{}: the group's name is not UTF-8", place);
     const auto [found, is_new] = group_index_.try_emplace(name, data_.size());

@@ -21,7 +21,7 @@ struct DecisionSeries {
 
 /// Series that were sampled in one way.
 struct DecisionGroup {
-  std::string name;     ///< "gpt-x, few-shot, temperature 1"
+  std::string name;     ///< "gpt-x, few-shot, T 1"
   std::string setting;  ///< the same but for the temperature
   std::optional<double> temperature;
   std::vector<DecisionSeries> series;

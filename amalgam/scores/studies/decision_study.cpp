@@ -22,7 +22,7 @@ constexpr double kFewestExpected = 5;
 constexpr std::uint64_t kFewestTransitions = 40;  // for approximations
 constexpr std::uint64_t kFewestLagPairs = 30;
 constexpr std::uint64_t kEntropySegment = 128;  // NIST: m < log2(n) - 5, with m = 2
-constexpr std::size_t kMostPaired = 10;
+constexpr std::size_t kMostPaired = 6;
 
 void check(const DecisionOptions& options) {
   if (!(options.level > 0 && options.level < 1)) {
@@ -133,8 +133,8 @@ class GroupTests {
     if (segments > 0) {
       const SerialTest serial = serial_test(counts.psi_squared(3), counts.psi_squared(2),
                                             counts.psi_squared(1), 3, segments);
-      add("serial, 3 answers", serial.first);
-      add("serial, 3 answers, second difference", serial.second);
+      add("fair: serial, 3 answers", serial.first);
+      add("fair: serial, second difference", serial.second);
     }
     const bool long_segments = std::ranges::all_of(
         counts.segments(),
@@ -142,10 +142,10 @@ class GroupTests {
     if (segments > 0 && long_segments) {
       const double statistic = counts.entropy_statistic(2);
       const double degrees = 4 * static_cast<double>(segments);
-      add("approximate entropy, 2 answers",
+      add("fair: approximate entropy, 2 answers",
           {.statistic = statistic, .degrees = degrees, .p = chi_squared_above(statistic, degrees)});
     }
-    add("longest run", longest_run_test(counts.segments()));
+    add("fair: longest run", longest_run_test(counts.segments()));
   }
 
   DecisionFindings& found_;
@@ -238,11 +238,9 @@ DecisionComparison compare(const DecisionFindings& first, const DecisionFindings
   };
   const TestResult z = two_proportion_test(first.share.yes, second.share.yes);
   if (z.defined()) {
-    add("same share of yes, z", z);
-    add("same share of yes, Fisher's exact",
-        {.statistic = z.statistic,
-         .p = fisher_exact_test(first.share.yes, second.share.yes),
-         .exact = true});
+    add("same share of yes", {.statistic = z.statistic,
+                              .p = fisher_exact_test(first.share.yes, second.share.yes),
+                              .exact = true});
   }
   add("same transitions", same_transitions_test(first.transitions, second.transitions));
   return comparison;
@@ -259,7 +257,7 @@ void add_comparisons(DecisionReport& report) {
       shares.push_back(found.share.yes);
     }
     const TestResult test = homogeneity_test(shares);
-    if (test.defined()) all.tests.push_back({"same share of yes, chi-squared", test});
+    if (test.defined()) all.tests.push_back({"same share of yes", test});
     report.comparisons.push_back(std::move(all));
   }
   const bool all_pairs = groups.size() <= kMostPaired;
@@ -278,7 +276,7 @@ void add_corpus(DecisionReport& report, const Proportion& corpus) {
   for (const DecisionFindings& found : report.groups) {
     const TestResult z = two_proportion_test(found.share.yes, corpus);
     if (!z.defined()) continue;
-    report.comparisons.push_back({{found.name, "corpus"}, {{"same share of yes, z", z}}});
+    report.comparisons.push_back({{found.name, "corpus"}, {{"same share of yes", z}}});
   }
 }
 

@@ -103,10 +103,11 @@ struct DecisionReport {
 /// Counts a group's series.
 DecisionCounts count_decisions(const DecisionGroup& group);
 
-/// Analyses answers: each group by itself, all pairs of up to 10 groups (of more, each with the
-/// first), and the temperature response of settings with two or more temperatures above 0.
-/// `corpus`: a share of yes to compare each group with, such as corpus_frequency().
-/// InputError for options that are not possible and as DecisionCounts::add_series.
+/// Analyses answers: each group by itself, all pairs of up to 6 groups by their shares (Fisher's
+/// exact test; the statistic is z) and transitions (of more, each with the first), and the
+/// temperature response of settings with two or more temperatures above 0. `corpus`: a share of yes
+/// to compare each group with, such as corpus_frequency(). InputError for options that are not
+/// possible and as DecisionCounts::add_series.
 DecisionReport study_decisions(const DecisionData& data, const DecisionOptions& options = {},
                                const std::optional<Proportion>& corpus = std::nullopt);
 
