@@ -126,6 +126,8 @@ TEST_F(WideScores, WarnsOfWhatLooksOdd) {
                                           "84.5 to 84.5; are shares and per cent mixed?")));
   read("a.csv", "m,test_loss,A\nx,0.5,1\ny,0.25,2\n", {.lower_is_better = {"test_loss"}});
   EXPECT_THAT(notes_.warnings, IsEmpty());
+  read("a.csv", "m,A,B\nx,0.5,\ny,0.25,2\n");
+  EXPECT_THAT(warnings(), "task 'B' compares no systems: each of its values stands alone\n");
   read("a.csv", "m,losses_avoided,closs\nx,0.5,1\ny,0.25,2\n");
   EXPECT_THAT(notes_.warnings, IsEmpty());
 }

@@ -32,6 +32,7 @@ bool is_weight(double weight) {
 struct Range {
   std::size_t rows = 0;
   bool binary = true;
+  bool compares = false;             // some ballot has several systems
   bool differs = false;              // within some ballot
   double largest_share = 0;          // of values in (0, 1]
   double smallest_above = INFINITY;  // of values above 1
@@ -56,6 +57,22 @@ struct Range {
            smallest_above >= 10 * largest_share && smallest_above >= 5 && largest <= 100;
   }
 };
+
+std::vector<Range> ranges_of(const ScoreTable& table) {
+  std::vector<Range> ranges(table.task_count());
+  for (std::size_t b = 0; b < table.ballot_count(); ++b) {
+    const Task task = table.ballot_tasks[b];
+    const double sign = table.task_infos[task].higher_is_better ? 1 : -1;
+    const ScoreTable::Ballot ballot = table.ballot(b);
+    Range& range = ranges[task];
+    range.compares = range.compares || ballot.values.size() > 1;
+    for (const double value : ballot.values) {
+      range.add(sign * value);
+      range.differs = range.differs || value != ballot.values.front();
+    }
+  }
+  return ranges;
+}
 
 }  // namespace
 
@@ -181,26 +198,17 @@ void Measurements::apply_format() {
 
 ScoreTable Measurements::finish(const std::string& where) {
   apply_format();
-  std::vector<bool> kind_is_known(statements_.size());
-  const StringPool names = std::move(task_names_);
-  for (Task task = 0; task < statements_.size(); ++task) {
-    kind_is_known[task] = statements_[task].kind.has_value();
-  }
   const std::size_t rows = builder_.rows();
   ScoreTable table = builder_.finish(where, format_.repeats);
   notes_.repeats += rows - table.rows();
+  look_at_tasks(table);
+  look_at_systems(table);
+  return table;
+}
 
+void Measurements::look_at_tasks(ScoreTable& table) {
+  const std::vector<Range> ranges = ranges_of(table);
   const bool has_instances = table.has_instances();
-  std::vector<Range> ranges(table.task_count());
-  for (std::size_t b = 0; b < table.ballot_count(); ++b) {
-    const Task task = table.ballot_tasks[b];
-    const double sign = table.task_infos[task].higher_is_better ? 1 : -1;
-    const ScoreTable::Ballot ballot = table.ballot(b);
-    for (const double value : ballot.values) {
-      ranges[task].add(sign * value);
-      ranges[task].differs = ranges[task].differs || value != ballot.values.front();
-    }
-  }
   for (Task task = 0; task < table.task_count(); ++task) {
     const Range& range = ranges[task];
     const std::string name = printable(table.tasks[task]);
@@ -208,10 +216,13 @@ ScoreTable Measurements::finish(const std::string& where) {
       warn(fmt::format("task '{}' has no value", name));
       continue;
     }
-    if (has_instances && range.binary && !kind_is_known[names.find(table.tasks[task])]) {
+    const Statement& statement = statements_[task_names_.find(table.tasks[task])];
+    if (has_instances && range.binary && !statement.kind) {
       table.task_infos[task].kind = ScoreKind::binary;
     }
-    if (!range.differs) {
+    if (!range.compares) {
+      warn(fmt::format("task '{}' compares no systems: each of its values stands alone", name));
+    } else if (!range.differs) {
       warn(fmt::format("task '{}' distinguishes no systems: all have the same value", name));
     }
     if (range.is_mixed()) {
@@ -221,8 +232,6 @@ ScoreTable Measurements::finish(const std::string& where) {
                       name, range.largest_share, range.smallest_above, range.largest));
     }
   }
-  look_at_systems(table);
-  return table;
 }
 
 void Measurements::look_at_systems(const ScoreTable& table) {

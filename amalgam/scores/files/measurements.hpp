@@ -96,6 +96,7 @@ class Measurements {
 
   Task known_task(const std::string& name, std::string_view option) const;
   void apply_format();
+  void look_at_tasks(ScoreTable& table);
   void look_at_systems(const ScoreTable& table);
 
   const ScoreFormat& format_;

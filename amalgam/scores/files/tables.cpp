@@ -116,7 +116,9 @@ class WideReader {
       if (!is_new && into_.format().repeats == Repeats::error) {
         throw InputError(
             "{}: system '{}' is there a second time (first at {}); expected one row per system "
-            "(--repeats mean, first or last allows more)",
+            "(--instance names the column of what was measured if there are more; --repeats says "
+            "what "
+            "becomes of repeated values)",
             records_.place(system_), printable(name), before->second);
       }
     }
