@@ -14,6 +14,7 @@ void register_study(CLI::App& root, bool& /*needs_library*/) {
               " --shift rotate=20 --shift noise=0.3\n"
               "amalgam study merging study.yml --json"));
   register_study_difficulty(*study);
+  register_study_subpopulations(*study);
   register_study_decisions(*study);
   register_study_robustness(*study);
   register_learning_studies(*study);

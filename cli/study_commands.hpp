@@ -6,6 +6,7 @@
 namespace amalgam::cli {
 
 void register_study_difficulty(CLI::App& study);
+void register_study_subpopulations(CLI::App& study);
 void register_study_decisions(CLI::App& study);
 void register_study_robustness(CLI::App& study);
 

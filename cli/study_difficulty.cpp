@@ -4,10 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <limits>
 #include <memory>
 #include <mutex>
-#include <numbers>
 #include <optional>
 
 #include "amalgam/core/elementary.hpp"
@@ -20,6 +18,7 @@
 #include "cli/common_options.hpp"
 #include "cli/output.hpp"
 #include "cli/study_commands.hpp"
+#include "cli/study_difficulty_output.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -28,7 +27,6 @@ using scores::Difficulty;
 using scores::LabelledPoints;
 using scores::SphereTask;
 using scores::TaskConstants;
-using scores::TorusTask;
 
 struct DifficultyCommand {
   std::string data;
@@ -64,22 +62,6 @@ struct DifficultyCommand {
   double ignore_below = 0;
   CommonOptions common;
 };
-
-// A task whose dimension can be looked at again as it was estimated.
-struct Task {
-  SphereTask sphere;
-  TorusTask torus;
-  bool on_torus = false;
-  std::optional<double> estimated_dimension;  // before rounding
-  double rounded_off = 0;                     // that less what the task has of it
-
-  Difficulty at(double error) const {
-    return on_torus ? difficulty(torus, error) : difficulty(sphere, error);
-  }
-  double dimension() const { return on_torus ? torus.dimension : sphere.dimension; }
-};
-
-Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
 
 double required(const std::optional<double>& value, const char* option, const char* kind) {
   if (!value) throw InputError("a task of {} by its constants needs {}", kind, option);
@@ -170,9 +152,9 @@ SphereTask task_beside(const std::string& text) {
   return scores::classification_task(numbers[0], numbers[1], numbers[2], 1, numbers[3]);
 }
 
-Task classification(const DifficultyCommand& command, const TaskConstants* found) {
+DifficultTask classification(const DifficultyCommand& command, const TaskConstants* found) {
   const char* const kind = "classification";
-  Task task;
+  DifficultTask task;
   double dimension = 0;
   if (command.dimension || found == nullptr) {
     dimension = required(command.dimension, "--dimension", kind);
@@ -203,8 +185,8 @@ Task classification(const DifficultyCommand& command, const TaskConstants* found
   return task;
 }
 
-Task task_by_constants(const DifficultyCommand& command) {
-  Task task;
+DifficultTask task_by_constants(const DifficultyCommand& command) {
+  DifficultTask task;
   if (command.kind == "control") {
     task.on_torus = true;
     task.torus = {.log_examples = portable_log(required(command.count, "--count", "control")),
@@ -225,8 +207,9 @@ Task task_by_constants(const DifficultyCommand& command) {
 }
 
 std::vector<std::string> warnings_of(const DifficultyCommand& command,
-                                     const std::optional<TaskConstants>& found, const Task& task,
-                                     const std::vector<Difficulty>& results) {
+                                     const DifficultyReport& report) {
+  const std::optional<TaskConstants>& found = report.found;
+  const DifficultTask& task = report.task;
   std::vector<std::string> warnings;
   if (found && found->distinct < found->examples) {
     warnings.push_back(
@@ -245,7 +228,7 @@ std::vector<std::string> warnings_of(const DifficultyCommand& command,
                     " per unit of it",
                     *task.estimated_dimension, task.dimension()));
   }
-  for (const Difficulty& result : results) {
+  for (const Difficulty& result : report.results) {
     if (result.over_determined) {
       warnings.push_back("the training set leaves no freedom: 0 bits");
       break;
@@ -257,142 +240,6 @@ std::vector<std::string> warnings_of(const DifficultyCommand& command,
     }
   }
   return warnings;
-}
-
-// log10 of the bits at the dimension as it was estimated.
-std::optional<double> log10_bits_unrounded(const Task& task, double error) {
-  if (!task.estimated_dimension || !(*task.estimated_dimension >= 1)) return std::nullopt;
-  Task exact = task;
-  exact.sphere.dimension += task.rounded_off;
-  return exact.at(error).log10_bits;
-}
-
-double log10_of(double log_value) { return log_value / std::numbers::ln10; }
-
-Json estimates_json(const TaskConstants& found) {
-  Json json = {{"examples", found.examples},
-               {"distinct", found.distinct},
-               {"classes", found.classes},
-               {"radius", found.radius},
-               {"queries", found.queries},
-               {"likelihood_dimension", finite_or_null(found.likelihood_dimension)},
-               {"two_nearest_dimension", finite_or_null(found.two_nearest_dimension)},
-               {"participation_ratio", found.participation_ratio},
-               {"principal_components_95", found.principal_components}};
-  if (found.separation.looked_at > 0) {
-    json["separation"] = {
-        {"distance", found.separation.distance},
-        {"observed", found.separation.observed.distance},
-        {"rows", {found.separation.observed.first, found.separation.observed.second}},
-        {"looked_at", found.separation.looked_at},
-        {"all_pairs", found.separation.all_pairs}};
-  }
-  return json;
-}
-
-Json json_of(const DifficultyCommand& command, const std::optional<TaskConstants>& found,
-             const Task& task, const std::vector<Difficulty>& results,
-             const std::vector<std::string>& warnings) {
-  Json json = {{"data", command.data.empty() ? Json() : Json(command.data)},
-               {"kind", command.kind}};
-  if (task.on_torus) {
-    json["task"] = {{"log_examples", task.torus.log_examples},
-                    {"dimension", task.torus.dimension},
-                    {"resolution", task.torus.resolution},
-                    {"outputs", task.torus.outputs}};
-  } else {
-    json["task"] = {{"log_examples", task.sphere.log_examples},
-                    {"dimension", task.sphere.dimension},
-                    {"radius", task.sphere.radius},
-                    {"resolution", task.sphere.resolution},
-                    {"combinations", task.sphere.combinations},
-                    {"log10_outputs", log10_of(task.sphere.log_outputs)},
-                    {"bound", task.sphere.bound}};
-  }
-  json["estimates"] = found ? estimates_json(*found) : Json();
-  const Difficulty& any = results.front();
-  json["parts"] = {{"frequency", any.frequency},
-                   {"degree", any.degree},
-                   {"log10_functions", log10_of(any.log_functions)},
-                   {"log10_dimensions", log10_of(any.log_dimensions)},
-                   {"log10_consistent_dimensions", finite_or_null(log10_of(any.log_consistent))},
-                   {"log_distance", finite_or_null(any.log_distance)}};
-  Json list = Json::array();
-  for (const Difficulty& result : results) {
-    const std::optional<double> unrounded = log10_bits_unrounded(task, result.error);
-    list.push_back({{"error", result.error},
-                    {"bits", finite_or_null(result.bits)},
-                    {"log10_bits", finite_or_null(result.log10_bits)},
-                    {"log10_bits_unrounded", unrounded ? finite_or_null(*unrounded) : Json()},
-                    {"bits_per_dimension", result.log2_ratio},
-                    {"over_determined", result.over_determined},
-                    {"everything_general", result.everything_general}});
-  }
-  json["results"] = std::move(list);
-  json["warnings"] = warnings;
-  return json;
-}
-
-std::string log10_text(double log10_bits) {
-  return std::isfinite(log10_bits) ? fmt::format("{:.3f}", log10_bits) : "-";
-}
-
-std::string bits_text(const Difficulty& result) {
-  if (result.bits == 0) return "0";
-  if (result.log10_bits < 5) return fmt::format("{:.1f}", result.bits);
-  const double decades = std::floor(result.log10_bits);
-  return fmt::format("{:.3f}e{}", std::pow(10.0, result.log10_bits - decades), decades);
-}
-
-void show_task(std::string& text, const Task& task) {
-  if (task.on_torus) {
-    text +=
-        fmt::format("m {} dimensions, resolution {}, {} outputs", format_number(task.dimension()),
-                    format_number(task.torus.resolution), format_number(task.torus.outputs));
-  } else {
-    text += fmt::format(
-        "m {} dimensions, R {} radius, delta {} resolution, {} combinations of"
-        " discrete features",
-        format_number(task.dimension()), format_number(task.sphere.radius),
-        format_number(task.sphere.resolution), format_number(task.sphere.combinations));
-  }
-  const double log_examples = task.on_torus ? task.torus.log_examples : task.sphere.log_examples;
-  text += fmt::format(", n {} examples\n\n", format_number(portable_exp(log_examples)));
-}
-
-void show(const std::optional<TaskConstants>& found, const Task& task,
-          const std::vector<Difficulty>& results) {
-  std::string text;
-  using Align = Table::Align;
-  if (found) {
-    Table dimensions({{"dimension of the data"}, {"estimate", Align::right}});
-    dimensions.add_row({"maximum likelihood", fmt::format("{:.2f}", found->likelihood_dimension)});
-    dimensions.add_row({"two nearest", fmt::format("{:.2f}", found->two_nearest_dimension)});
-    dimensions.add_row({"participation ratio", fmt::format("{:.2f}", found->participation_ratio)});
-    dimensions.add_row(
-        {"components of 95 % of the variance", fmt::to_string(found->principal_components)});
-    text += dimensions.text() + "\n";
-  }
-  show_task(text, task);
-  const bool unrounded = task.estimated_dimension.has_value();
-  std::vector<Table::Column> columns = {
-      {"error", Align::right}, {"bits", Align::right}, {"log10", Align::right}};
-  if (unrounded) {
-    columns.push_back({fmt::format("log10 at m {:.2f}", *task.estimated_dimension), Align::right});
-  }
-  columns.push_back({"bits per dimension", Align::right});
-  Table table(columns);
-  for (const Difficulty& result : results) {
-    std::vector<std::string> cells = {format_number(result.error), bits_text(result),
-                                      log10_text(result.log10_bits)};
-    if (unrounded) {
-      const auto log10_bits = log10_bits_unrounded(task, result.error);
-      cells.push_back(log10_bits ? log10_text(*log10_bits) : "-");
-    }
-    cells.push_back(fmt::format("{:.3f}", result.log2_ratio));
-    table.add_row(cells);
-  }
-  print(text + table.text());
 }
 
 void check_command(const DifficultyCommand& command) {
@@ -421,19 +268,23 @@ void check_command(const DifficultyCommand& command) {
 
 void run(const DifficultyCommand& command) {
   check_command(command);
-  std::optional<TaskConstants> found;
-  if (!command.data.empty()) found = measure(command, read_points(command));
-  const Task task = command.kind == "classification"
-                        ? classification(command, found ? &*found : nullptr)
-                        : task_by_constants(command);
-  std::vector<Difficulty> results;
-  for (const double error : command.errors) results.push_back(task.at(error));
-  const std::vector<std::string> warnings = warnings_of(command, found, task, results);
-  for (const std::string& warning : warnings) log::warn("{}", warning);
+  DifficultyReport report{.data = command.data,
+                          .kind = command.kind,
+                          .found = {},
+                          .task = {},
+                          .results = {},
+                          .warnings = {}};
+  if (!command.data.empty()) report.found = measure(command, read_points(command));
+  report.task = command.kind == "classification"
+                    ? classification(command, report.found ? &*report.found : nullptr)
+                    : task_by_constants(command);
+  for (const double error : command.errors) report.results.push_back(report.task.at(error));
+  report.warnings = warnings_of(command, report);
+  for (const std::string& warning : report.warnings) log::warn("{}", warning);
   if (command.common.json) {
-    print_json(json_of(command, found, task, results, warnings));
+    print_json(difficulty_json(report));
   } else {
-    show(found, task, results);
+    print(difficulty_text(report));
   }
 }
 
