@@ -15,7 +15,7 @@ help:
 	@echo "make test             build and run all tests"
 	@echo "make build            only build; the command is $(BUILD)/bin/amalgam"
 	@echo "make bench            measure merging against the speed of disk and memory"
-	@echo "make interop          compare with the real safetensors, gguf and crowd-kit packages (needs pip)"
+	@echo "make interop          compare with the real safetensors, gguf, crowd-kit and choix packages (needs pip)"
 	@echo "make install PREFIX=  install the command, library, headers and man page"
 	@echo "make format lint      format and check the code"
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Checks our files with the ecosystem's own readers: makes a virtual environment with the real
 # `safetensors`, `gguf` and `numpy` packages and compares values; label models are compared with the
-# real `crowd-kit` and `scikit-learn`. Needs a Python package index.
+# real `crowd-kit` and `scikit-learn`, rankings with `choix` and SciPy. Needs a Python package index.
 # Usage: interop.sh AMALGAM_BINARY
 set -eu
 amalgam=$(realpath "$1")
@@ -20,3 +20,9 @@ if [ ! -x "$work/labels-venv/bin/python" ]; then
   "$work/labels-venv/bin/pip" install --quiet crowd-kit 'scikit-learn<1.6' 'numpy<2.3' 'pandas<3'
 fi
 "$work/labels-venv/bin/python" "$here/interop_labels.py" "$amalgam" "$work/labels"
+# Rankings with choix and SciPy.
+if [ ! -x "$work/scores-venv/bin/python" ]; then
+  /usr/bin/python3 -m venv "$work/scores-venv"
+  "$work/scores-venv/bin/pip" install --quiet choix scipy numpy
+fi
+"$work/scores-venv/bin/python" "$here/interop_scores.py" "$amalgam" "$work/scores"
