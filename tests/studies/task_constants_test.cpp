@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -209,7 +211,7 @@ TEST(ClassSeparation, RareClassesAreDrawnToo) {
   points.values[52] = points.values[3 * 18 + 1];
   points.values[53] = points.values[3 * 18 + 2];
   const SeparationOptions options{
-      .way = SeparationOptions::Way::extreme_value, .pairs = 1'500'000, .tail = 100};
+      .way = SeparationOptions::Way::extreme_value, .pairs = 300'000, .tail = 100};
   const Separation found = class_separation(points.rows(), points.labels, options);
   EXPECT_EQ(found.observed.first, 17U);
   EXPECT_EQ(found.observed.second, 18U);
@@ -302,6 +304,66 @@ TEST(PointTable, StandardisedColumnsHaveMeanZeroAndDeviationOne) {
   EXPECT_NEAR(points.values[0], -reach, 1e-15);
   EXPECT_NEAR(points.values[4], reach, 1e-15);
   EXPECT_EQ(points.values[1], 0);
+}
+
+// A .npy file of version 1.
+void write_npy(const std::filesystem::path& path, const std::string& type, bool column_major,
+               const std::string& shape, const std::string& bytes) {
+  std::string header = "{'descr': '" + type +
+                       "', 'fortran_order': " + (column_major ? "True" : "False") + ", 'shape': (" +
+                       shape + "), }";
+  header.resize(117, ' ');
+  header += '\n';
+  std::ofstream(path, std::ios::binary)
+      << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size()) << '\0' << header
+      << bytes;
+}
+
+template <class T>
+std::string bytes_of(const std::vector<T>& values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
+TEST(PointArrays, FlattenPointsAndTakeBothOrders) {
+  const TemporaryFolder folder;
+  const auto features = folder / "x.npy";
+  const auto labels = folder / "y.npy";
+  write_npy(labels, "<i8", false, "2,", bytes_of<std::int64_t>({7, -1}));
+  write_npy(features, "<f4", false, "2, 3, 1", bytes_of<float>({1, 2, 3, 4, 5, 6}));
+  const LabelledPoints points = read_point_arrays(features, labels);
+  EXPECT_EQ(points.width, 3U);
+  EXPECT_THAT(points.values, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(points.class_names, ElementsAre("-1", "7"));
+  EXPECT_THAT(points.labels, ElementsAre(1, 0));
+  write_npy(features, "<f8", true, "2, 3", bytes_of<double>({1, 4, 2, 5, 3, 6}));
+  EXPECT_THAT(read_point_arrays(features, labels).values, ElementsAre(1, 2, 3, 4, 5, 6));
+
+  const auto refused = [&] { return error_of([&] { read_point_arrays(features, labels); }); };
+  write_npy(features, "<f8", false, "3, 1", bytes_of<double>({1, 2, 3}));
+  EXPECT_THAT(refused(), AllOf(HasSubstr("y.npy"), HasSubstr("each of the 3 points")));
+  write_npy(features, "<f8", false, "2,", bytes_of<double>({1, 2}));
+  EXPECT_THAT(refused(), HasSubstr("points by features"));
+  write_npy(features, "<f8", false, "2, 1", bytes_of<double>({1, std::nan("")}));
+  EXPECT_THAT(refused(), HasSubstr("point 1 has the value nan"));
+  write_npy(features, "<f8", false, "2, 0", "");
+  EXPECT_THAT(refused(), HasSubstr("empty"));
+  write_npy(features, "<f8", false, "2, 1", bytes_of<double>({1, 2}));
+  write_npy(labels, "<f8", false, "2,", bytes_of<double>({0, 0.5}));
+  EXPECT_THAT(refused(), HasSubstr("label 0.5"));
+}
+
+TEST(PointImages, AreRowsOfPixels) {
+  LabelledPoints points;
+  try {
+    points = read_point_images("fashion-mnist", Split::validation);
+  } catch (const InputError&) {
+    GTEST_SKIP() << "no Fashion-MNIST";
+  }
+  EXPECT_EQ(points.count(), 5000U);
+  EXPECT_EQ(points.width, 784U);
+  EXPECT_EQ(points.class_names.size(), 10U);
+  EXPECT_EQ(*std::ranges::max_element(points.values), 1.0);
+  EXPECT_EQ(*std::ranges::min_element(points.values), 0.0);
 }
 
 // The figures that a trial run gave, and what becomes of them.
