@@ -128,6 +128,11 @@ TEST_F(WideScores, WarnsOfWhatLooksOdd) {
   EXPECT_THAT(notes_.warnings, IsEmpty());
   read("a.csv", "m,A,B\nx,0.5,\ny,0.25,2\n");
   EXPECT_THAT(warnings(), "task 'B' compares no systems: each of its values stands alone\n");
+  read("a.csv", "m,#Params (B),acc_stderr,size_x\nx,7,1,2\ny,13,2,1\n", {.columns = {"size_x"}});
+  EXPECT_THAT(notes_.warnings, IsEmpty());
+  read("a.csv", "m,#Params (B),acc_stderr,sized\nx,7,1,2\ny,13,2,1\n");
+  EXPECT_THAT(warnings(), AllOf(HasSubstr("column '#Params (B)' counts as a task; if it is none"),
+                                HasSubstr("'acc_stderr'"), ::testing::Not(HasSubstr("sized"))));
   read("a.csv", "m,losses_avoided,closs\nx,0.5,1\ny,0.25,2\n");
   EXPECT_THAT(notes_.warnings, IsEmpty());
 }

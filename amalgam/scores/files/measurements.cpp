@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <span>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
@@ -26,6 +27,22 @@ std::vector<std::string> texts_of(const StringPool& names) {
 
 bool is_weight(double weight) {
   return weight >= 0 && weight <= kLargestWeight;  // false for NaN
+}
+
+// Whether one of the words of a name, between what are no letters, is one of these, in any case.
+bool has_word(std::string_view name, std::span<const std::string_view> words) {
+  std::string word;
+  const auto is_known = [&] { return std::ranges::find(words, word) != words.end(); };
+  for (const char c : name) {
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (lower >= 'a' && lower <= 'z') {
+      word += lower;
+    } else {
+      if (is_known()) return true;
+      word.clear();
+    }
+  }
+  return is_known();
 }
 
 // The range of the values of a task, as measured.
@@ -252,27 +269,14 @@ bool sounds_lower_is_better(std::string_view name) {
       "loss",    "perplexity", "ppl",    "error", "errors", "err", "wer",     "cer",
       "mse",     "rmse",       "mae",    "nll",   "brier",  "ece", "latency", "runtime",
       "seconds", "toxicity",   "regret", "fid",   "bpb",    "bpc"};
-  constexpr std::array<std::string_view, 2> kPhrases{"bits_per_byte", "per_byte"};
-  std::string word;
-  std::string lower;
-  bool found = false;
-  const auto end_word = [&] {
-    found = found || std::ranges::find(kWords, std::string_view(word)) != kWords.end();
-    word.clear();
-  };
-  for (const char c : name) {
-    const char l = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    lower += l;
-    if (l >= 'a' && l <= 'z') {
-      word += l;
-    } else {
-      end_word();
-    }
-  }
-  end_word();
-  return found || std::ranges::any_of(kPhrases, [&](std::string_view phrase) {
-           return lower.find(phrase) != std::string::npos;
-         });
+  return has_word(name, kWords) || name.find("per_byte") != std::string_view::npos;
+}
+
+bool sounds_like_no_task(std::string_view name) {
+  constexpr std::array<std::string_view, 16> kWords{
+      "params", "parameters", "size",   "likes", "downloads", "year", "date",  "id",
+      "stderr", "std",        "stddev", "se",    "count",     "cost", "index", "votes"};
+  return has_word(name, kWords);
 }
 
 double weight_of_text(std::string_view text, const std::string& place) {

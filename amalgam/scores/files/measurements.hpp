@@ -113,6 +113,10 @@ class Measurements {
 /// perplexity, error rates, times).
 bool sounds_lower_is_better(std::string_view name);
 
+/// Whether the name of a column is known to be of something that is no measurement of systems
+/// (sizes, dates, error bars).
+bool sounds_like_no_task(std::string_view name);
+
 /// The weight that a text is; InputError naming the place unless it is a finite number >= 0.
 double weight_of_text(std::string_view text, const std::string& place);
 

@@ -168,6 +168,12 @@ class WideReader {
         continue;
       }
       ++tasks;
+      if (!column.named && sounds_like_no_task(name)) {
+        into_.warn(
+            fmt::format("{}: column '{}' counts as a task; if it is none, name the tasks "
+                        "with --columns",
+                        records_.where(), printable(name)));
+      }
       const Task task = into_.task(name, [&] { return records_.where(); });
       for (std::size_t row = 0; row < rows_.size(); ++row) {
         if (std::isnan(column.values[row])) {
