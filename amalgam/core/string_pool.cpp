@@ -11,6 +11,13 @@
 namespace amalgam {
 namespace {
 
+template <class Word>
+Word load(const char* bytes) {
+  Word word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
 // Eight bytes at a time, mixed by a multiplication whose halves are folded together.
 std::uint32_t hash_of(std::string_view text) {
   std::uint64_t hash = 0x9E3779B97F4A7C15ULL ^ text.size();
@@ -18,15 +25,18 @@ std::uint32_t hash_of(std::string_view text) {
     const auto product = static_cast<unsigned __int128>(hash ^ word) * 0xD6E8FEB86659FD93ULL;
     hash = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64U);
   };
-  while (text.size() >= 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text.data(), 8);
-    mix(word);
-    text.remove_prefix(8);
+  // The last word overlaps the one before it, so that no length is copied byte by byte.
+  const char* at = text.data();
+  std::size_t left = text.size();
+  for (; left > 8; left -= 8, at += 8) mix(load<std::uint64_t>(at));
+  if (text.size() >= 8) {
+    mix(load<std::uint64_t>(at + left - 8));
+  } else if (left >= 4) {
+    mix(load<std::uint32_t>(at) | std::uint64_t{load<std::uint32_t>(at + left - 4)} << 32U);
+  } else if (left > 0) {
+    mix(load<unsigned char>(at) | std::uint64_t{load<unsigned char>(at + left / 2)} << 8U |
+        std::uint64_t{load<unsigned char>(at + left - 1)} << 16U);
   }
-  std::uint64_t rest = 0;
-  if (!text.empty()) std::memcpy(&rest, text.data(), text.size());
-  mix(rest);
   mix(0);
   return static_cast<std::uint32_t>(hash >> 32U) ^ static_cast<std::uint32_t>(hash);
 }

@@ -34,6 +34,22 @@ TEST(StringPool, HoldsTheEmptyTextAlone) {
   EXPECT_EQ(pool.find("a"), StringPool::npos);
 }
 
+// Texts of every short length, and the same with one byte changed.
+TEST(StringPool, TellsTextsApartByEveryByte) {
+  StringPool pool;
+  std::uint32_t next = 0;
+  for (std::size_t length = 0; length < 40; ++length) {
+    std::string text(length, 'a');
+    EXPECT_EQ(pool.add(text), next++);
+    for (char& c : text) {
+      c = 'b';
+      EXPECT_EQ(pool.add(text), next++) << text;
+      EXPECT_EQ(pool.find(text), next - 1) << text;
+      c = 'a';
+    }
+  }
+}
+
 TEST(StringPool, HoldsManyTexts) {
   StringPool pool;
   for (int i = 0; i < 100'000; ++i)
