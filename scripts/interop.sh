@@ -20,9 +20,9 @@ if [ ! -x "$work/labels-venv/bin/python" ]; then
   "$work/labels-venv/bin/pip" install --quiet crowd-kit 'scikit-learn<1.6' 'numpy<2.3' 'pandas<3'
 fi
 "$work/labels-venv/bin/python" "$here/interop_labels.py" "$amalgam" "$work/labels"
-# Rankings with choix and SciPy.
+# Rankings with choix, trueskill and SciPy.
 if [ ! -x "$work/scores-venv/bin/python" ]; then
   /usr/bin/python3 -m venv "$work/scores-venv"
-  "$work/scores-venv/bin/pip" install --quiet choix scipy numpy
+  "$work/scores-venv/bin/pip" install --quiet choix scipy numpy trueskill
 fi
 "$work/scores-venv/bin/python" "$here/interop_scores.py" "$amalgam" "$work/scores"

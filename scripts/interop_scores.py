@@ -1,9 +1,10 @@
-"""Compares `amalgam rank` with the real choix and SciPy.
+"""Compares `amalgam rank` with the real choix, trueskill and SciPy.
 
     python interop_scores.py AMALGAM_BINARY WORK_FOLDER
 
-Strengths of Bradley-Terry from battles and of Plackett-Luce from whole and partial rankings must be
-choix's maximum likelihood; Kendall's tau-b and Spearman's rho of rankings with ties, SciPy's.
+Strengths of Bradley-Terry from battles, of Plackett-Luce from whole and partial rankings and of
+ONEBench's choices must be choix's maximum likelihood, rank centrality choix's, and Gaussian skills
+those of the trueskill package; Kendall's tau-b and Spearman's rho of rankings with ties, SciPy's.
 """
 
 import csv
@@ -14,6 +15,7 @@ import sys
 
 import choix
 import numpy as np
+import trueskill
 from scipy import stats
 
 
@@ -71,6 +73,51 @@ def plackett_luce(binary, work, rng, partial):
     return np.abs(found - (expected - expected.mean())).max()
 
 
+def top_choices(binary, work, rng):
+    """Values that tie: each system is chosen from itself and all that are strictly worse."""
+    systems, ballots = 10, 300
+    truth = rng.normal(size=systems)
+    data, rows = [], []
+    for ballot in range(ballots):
+        values = np.round(truth + rng.gumbel(size=systems))
+        rows += [(f"s{system}", "t", ballot, value) for system, value in enumerate(values)]
+        data += [(system, tuple(np.flatnonzero(values < values[system]))) for system in range(systems)
+                 if (values < values[system]).any()]
+    path = write(work / "ties.csv", ["system", "task", "instance", "score"], rows)
+    expected = choix.ilsr_top1(systems, data, max_iter=1000, tol=1e-12)
+    found = strengths(run(binary, "rank", path, "--method", "onebench", "-p", "form=top1", "--json"), systems)
+    return np.abs(found - (expected - expected.mean())).max()
+
+
+def rank_centrality(binary, work, rng):
+    systems, battles = 12, 4000
+    truth = rng.normal(size=systems) / 2
+    data = []
+    for _ in range(battles):
+        a, b = rng.choice(systems, 2, replace=False)
+        data.append((a, b) if rng.uniform() < 1 / (1 + np.exp(truth[b] - truth[a])) else (b, a))
+    path = write(work / "wins.csv", ["model_a", "model_b", "winner"], [(f"s{w}", f"s{l}", "model_a") for w, l in data])
+    expected = choix.rank_centrality(systems, data)
+    found = strengths(run(binary, "rank", path, "--method", "rank-centrality", "--json"), systems)
+    return np.abs(found - (expected - expected.mean())).max()
+
+
+def gaussian_ratings(binary, work, rng):
+    systems, battles = 8, 500
+    environment = trueskill.TrueSkill()
+    ratings = [environment.create_rating() for _ in range(systems)]
+    rows = []
+    for _ in range(battles):
+        a, b = rng.choice(systems, 2, replace=False)
+        tie = rng.uniform() < 0.2
+        ratings[a], ratings[b] = environment.rate_1vs1(ratings[a], ratings[b], drawn=tie)
+        rows.append((f"s{a}", f"s{b}", "tie" if tie else "model_a"))
+    path = write(work / "stream.csv", ["model_a", "model_b", "winner"], rows)
+    expected = np.array([rating.mu for rating in ratings])
+    found = strengths(run(binary, "rank", path, "--method", "trueskill", "--json"), systems)
+    return np.abs(found - (expected - expected.mean())).max()
+
+
 def correlations(binary, work, rng, ties):
     systems = 200
     first, second = (rng.integers(1, ties, systems) if ties else rng.permutation(systems) + 1 for _ in range(2))
@@ -90,6 +137,9 @@ def main():
         ("bradley-terry, choix", lambda: bradley_terry(binary, work, rng), 1e-6),
         ("plackett-luce of whole rankings, choix", lambda: plackett_luce(binary, work, rng, False), 1e-6),
         ("plackett-luce of partial rankings, choix", lambda: plackett_luce(binary, work, rng, True), 1e-6),
+        ("onebench by choices with ties, choix", lambda: top_choices(binary, work, rng), 1e-6),
+        ("rank-centrality, choix", lambda: rank_centrality(binary, work, rng), 1e-6),
+        ("trueskill, trueskill", lambda: gaussian_ratings(binary, work, rng), 1e-6),
         ("tau and rho without ties, SciPy", lambda: correlations(binary, work, rng, 0), 1e-12),
         ("tau and rho with ties, SciPy", lambda: correlations(binary, work, rng, 12), 1e-12),
     ]
