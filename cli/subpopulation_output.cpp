@@ -208,13 +208,13 @@ std::vector<std::string> findings(const SubpopulationReport& report) {
       number(axes.fits.pearson), intervals ? interval_text(intervals->pearson) : "",
       number(study.spearman), number(study.spearman_lower), number(study.spearman_upper)));
   lines.push_back(fmt::format(
-      "moon index {}{}, a2 {}{}; R2 of an increasing function {}", number(axes.moon_index),
+      "Moon index {}{}, a2 {}{}; R2 of an increasing function {}", number(axes.moon_index),
       intervals ? interval_text(intervals->moon_index) : "",
       number(axes.fits.parabola ? axes.fits.parabola->quadratic : NAN),
       intervals ? interval_text(intervals->quadratic) : "", number(study.monotone_r_squared)));
   if (axes.turning_point) {
     std::string line = fmt::format(
-        "turning point {}: below it, where {:.0f} % of the models are, better on the majority is"
+        "Turning point {}: below it, where {:.0f} % of the models are, better on the majority is"
         " worse on the minority",
         number(*axes.turning_point), 100 * study.inverse_share);
     if (intervals) {
@@ -224,7 +224,7 @@ std::vector<std::string> findings(const SubpopulationReport& report) {
   }
   if (study.gap) {
     lines.push_back(fmt::format(
-        "mixing the answers of {} and {} at random beats {} of the {} models between them, by {} on"
+        "Mixing the answers of {} and {} at random beats {} of the {} models between them, by {} on"
         " average on the minority",
         report.table->models[study.gap->first], report.table->models[study.gap->last],
         study.gap->below, study.gap->between, number(study.gap->mean_gap)));
@@ -237,7 +237,7 @@ std::vector<std::string> findings(const SubpopulationReport& report) {
       explained += gap.explained / static_cast<double>(study.gaps.size());
     }
     lines.push_back(
-        fmt::format("accuracy gap {} on average, of which {} is how labels and"
+        fmt::format("Accuracy gap {} on average, of which {} is how labels and"
                     " subpopulations go together",
                     number(observed), number(explained)));
   }
@@ -245,9 +245,10 @@ std::vector<std::string> findings(const SubpopulationReport& report) {
     const auto trend = [](const char* name, const scores::StrengthTrend& found) {
       return fmt::format("{} {}{}", name, number(found.tau, 2), interval_text(found.interval));
     };
-    lines.push_back(fmt::format(
-        "tau with the strength: {}, {}, {}", trend("R2 of the line", report.sweep->line_r_squared),
-        trend("a2", report.sweep->quadratic), trend("moon index", report.sweep->moon_index)));
+    lines.push_back(fmt::format("Kendall's tau with the strength: {}, {}, {}",
+                                trend("R2 of the line", report.sweep->line_r_squared),
+                                trend("a2", report.sweep->quadratic),
+                                trend("moon index", report.sweep->moon_index)));
   }
   return lines;
 }

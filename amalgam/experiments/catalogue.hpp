@@ -18,5 +18,7 @@ const Experiment& autows();
 const Experiment& aggregate_responses();
 const Experiment& crowd_soft_labels();
 const Experiment& best_systems();
+const Experiment& generalization_difficulty();
+const Experiment& accuracy_on_the_curve();
 
 }  // namespace amalgam::experiments

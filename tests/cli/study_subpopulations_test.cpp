@@ -63,7 +63,7 @@ TEST_F(StudySubpopulations, FindsTheMoon) {
 
   const RunResult percent = run_amalgam({"study", "subpopulations", moon(100), "--percent"});
   ASSERT_EQ(percent.code, 0) << percent.err;
-  EXPECT_THAT(percent.out, HasSubstr("turning point 0.75"));
+  EXPECT_THAT(percent.out, HasSubstr("Turning point 0.75"));
   expect_bad_usage(run_amalgam({"study", "subpopulations", moon(100)}),
                    "models.csv:2:", "--percent");
 }
