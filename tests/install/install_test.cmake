@@ -20,6 +20,9 @@ foreach(file bin/amalgam include/amalgam/weights/rule.hpp share/man/man1/amalgam
     message(FATAL_ERROR "${file} was not installed")
   endif()
 endforeach()
+if(EXISTS ${BUILD}/lib/libamalgam_integer.so AND NOT EXISTS ${prefix}/lib/libamalgam_integer.so)
+  message(FATAL_ERROR "the library for integer programmes was not installed")
+endif()
 file(GLOB_RECURSE private ${prefix}/include/amalgam/experiments/*.hpp
      ${prefix}/include/amalgam/learning/*.hpp)
 if(private)

@@ -5,6 +5,7 @@
 #include <bit>
 #include <limits>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "amalgam/core/error.hpp"
@@ -101,22 +102,30 @@ struct SubsetHash {
 class Fronts {
  public:
   Fronts(const Leads& leads, const Precedence& known, std::size_t most)
-      : leads_(leads), most_(most), earlier_(leads.systems) {
-    for (std::size_t i = 0; i < leads.systems; ++i) {
-      for (std::size_t j = 0; j < leads.systems; ++j) {
-        if (known.before(j, i)) earlier_[i] = with(earlier_[i], j);
+      : systems_(leads.systems), most_(most), steps_(leads.systems) {
+    for (std::size_t i = 0; i < systems_; ++i) {
+      for (std::size_t j = 0; j < systems_; ++j) {
+        if (i == j) continue;
+        const std::int64_t cost = leads.cost(i, j);
+        if (known.before(j, i)) {
+          steps_[i].earlier = with(steps_[i].earlier, j);
+        } else if (known.before(i, j)) {
+          steps_[i].cost += cost;
+        } else if (cost > 0) {
+          steps_[i].open.push_back({j, cost});
+        }
       }
     }
   }
 
   // kUnknown once there are too many fronts.
   std::int64_t least_behind(const Subset& front, std::size_t placed) {
-    if (placed == leads_.systems) return 0;
+    if (placed == systems_) return 0;
     if (const auto found = costs_.find(front); found != costs_.end()) return found->second;
     if (costs_.size() >= most_) return kUnknown;
     if (costs_.size() % 4096 == 0) check_interrupt();
     std::int64_t least = kUnknown;
-    for (std::size_t i = 0; i < leads_.systems; ++i) {
+    for (std::size_t i = 0; i < systems_; ++i) {
       if (!may_follow(front, i)) continue;
       const std::int64_t rest = least_behind(with(front, i), placed + 1);
       if (rest == kUnknown) return kUnknown;
@@ -129,23 +138,28 @@ class Fronts {
   bool may_follow(const Subset& front, std::size_t i) const {
     if (has(front, i)) return false;
     for (std::size_t word = 0; word < front.size(); ++word) {
-      if ((earlier_[i][word] & ~front[word]) != 0) return false;
+      if ((steps_[i].earlier[word] & ~front[word]) != 0) return false;
     }
     return true;
   }
 
+  // The cost of placing a system that may follow, before all others that are not in front.
   std::int64_t step(const Subset& front, std::size_t i) const {
-    std::int64_t sum = 0;
-    for (std::size_t j = 0; j < leads_.systems; ++j) {
-      if (j != i && !has(front, j)) sum += leads_.cost(i, j);
-    }
+    std::int64_t sum = steps_[i].cost;
+    for (const auto& [j, cost] : steps_[i].open) sum += has(front, j) ? 0 : cost;
     return sum;
   }
 
  private:
-  const Leads& leads_;
+  struct Step {
+    Subset earlier{};       // who is known to be before
+    std::int64_t cost = 0;  // of those that are known to be behind
+    std::vector<std::pair<std::size_t, std::int64_t>> open;
+  };
+
+  std::size_t systems_;
   std::size_t most_;
-  std::vector<Subset> earlier_;
+  std::vector<Step> steps_;
   std::unordered_map<Subset, std::int64_t, SubsetHash> costs_;
 };
 

@@ -149,8 +149,13 @@ class Solver {
     for (const ProgrammeDepth depth :
          {ProgrammeDepth::relaxation, ProgrammeDepth::branch_and_cut}) {
       if (!improve_bounds(leads, depth, bounds, best)) break;
-      if (auto solved = use_bounds(leads, bounds, best, options_.most_states)) return *solved;
-      settled_what_can_be = true;
+      // Less where branch and cut is still to come, unless only other orders of the same cost are
+      // not known.
+      const bool all = depth == ProgrammeDepth::branch_and_cut || bounds.bound >= best.cost;
+      const std::size_t states = all ? options_.most_states : options_.most_states / 8;
+      if (auto solved = use_bounds(leads, bounds, best, states)) return *solved;
+      settled_what_can_be = all;
+      if (bounds.bound >= best.cost) break;
     }
     if (!settled_what_can_be) {
       if (auto solved = use_bounds(leads, bounds, best, options_.most_states)) return *solved;
@@ -178,11 +183,10 @@ class Solver {
     std::optional<ProgrammeResult> programme = solve_programme(
         leads, known_pairs(leads, bounds, best.cost), best.cost, depth, seconds, reason);
     if (!programme) {
-      warn(
-          fmt::format("this build has no library for integer programmes ({}), without which the "
-                      "order may be less than proven; build it with -DAMALGAM_CBC=ON (Debian: "
-                      "coinor-libcbc-dev)",
-                      reason));
+      trouble_ = fmt::format(
+          "this build has no library for integer programmes, which may prove more ({}); build it "
+          "with -DAMALGAM_CBC=ON (Debian: coinor-libcbc-dev)",
+          reason);
       return false;
     }
     result.cuts += programme->cuts;

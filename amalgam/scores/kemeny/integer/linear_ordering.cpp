@@ -76,6 +76,7 @@ void branch_and_cut(AmalgamLinearOrdering& work, Relaxation& relaxation, const B
     model.addCutGenerator(&cycles, 1, "3-cycles");
     StopWhenAsked handler(work.stop);
     model.passInEventHandler(&handler);
+    model.setUseElapsedTime(true);
     model.setMaximumSeconds(std::max(0.01, budget.seconds_left()));
     model.setCutoff(cutoff - relaxation.constant());
     model.initialSolve();

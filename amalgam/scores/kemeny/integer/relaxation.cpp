@@ -133,7 +133,7 @@ void Relaxation::drop_slack_rows() {
 void Relaxation::tighten(const Budget& budget) {
   const auto most = static_cast<std::size_t>(columns_.count());
   for (bool first = true; !budget.is_spent(); first = false) {
-    solver_.getModelPtr()->setMaximumSeconds(std::max(0.01, budget.seconds_left()));
+    solver_.getModelPtr()->setMaximumWallSeconds(std::max(0.01, budget.seconds_left()));
     if (first) {
       solver_.initialSolve();
     } else {
