@@ -292,7 +292,7 @@ TEST_F(Inspect, ReadsPartsOfScoresAndLogsOfTheFirstVersion) {
   EXPECT_THAT(rows_of(read_folder()), ElementsAre("t 3 x 1", "t 3 y 1"));
 }
 
-// A member of a zip archive, compressed as most programs do.
+// A member of a zip archive, compressed as most programs do; `text` is read by zip_close.
 void add_member(zip_t* archive, const char* name, const std::string& text) {
   zip_source_t* source = zip_source_buffer(archive, text.data(), text.size(), 0);
   ASSERT_GE(zip_file_add(archive, name, source, ZIP_FL_ENC_UTF_8), 0);
@@ -304,12 +304,13 @@ TEST_F(Inspect, ReadsArchives) {
     int error = 0;
     zip_t* archive = zip_open(path.c_str(), ZIP_CREATE, &error);
     ASSERT_NE(archive, nullptr);
+    const std::string start = "{}";
     const std::string header = inspect_log(model, "");
     const std::string sample =
         inspect_sample("1", 1, R"({"match": {"value": "C"}, "judge": {"value": 1}})");
     add_member(archive, "header.json", header);
     add_member(archive, "samples/1_epoch_1.json", sample);
-    add_member(archive, "_journal/start.json", "{}");
+    add_member(archive, "_journal/start.json", start);
     ASSERT_EQ(zip_close(archive), 0);
   }
   EXPECT_THAT(rows_of(read_folder()), ElementsAre("popularity 1 x 1", "popularity 1 y 1"));
