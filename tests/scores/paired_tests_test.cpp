@@ -76,6 +76,14 @@ TEST(PairedTest, EveryTaskCountsOnce) {
   EXPECT_EQ(mean.degrees, 8);
 }
 
+TEST(PairedTest, DifferencesThatCancelAreNone) {
+  const PairedSample sample{{0.1, 0.2, -0.3, 0.1, 0.2, -0.3}, {0, 0, 0, 1, 1, 1}, {}};
+  const PairedResult result = compare_pair(sample, {.test = PairedTest::mean});
+  EXPECT_EQ(result.difference, 0);
+  EXPECT_EQ(result.p, 1);
+  EXPECT_TRUE(std::isinf(result.pairs_needed));
+}
+
 TEST(PairedTest, TasksWithOneValueAreTheUnits) {
   const PairedSample tasks{{0, 1, 2, 3, 4}, {0, 1, 2, 3, 4}, {}};
   const PairedResult result = compare_pair(tasks, {.test = PairedTest::mean});

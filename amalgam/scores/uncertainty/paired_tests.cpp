@@ -61,6 +61,12 @@ Layout lay_out(const PairedSample& sample) {
     sums[t] /= counts[t];
     layout.mean += sums[t] / static_cast<double>(layout.tasks);
   }
+  // Differences that cancel on paper leave what rounding makes of them.
+  double largest = 0;
+  for (const double difference : sample.differences) {
+    largest = std::max(largest, std::abs(difference));
+  }
+  if (std::abs(layout.mean) <= 1e-13 * largest) layout.mean = 0;
   layout.tasks_are_units =
       layout.tasks > 1 && std::ranges::any_of(counts, [](double count) { return count < 2; });
   for (std::size_t i = 0; i < sample.size(); ++i) {
