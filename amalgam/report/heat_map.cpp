@@ -103,7 +103,7 @@ class HeatMapDrawing {
     const double space = kPlotWidth - left_ - kPlotMargin - rise_;
     cell_ = std::min(kMostCell, space / static_cast<double>(map_.columns.size()));
     height_ = std::min(cell_, 30.0);
-    top_ = 44 + rise_ + (map_.column_title.empty() ? 8 : 24);
+    top_ = 52 + rise_ + (map_.column_title.empty() ? 8 : 24);
     bottom_ = top_ + height_ * static_cast<double>(map_.rows.size());
   }
 
