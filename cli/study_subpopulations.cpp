@@ -120,6 +120,9 @@ void write_models(const std::string& path, const SubpopulationTable& table,
 
 void run(SubpopulationCommand& command) {
   split_reference(command);
+  if (command.strength.empty() && !command.configuration.empty()) {
+    throw InputError("--configuration is for --strength");
+  }
   check_outputs({command.path}, {command.out, command.html});
   std::vector<std::string> warnings;
   use_training_counts(command, warnings);
@@ -193,7 +196,7 @@ void add_table_options(CLI::App& app, SubpopulationCommand& command) {
 void add_study_options(CLI::App& app, SubpopulationCommand& command) {
   scores::SubpopulationOptions& options = command.options;
   app.add_option("--bootstrap", options.resamples, "Resamples of models for intervals; 0: none")
-      ->check(whole_number())
+      ->check(CLI::Range(0, 10'000'000))
       ->capture_default_str();
   app.add_option("--cluster", options.cluster,
                  "Column whose equal values are drawn together, such as the checkpoints of a run")

@@ -380,6 +380,8 @@ TEST_F(SubpopulationFiles, NameThePlaceOfWhatIsWrong) {
   EXPECT_THAT(refused("m,majority,minority\nx,5,1\n",
                       {.counts = true, .majority_total = "4", .minority_total = "4"}),
               HasSubstr("5 right answers of 4"));
+  EXPECT_THAT(refused("m,a_tp,a_fn,a_tn,a_fp\nx,1,1,1,1\n", {.majority_confusion = "a"}),
+              HasSubstr("of one subpopulation only"));
 }
 
 TEST_F(SubpopulationFiles, PredictionsAreCounted) {

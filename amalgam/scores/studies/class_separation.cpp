@@ -55,12 +55,21 @@ class PairDraws {
   std::uint64_t ordered_pairs_ = 0;
 };
 
+// The nearest pair, and the smallest squared distances.
 struct TailState {
+  std::size_t kept = 0;  // how many of them
   ClosestPair closest;
   std::vector<double> squares;
+
+  void trim() {
+    const std::size_t count = std::min(squares.size(), kept);
+    std::ranges::partial_sort(squares, squares.begin() + static_cast<std::ptrdiff_t>(count));
+    squares.resize(count);
+  }
   void combine(TailState&& other) {
     closest.combine(std::move(other.closest));
     squares.insert(squares.end(), other.squares.begin(), other.squares.end());
+    trim();
   }
 };
 
@@ -119,16 +128,11 @@ Separation extrapolated(const PointRows& points, std::span<const std::uint32_t> 
         options.tail, options.pairs);
   }
   const PairDraws draws(classes);
-  const auto smallest = [&](std::vector<double>& values) {
-    const std::size_t kept = std::min(values.size(), options.tail + 1);
-    std::ranges::partial_sort(values, values.begin() + static_cast<std::ptrdiff_t>(kept));
-    values.resize(kept);
-  };
   const std::size_t chunks = (options.pairs + kChunk - 1) / kChunk;
   auto state = fold(parallel, chunks, [&](std::size_t chunk, std::size_t) {
     check_interrupt();
     RandomStream random(options.seed, fmt::format("pairs of different classes {}", chunk));
-    TailState leaf;
+    TailState leaf{.kept = options.tail + 1, .closest = {}, .squares = {}};
     const std::size_t count = std::min(kChunk, options.pairs - chunk * kChunk);
     for (std::size_t i = 0; i < count; ++i) {
       const auto [a, b] = draws.draw(random);
@@ -137,10 +141,9 @@ Separation extrapolated(const PointRows& points, std::span<const std::uint32_t> 
       leaf.squares.push_back(squared);
       leaf.closest.combine({squared, a, b});
     }
-    smallest(leaf.squares);
+    leaf.trim();
     return leaf;
   });
-  smallest(state->squares);
   for (double& value : state->squares) value = std::sqrt(value);
   Separation found{.observed = state->closest, .looked_at = options.pairs};
   found.observed.distance = std::sqrt(found.observed.distance);

@@ -159,6 +159,10 @@ SubpopulationTable read_subpopulation_table(const std::filesystem::path& path,
         path.string());
   }
   const bool confusion = !columns.majority_confusion.empty() || !columns.minority_confusion.empty();
+  if (confusion && (columns.majority_confusion.empty() || columns.minority_confusion.empty())) {
+    throw InputError("{}: confusion counts of one subpopulation only; expected those of both",
+                     path.string());
+  }
   SubpopulationTable table;
   table.source = path.string();
   const std::size_t model = columns.model.empty() ? 0 : rows.column(columns.model);
