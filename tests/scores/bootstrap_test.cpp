@@ -184,6 +184,30 @@ TEST(Bootstrap, OfTasksIsWiderThanOfInstancesWhereTasksDiffer) {
   EXPECT_GT(tasks, 5 * instances);
 }
 
+TEST(Bootstrap, OfSharedInstancesKnowsThatCopiesOfATaskAreNoNewInformation) {
+  // The same answers as four tasks: drawn apart, they would seem to be four times as many.
+  const ScoreTable once = simulated_answers({0.5, 0.6}, 1, 100, 1);
+  ScoreBuilder builder;
+  for (int copy = 0; copy < 4; ++copy) {
+    const Task task = builder.task(std::to_string(copy));
+    for (std::size_t b = 0; b < once.ballot_count(); ++b) {
+      const ScoreTable::Ballot ballot = once.ballot(b);
+      const Instance instance = builder.instance(std::to_string(b));
+      for (std::size_t row = 0; row < 2; ++row) {
+        const System system = builder.system(std::to_string(ballot.systems[row]));
+        builder.add(system, task, instance, ballot.values[row]);
+      }
+    }
+  }
+  const ScoreTable copies = builder.finish("copies");
+  const auto error = [](const ScoreTable& table, ResampleUnit unit) {
+    return bootstrap("mean", table, {.resamples = 400, .over = unit}).standard_errors[0];
+  };
+  const double alone = error(once, ResampleUnit::instances);
+  EXPECT_NEAR(error(copies, ResampleUnit::shared_instances), alone, 0.1 * alone);
+  EXPECT_NEAR(error(copies, ResampleUnit::instances), alone / 2, 0.1 * alone);
+}
+
 // Net wins, unless somebody was never compared.
 class NetWins final : public PairwiseRule {
  public:

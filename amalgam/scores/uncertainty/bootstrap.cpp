@@ -63,10 +63,17 @@ ResampleUnit unit_of(const ScoreTable& table, ResampleUnit asked) {
 }
 
 std::size_t count_units(const ScoreTable& table, ResampleUnit unit) {
-  const std::size_t of_ballots = unit == ResampleUnit::tasks && table.ballot_count() > 0
-                                     ? table.task_count()
-                                     : table.ballot_count();
-  return of_ballots + cluster_count(table.comparisons);
+  std::size_t units = cluster_count(table.comparisons);
+  if (table.ballot_count() == 0) return units;
+  switch (unit) {
+    case ResampleUnit::instances:
+      return units + table.ballot_count();
+    case ResampleUnit::shared_instances:
+      return units + table.instances.size();
+    case ResampleUnit::tasks:
+      return units + table.task_count();
+  }
+  return units;
 }
 
 std::size_t tasks_of_one_ballot(const ScoreTable& table) {
@@ -113,14 +120,24 @@ void add_warnings(RankUncertainty& result, const ScoreTable& table, const std::s
 }  // namespace
 
 std::string_view resample_unit_name(ResampleUnit unit) {
-  return unit == ResampleUnit::tasks ? "tasks" : "instances";
+  switch (unit) {
+    case ResampleUnit::instances:
+      return "instances";
+    case ResampleUnit::shared_instances:
+      return "shared-instances";
+    case ResampleUnit::tasks:
+      return "tasks";
+  }
+  return "";
 }
 
 ResampleUnit resample_unit_of_name(std::string_view name) {
-  for (const ResampleUnit unit : {ResampleUnit::instances, ResampleUnit::tasks}) {
+  for (const ResampleUnit unit :
+       {ResampleUnit::instances, ResampleUnit::shared_instances, ResampleUnit::tasks}) {
     if (resample_unit_name(unit) == name) return unit;
   }
-  throw InputError("bootstrap: '{}' cannot be drawn; expected instances or tasks", name);
+  throw InputError("bootstrap: '{}' cannot be drawn; expected instances, shared-instances or tasks",
+                   name);
 }
 
 RankUncertainty bootstrap_ranking(const RankAggregator& method, const ScoreTable& table,

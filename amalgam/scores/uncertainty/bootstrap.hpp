@@ -19,7 +19,7 @@ struct BootstrapOptions {
   std::uint64_t seed = 0;
   Parallel parallel = {};
 };
-/// "instances", "tasks".
+/// "instances", "shared-instances", "tasks".
 std::string_view resample_unit_name(ResampleUnit unit);
 /// InputError listing the names otherwise.
 ResampleUnit resample_unit_of_name(std::string_view name);

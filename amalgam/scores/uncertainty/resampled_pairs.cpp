@@ -20,12 +20,24 @@ RandomStream stream_of(std::uint64_t seed, std::size_t replicate) {
   return {seed, "resample/" + std::to_string(replicate)};
 }
 
-std::vector<double> draw_ballots(const ScoreTable& table, RandomStream& random) {
+// Instances that no ballot is of are drawn too, and change nothing.
+std::vector<double> draw_shared_instances(const ScoreTable& table, RandomStream& random) {
+  std::vector<double> drawn(table.instances.size());
+  draw_counts(drawn.size(), random, drawn.data());
+  std::vector<double> counts(table.ballot_count());
+  for (std::size_t ballot = 0; ballot < counts.size(); ++ballot) {
+    counts[ballot] = drawn[table.ballot_instances[ballot]];
+  }
+  return counts;
+}
+
+std::vector<double> draw_ballots(const ScoreTable& table, ResampleUnit unit, RandomStream& random) {
   std::vector<double> counts(table.ballot_count());
   if (!table.has_instances()) {
     draw_counts(counts.size(), random, counts.data());
     return counts;
   }
+  if (unit == ResampleUnit::shared_instances) return draw_shared_instances(table, random);
   std::size_t begin = 0;  // ballots are sorted by task
   while (begin < counts.size()) {
     std::size_t end = begin + 1;
@@ -69,7 +81,7 @@ ResampleCounts draw_resample(const ScoreTable& table, ResampleUnit unit, std::ui
     resample.tasks.resize(table.task_count());
     draw_counts(resample.tasks.size(), random, resample.tasks.data());
   } else {
-    resample.ballots = draw_ballots(table, random);
+    resample.ballots = draw_ballots(table, unit, random);
   }
   resample.comparisons = draw_comparisons(table.comparisons, random);
   return resample;
@@ -82,6 +94,22 @@ PairResampler::PairResampler(const ScoreTable& table, Missing missing, ResampleU
 
 void PairResampler::make_cells() {
   const Comparisons& comparisons = table_->comparisons;
+  if (comparisons.weights.empty()) {
+    const PairTable pairs = count_pairs(*table_, Missing::observed);
+    const auto add = [&](System i, System j, int outcome, double count) {
+      if (count == 0.0) return;
+      cells_.push_back(
+          {i, j, static_cast<std::int8_t>(outcome), 1, static_cast<std::uint64_t>(count)});
+    };
+    for (System i = 0; i < pairs.systems; ++i) {
+      for (System j = i + 1; j < pairs.systems; ++j) {
+        add(i, j, 1, pairs.win(i, j));
+        add(i, j, 0, pairs.tie(i, j));
+        add(i, j, -1, pairs.win(j, i));
+      }
+    }
+    return;
+  }
   // One cell per (first, second, outcome, weight), whoever is named first.
   std::vector<Cell> rows(comparisons.size());
   for (std::size_t row = 0; row < rows.size(); ++row) {

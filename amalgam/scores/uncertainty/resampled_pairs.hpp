@@ -13,7 +13,10 @@ namespace amalgam::scores {
 /// they have clusters, whatever the unit.
 enum class ResampleUnit {
   instances,  ///< ballots within their task; of a table without instances: ballots
-  tasks,      ///< tasks, each with all its ballots
+  /// Instances, each with its ballots in all tasks: for tasks that are several measures of the same
+  /// outputs, which are good or bad together. Of a table without instances: ballots.
+  shared_instances,
+  tasks,  ///< tasks, each with all its ballots
 };
 
 /// One resample of a table as factors of its parts: how often each was drawn.
