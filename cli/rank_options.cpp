@@ -79,6 +79,11 @@ void add_column_options(CLI::App& command, ScoreOptions& options) {
                   "is judged")
       ->type_name("COLUMN");
   command
+      .add_option("--time", options.time,
+                  "Battles: column of seconds that orders them (default: tstamp or timestamp, if "
+                  "all have one)")
+      ->type_name("COLUMN");
+  command
       .add_option("--covariate", options.covariates,
                   "Battles: what to control for, such as length: a column of differences, or two "
                   "columns NAME_a and NAME_b")
@@ -155,6 +160,7 @@ scores::ScoreFormat format_of(const ScoreOptions& options) {
                              .second = options.second,
                              .winner = options.winner,
                              .cluster = options.cluster,
+                             .time = options.time,
                              .covariates = options.covariates,
                              .relative_covariates = options.relative_covariates,
                              .metrics = options.metrics,

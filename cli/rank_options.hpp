@@ -27,6 +27,7 @@ struct ScoreOptions {
   std::string second;
   std::string winner;
   std::string cluster;
+  std::string time;
   std::vector<std::string> columns;
   std::vector<std::string> covariates;
   bool relative_covariates = false;

@@ -64,6 +64,23 @@ TEST_F(BattleFiles, ReadsWeightsClustersAndCovariates) {
   EXPECT_THAT(relative.comparisons.covariates, ElementsAre(0.5, 0));
 }
 
+TEST_F(BattleFiles, BringsBattlesIntoTheOrderOfTheirTimes) {
+  const std::string head = "model_a,model_b,winner,tstamp,weight,judge,length\n";
+  const std::vector<std::filesystem::path> paths{
+      write("a.csv", head + "x,y,a,30,1,u,7\nx,z,b,10.5,2,v,8\n"),
+      write("b.csv", head + "y,z,tie,20,3,u,9\nz,y,a,10.5,4,u,6\n")};
+  const ScoreTable table = read_scores(paths, {.cluster = "judge", .covariates = {"length"}});
+  EXPECT_THAT(battles_of(table), ElementsAre("x < z", "z > y", "y = z", "x > y"));
+  EXPECT_THAT(table.comparisons.weights, ElementsAre(2, 4, 3, 1));
+  EXPECT_THAT(table.comparisons.clusters, ElementsAre(1, 0, 0, 0));
+  EXPECT_THAT(table.comparisons.covariates, ElementsAre(8, 6, 9, 7));
+  // Times that are not all known leave the order as it is.
+  const std::string some = "model_a,model_b,winner,timestamp\nx,y,a,2\nx,z,b,\ny,z,tie,1\n";
+  EXPECT_THAT(battles_of(read("c.csv", some)), ElementsAre("x > y", "x < z", "y = z"));
+  EXPECT_THAT(error("c.csv", some, {.time = "timestamp"}),
+              HasSubstr("c.csv:3:7: the time is ''; expected a number of seconds"));
+}
+
 TEST_F(BattleFiles, DropsBattlesOfASystemWithItself) {
   const ScoreTable table = read("a.csv", "model_a,model_b,winner\nx,x,tie\nx,y,a\n");
   EXPECT_THAT(battles_of(table), ElementsAre("x > y"));

@@ -186,6 +186,7 @@ class BattleReader {
     second_ = records.choose(format.second, {"model_b"}, true);
     weight_ = records.choose(format.weight, {"weight"}, false);
     cluster_ = records.choose(format.cluster, {"cluster"}, false);
+    time_ = records.choose(format.time, {"tstamp", "timestamp"}, false);
     if (arena) {
       anonymous_ = records.find("anony");
       sampled_ = records.find("dedup_tag.sampled");
@@ -253,7 +254,18 @@ class BattleReader {
     into.outcomes.push_back(outcome);
     if (weight_ != Records::npos) into.weights.push_back(weight);
     if (cluster_ != Records::npos) into.clusters.push_back(into_.cluster(records_.text(cluster_)));
+    into_.comparison_times().push_back(time());
     for (const Covariate& covariate : covariates_) into.covariates.push_back(covariate.value());
+  }
+
+  // Seconds; other ways to write times only count as far as they are asked for, and are refused.
+  double time() const {
+    if (time_ == Records::npos) return NAN;
+    const std::optional<double> time = cell_number(records_.text(time_));
+    if (time && std::isfinite(*time)) return *time;
+    if (into_.format().time.empty()) return NAN;
+    throw InputError("{}: the time is '{}'; expected a number of seconds", records_.place(time_),
+                     printable(records_.text(time_)));
   }
 
   Records& records_;
@@ -263,6 +275,7 @@ class BattleReader {
   std::size_t second_;
   std::size_t weight_;
   std::size_t cluster_;
+  std::size_t time_;
   std::size_t anonymous_ = Records::npos;
   std::size_t sampled_ = Records::npos;
   std::vector<Covariate> covariates_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -27,6 +28,18 @@ std::vector<std::string> texts_of(const StringPool& names) {
 
 bool is_weight(double weight) {
   return weight >= 0 && weight <= kLargestWeight;  // false for NaN
+}
+
+// Brings rows of `width` values into an order; nothing if there are none.
+template <class Value>
+void reorder(std::vector<Value>& values, const std::vector<std::size_t>& order, std::size_t width) {
+  if (values.empty()) return;
+  std::vector<Value> result;
+  result.reserve(values.size());
+  for (const std::size_t row : order) {
+    for (std::size_t i = 0; i < width; ++i) result.push_back(values[row * width + i]);
+  }
+  values = std::move(result);
 }
 
 // Whether one of the words of a name, between what are no letters, is one of these, in any case.
@@ -215,12 +228,30 @@ void Measurements::apply_format() {
 
 ScoreTable Measurements::finish(const std::string& where) {
   apply_format();
+  sort_comparisons();
   const std::size_t rows = builder_.rows();
   ScoreTable table = builder_.finish(where, format_.repeats);
   notes_.repeats += rows - table.rows();
   look_at_tasks(table);
   look_at_systems(table);
   return table;
+}
+
+void Measurements::sort_comparisons() {
+  Comparisons& all = builder_.comparisons();
+  const std::vector<double>& times = comparison_times_;
+  const bool known = times.size() == all.size() &&
+                     std::ranges::none_of(times, [](double time) { return std::isnan(time); });
+  if (!known || std::ranges::is_sorted(times)) return;
+  std::vector<std::size_t> order(all.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t row) { return times[row]; });
+  reorder(all.first, order, 1);
+  reorder(all.second, order, 1);
+  reorder(all.outcomes, order, 1);
+  reorder(all.weights, order, 1);
+  reorder(all.clusters, order, 1);
+  reorder(all.covariates, order, all.covariate_names.size());
 }
 
 void Measurements::look_at_tasks(ScoreTable& table) {

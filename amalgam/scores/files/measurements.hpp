@@ -62,6 +62,9 @@ class Measurements {
     builder_.add(system, task, instance, value);
   }
   Comparisons& comparisons() { return builder_.comparisons(); }
+  /// When each comparison was made, in seconds; what is not known is NaN. If all are known,
+  /// finish() brings comparisons into this order.
+  std::vector<double>& comparison_times() { return comparison_times_; }
   /// The number of a cluster of comparisons.
   std::uint32_t cluster(std::string_view name) { return clusters_.add(name); }
 
@@ -94,6 +97,7 @@ class Measurements {
   [[noreturn]] static void refuse_name(std::string_view name, std::string_view what,
                                        const std::string& place);
 
+  void sort_comparisons();
   Task known_task(const std::string& name, std::string_view option) const;
   void apply_format();
   void look_at_tasks(ScoreTable& table);
@@ -105,6 +109,7 @@ class Measurements {
   StringPool system_names_;
   StringPool task_names_;
   StringPool clusters_;
+  std::vector<double> comparison_times_;
   std::size_t instances_ = 0;
   std::vector<Statement> statements_;  // [tasks]
 };

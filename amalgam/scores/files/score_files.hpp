@@ -59,6 +59,9 @@ struct ScoreFormat {
   std::string second;   ///< battles: "model_b"
   std::string winner;   ///< battles: "winner"
   std::string cluster;  ///< battles, optional: "cluster" ("judge" and "question_id" are others)
+  /// Battles, optional: "tstamp" or "timestamp", a number of seconds. If all battles have one, they
+  /// are brought into its order; else they stay in that of the files.
+  std::string time;
   /// Battles: covariates of differences first - second. NAME is a column of differences, or two
   /// columns NAME_a and NAME_b; in arena files also tokens, headers, lists and bold, of the
   /// answers.
