@@ -161,7 +161,10 @@ TEST(PleasAdam, ComesToWhatLeastSquaresGive) {
     EXPECT_NEAR(layer.energy, exact.layers[i].energy, 1e-6 * layer.energy);
     EXPECT_NEAR(layer.residual_before, exact.layers[i].residual_before, 1e-6 * layer.energy);
     EXPECT_GE(layer.residual, exact.layers[i].residual - 1e-9 * layer.energy) << "the least";
-    EXPECT_LE(layer.residual, exact.layers[i].residual + .02 * layer.residual_before) << i;
+    // Of the first layer, whose targets are reached from the start, rounding is left.
+    EXPECT_LE(layer.residual,
+              exact.layers[i].residual + .02 * layer.residual_before + 1e-12 * layer.energy)
+        << i;
   }
 }
 

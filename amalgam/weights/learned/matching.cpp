@@ -7,6 +7,7 @@
 #include "amalgam/core/assignment.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/weights/learned/unit_moments.hpp"
 
 namespace amalgam::learned {
 namespace {
@@ -105,15 +106,6 @@ torch::Tensor unit_columns(const PermutationGroup& group, const PairGram& gram) 
   return torch::arange(entries, torch::kLong).view({group.units, -1}) * gram.taps + gram.taps / 2;
 }
 
-struct UnitSums {
-  torch::Tensor left_squares;   // [units]
-  torch::Tensor right_squares;  // [units]
-  torch::Tensor left_sums;      // [units]
-  torch::Tensor right_sums;     // [units]
-  torch::Tensor products;       // [units, units]
-  double rows = 0;
-};
-
 UnitSums unit_sums(const PermutationGroup& group, const PairGram& gram) {
   const torch::Tensor columns = unit_columns(group, gram);  // [units, block]
   const std::int64_t one = gram.left.size(0) - 1;
@@ -133,23 +125,6 @@ UnitSums unit_sums(const PermutationGroup& group, const PairGram& gram) {
 
 torch::Tensor squared_distance(const UnitSums& sums) {
   return sums.left_squares.unsqueeze(1) + sums.right_squares.unsqueeze(0) - 2 * sums.products;
-}
-
-torch::Tensor correlation(const UnitSums& sums) {
-  const torch::Tensor left = sums.left_sums / sums.rows;
-  const torch::Tensor right = sums.right_sums / sums.rows;
-  const torch::Tensor covariance = sums.products / sums.rows - torch::outer(left, right);
-  const torch::Tensor left_variance = sums.left_squares / sums.rows - left.square();
-  const torch::Tensor right_variance = sums.right_squares / sums.rows - right.square();
-  // A unit that varies by no more than rounding is constant.
-  const auto varies = [](const torch::Tensor& variance, const torch::Tensor& mean) {
-    return variance > 1e-12 * (variance.abs() + mean.square());
-  };
-  const torch::Tensor known =
-      varies(left_variance, left).unsqueeze(1) & varies(right_variance, right).unsqueeze(0);
-  const torch::Tensor scale =
-      torch::outer(left_variance.clamp_min(0), right_variance.clamp_min(0)).sqrt();
-  return torch::where(known, covariance / scale, torch::zeros_like(covariance));
 }
 
 }  // namespace

@@ -63,6 +63,13 @@ PermutationSpec with_own_outputs(PermutationSpec spec) {
   return spec;
 }
 
+const std::string& output_layer(const PermutationSpec& spec) {
+  const auto found = std::ranges::find_if(
+      spec.layers, [](const LayerUnits& layer) { return !layer.outputs.has_value(); });
+  if (found == spec.layers.end()) throw InputError("the network has no layer of outputs");
+  return found->name;
+}
+
 Permutations identity_permutations(const PermutationSpec& spec) {
   Permutations permutations;
   permutations.reserve(spec.groups.size());

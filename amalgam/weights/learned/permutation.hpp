@@ -59,6 +59,9 @@ PermutationSpec permutation_spec(Network& network);
 /// that it need not be alike.
 PermutationSpec with_own_outputs(PermutationSpec spec);
 
+/// The layer that computes the network's outputs. InputError if there is none.
+const std::string& output_layer(const PermutationSpec& spec);
+
 /// By group; [i] is the unit that comes to place i.
 using Permutations = std::vector<std::vector<std::int64_t>>;
 Permutations identity_permutations(const PermutationSpec& spec);

@@ -12,64 +12,10 @@
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "amalgam/weights/learned/pleas_budget.hpp"
 #include "amalgam/weights/learned/pleas_layers.hpp"
+#include "amalgam/weights/learned/widened_network.hpp"
 
 namespace amalgam::learned {
 namespace {
-
-// Of a residual network: how many blocks each stage has, how wide it is, and each block inside.
-void widen_resnet(nlohmann::json& options,
-                  const std::vector<std::pair<std::string, std::int64_t>>& outputs) {
-  std::vector<std::int64_t> blocks;
-  std::vector<std::int64_t> widths;
-  std::vector<std::int64_t> inner;
-  std::string stage;
-  for (const auto& [layer, width] : outputs) {
-    if (!layer.starts_with("layer")) continue;
-    const std::string its_stage = layer.substr(0, layer.find('.'));
-    if (its_stage != stage) {
-      stage = its_stage;
-      blocks.push_back(0);
-      widths.push_back(0);
-    }
-    if (layer.ends_with(".conv1")) {
-      inner.push_back(width);
-      ++blocks.back();
-    } else if (layer.ends_with(".conv2")) {
-      widths.back() = width;
-    }
-  }
-  for (const char* key : {"depth", "width"}) options.erase(key);
-  options["blocks"] = blocks;
-  options["widths"] = widths;
-  options["inner"] = inner;
-}
-
-// The new number of units of each layer, in the options of the architecture.
-learning::NetworkDescription widened(
-    learning::NetworkDescription description,
-    const std::vector<std::pair<std::string, std::int64_t>>& outputs) {
-  const auto widths = [&](const std::string& list) {
-    std::vector<std::int64_t> found;
-    for (const auto& [layer, width] : outputs) {
-      if (layer.starts_with(list + ".")) found.push_back(width);
-    }
-    return found;
-  };
-  if (description.architecture == "resnet") {
-    widen_resnet(description.options, outputs);
-    return description;
-  }
-  if (description.architecture != "mlp" && description.architecture != "cnn") {
-    throw InputError("pleas: how to widen an '{}' is not known", description.architecture);
-  }
-  std::vector<std::int64_t> hidden = widths("layers");
-  if (description.heads.empty()) hidden.pop_back();  // the logits
-  description.options["hidden"] = hidden;
-  if (description.architecture == "cnn") {
-    description.options["channels"] = widths("convolutions");
-  }
-  return description;
-}
 
 std::vector<std::int64_t> separate_counts(const PermutationSpec& spec, const NamedTensors& state,
                                           const PleasOptions& options) {
@@ -165,9 +111,6 @@ void check_merge(const Network& left, const Network& right, const PermutationSpe
   if (options.ridge < 0 || !std::isfinite(options.ridge)) {
     throw InputError("pleas: the ridge is {}; expected at least 0", options.ridge);
   }
-  if (spec.own_outputs && !left.description().heads.empty()) {
-    throw InputError("pleas: networks with several heads have no other outputs of their own");
-  }
 }
 
 // How the units of every group are split, and what is reported of that.
@@ -227,33 +170,6 @@ Parts parts_of(const std::vector<PairedLayer>& layers) {
   return parts;
 }
 
-// The output layer becomes one head per network.
-void add_heads(const learning::NetworkDescription& left, const learning::NetworkDescription& right,
-               const PermutationSpec& spec, const PleasOptions& options, PleasMerge& result) {
-  learning::NetworkDescription& made = result.description;
-  made.heads = {{options.heads[0], 0, left.classes()},
-                {options.heads[1], left.classes(), right.classes()}};
-  made.class_names = left.class_names;
-  made.class_names.insert(made.class_names.end(), right.class_names.begin(),
-                          right.class_names.end());
-  // Refuses names that are none, or twice the same.
-  (void)learning::parse_network_description(learning::to_json(made), "pleas");
-  const auto output = std::ranges::find_if(
-      spec.layers, [](const LayerUnits& layer) { return !layer.outputs.has_value(); });
-  NamedTensors state;
-  for (const auto& [name, tensor] : result.state) {
-    if (output == spec.layers.end() || !name.starts_with(output->name + ".")) {
-      state.emplace_back(name, tensor);
-      continue;
-    }
-    for (const learning::Head& head : made.heads) {
-      state.emplace_back("heads." + head.name + name.substr(output->name.size()),
-                         tensor.narrow(0, head.first, head.classes).clone());
-    }
-  }
-  result.state = std::move(state);
-}
-
 }  // namespace
 
 PleasMerge merge_pair(const Network& left, const Network& right, const PermutationSpec& spec,
@@ -287,7 +203,9 @@ PleasMerge merge_pair(const Network& left, const Network& right, const Permutati
   }
   result.description = widened(left.description(), widths);
   if (spec.own_outputs) {
-    add_heads(left.description(), right.description(), spec, options, result);
+    split_into_heads(
+        {{options.heads[0], &left.description()}, {options.heads[1], &right.description()}},
+        output_layer(spec), result.description, result.state);
   }
   return result;
 }

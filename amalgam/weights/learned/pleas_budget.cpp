@@ -16,9 +16,9 @@ namespace {
 
 constexpr double kLeastWeight = 1e-5;
 
-void check_budget(double budget) {
-  if (!(budget >= 1 && budget <= 2)) {
-    throw InputError("pleas: the compute budget is {}; expected 1 to 2", budget);
+void check_budget(double budget, std::size_t networks = 2) {
+  if (!(budget >= 1 && budget <= static_cast<double>(networks))) {
+    throw InputError("the compute budget is {}; expected 1 to {}", budget, networks);
   }
 }
 
@@ -161,13 +161,12 @@ double uniform_ratio(const PermutationSpec& spec, const NamedTensors& state, dou
 }
 
 std::vector<double> zip_ratios(const PermutationSpec& spec, const NamedTensors& state,
-                               double budget) {
-  check_budget(budget);
-  const Compute compute(spec, state);
-  std::vector<double> ratios(compute.groups(), 1.0);
+                               double budget, std::size_t networks) {
+  check_budget(budget, networks);
+  std::vector<double> ratios(spec.groups.size(), 1.0);
   for (double& ratio : ratios) {
-    // Rounding makes keeping everything apart cost a little more or less than 2.
-    if (compute(ratios) <= budget * (1 + 1e-12)) break;
+    // Rounding makes keeping everything apart cost a little more or less than all networks.
+    if (merge_cost(spec, state, ratios, networks).compute <= budget * (1 + 1e-12)) break;
     ratio = 0;
   }
   return ratios;

@@ -17,9 +17,10 @@ namespace amalgam::learned {
 double uniform_ratio(const PermutationSpec& spec, const NamedTensors& state, double budget);
 
 /// Merges the first groups, in the order of computation, and keeps the others apart, as in ZipIt!:
-/// ratios 0, ..., 0, 1, ..., 1 with as few zeros as the budget allows. InputError as uniform_ratio.
+/// ratios 0, ..., 0, 1, ..., 1 with as few zeros as the budget allows. InputError unless the budget
+/// is in [1, networks].
 std::vector<double> zip_ratios(const PermutationSpec& spec, const NamedTensors& state,
-                               double budget);
+                               double budget, std::size_t networks = 2);
 
 /// How good partial merges are, higher being better.
 struct GroupScores {

@@ -99,10 +99,12 @@ torch::Tensor SplitIndex::spread_right(const torch::Tensor& tensor, std::int64_t
 }
 
 MergeCost merge_cost(const PermutationSpec& spec, const NamedTensors& state,
-                     const std::vector<double>& ratios) {
+                     const std::vector<double>& ratios, std::size_t networks) {
   if (ratios.size() != spec.groups.size()) {
     throw InputError("pleas: {} ratios for {} groups of units", ratios.size(), spec.groups.size());
   }
+  const auto all = static_cast<double>(networks);
+  const auto width = [&](double ratio) { return 1 + (all - 1) * ratio; };
   double base = 0;
   double base_parameters = 0;
   MergeCost cost{0, 0, 0};
@@ -115,9 +117,9 @@ MergeCost merge_cost(const PermutationSpec& spec, const NamedTensors& state,
     const double s = layer.inputs ? ratios[*layer.inputs] : 0;
     base += work;
     base_parameters += entries + outputs;
-    cost.compute += work * ((1 + r) * (1 + s) - 2 * r * s);
-    cost.dense_compute += work * (1 + r) * (1 + s);
-    cost.parameters += entries * (1 + r) * (1 + s) + outputs * (1 + r);
+    cost.compute += work * (width(r) * width(s) - all * (all - 1) * r * s);
+    cost.dense_compute += work * width(r) * width(s);
+    cost.parameters += entries * width(r) * width(s) + outputs * width(r);
   }
   return {cost.compute / base, cost.dense_compute / base, cost.parameters / base_parameters};
 }

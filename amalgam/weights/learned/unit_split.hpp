@@ -62,17 +62,18 @@ class SplitIndex {
   torch::Tensor right_;
 };
 
-/// What a merged network costs, as a multiple of one of the two.
+/// What a merged network costs, as a multiple of one of those it is made of.
 struct MergeCost {
   double compute = 1;        ///< multiplications, not counting blocks that are zero
   double dense_compute = 1;  ///< counting them, as a dense layer computes
   double parameters = 1;     ///< stored, zero blocks and biases included
 };
 
-/// The cost at these ratios of separate units, one per group (PLeaS, section 3.4): a layer between
-/// groups with ratios r and s costs (1 + r)(1 + s) - 2 r s of its own; r is 1 for outputs of the
-/// networks' own.
+/// The cost of merging K = `networks` of them at these ratios of separate units, one per group
+/// (PLeaS, section 3.4, for two): a layer between groups with ratios r and s costs
+/// (1 + (K - 1) r)(1 + (K - 1) s) - K (K - 1) r s of its own; r is 1 for outputs of the networks'
+/// own.
 MergeCost merge_cost(const PermutationSpec& spec, const NamedTensors& state,
-                     const std::vector<double>& ratios);
+                     const std::vector<double>& ratios, std::size_t networks = 2);
 
 }  // namespace amalgam::learned
