@@ -36,6 +36,9 @@ TEST(PairedTest, CountsWinsLossesAndTies) {
   EXPECT_EQ(result.ties, 4U);
   EXPECT_NEAR(result.difference, 0.4, 1e-15);
   EXPECT_NEAR(result.p, 14.0 / 64, 1e-14);
+  // 6/12 - 2/12 = 1/3, variance (8/12 - 1/9) / 12.
+  EXPECT_NEAR(result.interval.low, 1.0 / 3 - 1.959964 * std::sqrt(5.0 / 9 / 12), 1e-6);
+  EXPECT_NEAR(result.interval.high, 1.0 / 3 + 1.959964 * std::sqrt(5.0 / 9 / 12), 1e-6);
   // The size of differences does not matter to the sign test.
   EXPECT_EQ(compare_pair(one_task({9, 1, 0, -500, 0, 1, 0, 0, 1, 1}), {.test = PairedTest::sign}).p,
             result.p);

@@ -181,6 +181,18 @@ bool of_signs(PairedTest test) {
   return test == PairedTest::sign || test == PairedTest::mcnemar || test == PairedTest::mcnemar_chi;
 }
 
+// Bonett and Price's interval, which holds its confidence near 0, 1 and in small samples: Wald's
+// with one win and one loss more.
+Interval interval_of_signs(const PairedResult& result, double confidence) {
+  const double pairs = static_cast<double>(result.pairs) + 2;
+  const double wins = (static_cast<double>(result.wins) + 1) / pairs;
+  const double losses = (static_cast<double>(result.losses) + 1) / pairs;
+  const double centre = wins - losses;
+  const double reach = normal_quantile(1 - (1 - confidence) / 2) *
+                       std::sqrt((wins + losses - centre * centre) / pairs);
+  return {std::max(-1.0, centre - reach), std::min(1.0, centre + reach)};
+}
+
 void add_power(const PairedSample& sample, const ClusteredMean& mean,
                const PairedTestOptions& options, PairedResult& result) {
   const double level = 1 - options.confidence;
@@ -275,6 +287,7 @@ PairedResult compare_pair(const PairedSample& given, const PairedTestOptions& op
     result.interval = {mean.mean - reach, mean.mean + reach};
     add_power(sample, mean, options, result);
   }
+  if (of_signs(options.test)) result.interval = interval_of_signs(result, options.confidence);
   switch (options.test) {
     case PairedTest::sign:
     case PairedTest::mcnemar:

@@ -72,8 +72,11 @@ struct PairedResult {
   std::uint64_t ties = 0;
   /// Of the means, or, by the sign test, (wins - losses) / pairs; NaN without any.
   double difference = 0;
-  Interval interval = {};  ///< by Student's t, or the bootstrap's percentiles
-  double p = 1;            ///< two-sided; NaN where the test cannot be made (fewer than two units)
+  /// By Student's t, the bootstrap's percentiles, or, of tests of signs, by Bonett and Price 2012,
+  /// "Adjusted Wald confidence interval for a difference of binomial proportions based on paired
+  /// data".
+  Interval interval = {};
+  double p = 1;  ///< two-sided; NaN where the test cannot be made (fewer than two units)
   /// The smallest difference that a test like this one sees with the asked power, and the number of
   /// pairs with which it would see the difference that was found; NaN or infinite where there is
   /// none.
