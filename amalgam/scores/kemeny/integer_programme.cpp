@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 
 #include "amalgam/core/companion_library.hpp"
 #include "amalgam/core/error.hpp"
@@ -81,6 +82,9 @@ std::optional<ProgrammeResult> solve_programme(const Leads& leads, const Precede
   work.stop = asked_to_stop;
   work.with_pair = with_pair.data();
   work.order = order.data();
+  // Nothing says that the solver may run twice at a time.
+  static std::mutex one_at_a_time;
+  const std::lock_guard lock(one_at_a_time);
   if (entry(&work) != 0) throw Error("{}: {}", kLibrary, work.message);
   check_interrupt();
 
