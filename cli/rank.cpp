@@ -125,6 +125,7 @@ void register_rank(CLI::App& root) {
                      {Common::json, Common::quiet, Common::seed, Common::threads});
   register_rank_compare(*app);
   register_rank_methods(*app);
+  register_rank_pool(*app);
   app->callback([app, options] {
     if (!app->get_subcommands().empty()) return;
     if (options->scores.paths.empty()) {

@@ -5,7 +5,7 @@
 
 namespace amalgam::cli {
 
-void register_study(CLI::App& root, bool& /*needs_library*/) {
+void register_study(CLI::App& root, bool& needs_library) {
   CLI::App* study =
       root.add_subcommand("study", "Find out what matters, on your own networks and figures.");
   study->require_subcommand(1);
@@ -17,6 +17,7 @@ void register_study(CLI::App& root, bool& /*needs_library*/) {
   register_study_subpopulations(*study);
   register_study_decisions(*study);
   register_study_robustness(*study);
+  register_study_tables(*study, needs_library);
   register_learning_studies(*study);
 }
 

@@ -20,5 +20,7 @@ const Experiment& crowd_soft_labels();
 const Experiment& best_systems();
 const Experiment& generalization_difficulty();
 const Experiment& accuracy_on_the_curve();
+const Experiment& onebench();
+const Experiment& observatory();
 
 }  // namespace amalgam::experiments

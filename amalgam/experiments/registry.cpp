@@ -9,14 +9,23 @@
 namespace amalgam::experiments {
 
 std::span<const Experiment* const> all_experiments() {
-  static const std::array kAll = {&model_soups(),          &sparse_model_soups(),
-                                  &fisher_merging(),       &adamerging(),
-                                  &fw_merging(),           &pleas(),
-                                  &twin_merging(),         &wise_ft_bang(),
-                                  &merging_at_scale(),     &crowd_soft_labels(),
-                                  &aggregate_responses(),  &autows(),
-                                  &best_systems(),         &generalization_difficulty(),
-                                  &accuracy_on_the_curve()};
+  static const std::array kAll = {&model_soups(),
+                                  &sparse_model_soups(),
+                                  &fisher_merging(),
+                                  &adamerging(),
+                                  &fw_merging(),
+                                  &pleas(),
+                                  &twin_merging(),
+                                  &wise_ft_bang(),
+                                  &merging_at_scale(),
+                                  &crowd_soft_labels(),
+                                  &aggregate_responses(),
+                                  &autows(),
+                                  &best_systems(),
+                                  &generalization_difficulty(),
+                                  &accuracy_on_the_curve(),
+                                  &onebench(),
+                                  &observatory()};
   return kAll;
 }
 

@@ -37,6 +37,10 @@ class TableEmbedder {
   virtual ~TableEmbedder() = default;
   virtual const std::string& name() const = 0;
   virtual std::size_t dimension() const = 0;
+  /// What of a table it makes vectors of.
+  virtual TableLevels levels() const {
+    return {.columns = true, .rows = true, .table = true, .cells = true};
+  }
   /// The longest serialised table that the embedder takes, in its own tokens; 0: any.
   virtual std::size_t most_tokens() const { return 0; }
   /// The tokens of a serialised table.

@@ -96,6 +96,8 @@ TableProperty order_property(const TableEmbedder& embedder, std::span<const Rela
   Measured columns("columns", tables.size());
   Measured rows("rows", tables.size());
   Measured whole("table", tables.size());
+  TableLevels wanted = embedder.levels();
+  wanted.cells = false;
   std::vector<std::string> notes(tables.size());
   parallel_for(options.parallel, tables.size(), [&](std::size_t t, std::size_t) {
     const RelationalTable table = truncated(embedder, tables[t]);
@@ -108,30 +110,30 @@ TableProperty order_property(const TableEmbedder& embedder, std::span<const Rela
     const std::vector<Numbers> orders =
         distinct_permutations(permuted, options.permutations, table_seed(options, tables[t]));
     const std::size_t d = embedder.dimension();
-    Populations of_columns(table.columns(), orders.size(), d);
-    Populations of_row(table.rows(), orders.size(), d);
-    Populations of_table(1, orders.size(), d);
+    Populations of_columns(wanted.columns ? table.columns() : 0, orders.size(), d);
+    Populations of_row(wanted.rows ? table.rows() : 0, orders.size(), d);
+    Populations of_table(wanted.table ? 1 : 0, orders.size(), d);
     embed_variants(
-        embedder, orders.size(), {.columns = true, .rows = true, .table = true},
+        embedder, orders.size(), wanted,
         [&](std::size_t v) {
           return of_rows ? with_rows(table, orders[v]) : with_columns(table, orders[v]);
         },
         [&](std::size_t v, const TableEmbedding& embedded) {
-          for (std::size_t c = 0; c < table.columns(); ++c) {
+          for (std::size_t c = 0; wanted.columns && c < table.columns(); ++c) {
             of_columns.set(of_rows ? c : orders[v][c], v, embedded.columns.row(c));
           }
-          for (std::size_t r = 0; r < table.rows(); ++r) {
+          for (std::size_t r = 0; wanted.rows && r < table.rows(); ++r) {
             of_row.set(of_rows ? orders[v][r] : r, v, embedded.rows.row(r));
           }
-          of_table.set(0, v, embedded.table.row(0));
+          if (wanted.table) of_table.set(0, v, embedded.table.row(0));
         });
     columns.add(of_columns, t);
     rows.add(of_row, t);
     whole.add(of_table, t);
   });
-  columns.finish(property, "columns");
-  rows.finish(property, "rows");
-  whole.finish(property, "table");
+  if (wanted.columns) columns.finish(property, "columns");
+  if (wanted.rows) rows.finish(property, "rows");
+  if (wanted.table) whole.finish(property, "table");
   add_notes(property, notes);
   return property;
 }

@@ -1,0 +1,97 @@
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "amalgam/report/page.hpp"
+#include "amalgam/report/plots.hpp"
+#include "cli/study_tables.hpp"
+
+namespace amalgam::cli {
+namespace {
+
+using scores::MeasureSummary;
+using scores::TableProperty;
+
+std::string number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4g}", value) : "–";
+}
+
+// What each property is about, in a sentence.
+const char* explanation(const std::string& id) {
+  if (id == "P1") {
+    return "Do vectors stay when rows are put in another order? Cosine 1 and variation 0 say yes;"
+           " the variation sees only what changes along the mean.";
+  }
+  if (id == "P2") return "Do vectors stay when columns are put in another order?";
+  if (id == "P3") {
+    return "Do columns of different tables lie the nearer the more values they share? Correlations"
+           " over pairs of columns of cosine and overlap.";
+  }
+  if (id == "P4") {
+    return "Is a functional dependency the same step everywhere? A ratio of spreads that is not"
+           " clearly below 1 says that the vectors do not show it.";
+  }
+  if (id == "P5") return "Is the vector of a column that of a sample of its rows?";
+  if (id == "P6") return "Do two embedders agree which cells are near each other?";
+  if (id == "P7") return "Do vectors stay when columns get other names that mean the same?";
+  return "What do other columns change in a column's vector, and do columns of one type stay"
+         " together? Purity 1 says that clusters hold one type each.";
+}
+
+void add_measures(report::Page& page, const TablesCommand& command, const TableProperty& property) {
+  std::vector<std::vector<std::string>> rows;
+  report::DotPlot plot{.title = fmt::format("{} {}", property.id, property.title),
+                       .panels = {{.title = "mean over tables", .reference = {}}},
+                       .groups = {{}},
+                       .reference_note = "",
+                       .decimals = 3};
+  for (const scores::TableMeasure& measure : property.measures) {
+    const MeasureSummary one = scores::summarise(measure, command.resamples, command.common.seed);
+    if (one.values == 0) continue;
+    const Interval interval = one.interval.value_or(Interval{one.mean, one.mean});
+    plot.groups[0].rows.push_back(
+        {.label = measure.name, .tone = report::Tone::strong, .values = {{one.mean, interval}}});
+    rows.push_back({measure.name, fmt::to_string(one.tables), number(one.mean),
+                    number(interval.low), number(interval.high), number(one.quartiles[0]),
+                    number(one.quartiles[1]), number(one.quartiles[2]), number(one.least),
+                    number(one.greatest)});
+  }
+  if (rows.empty()) return;
+  page.figure(draw(plot), "Means over tables of their means, with 95 % intervals over tables.");
+  page.table({"measure", "tables", "mean", "from", "to", "first quartile", "median",
+              "third quartile", "least", "greatest"},
+             rows);
+}
+
+void add_figures(report::Page& page, const TableProperty& property) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, value] : property.figures) {
+    const auto found = property.intervals.find(name);
+    const bool has = found != property.intervals.end();
+    rows.push_back({name, number(value), has ? number(found->second.low) : "",
+                    has ? number(found->second.high) : ""});
+  }
+  if (!rows.empty()) page.table({"figure", "value", "from", "to"}, rows);
+}
+
+}  // namespace
+
+std::string tables_page(const TablesCommand& command, const std::string& encoder,
+                        const std::vector<TableProperty>& properties) {
+  report::Page page("Embeddings of tables");
+  page.paragraph(fmt::format("{} tables, embedded by {}; {} orders and samples, seed {}.",
+                             command.tables.size(), encoder, command.permutations,
+                             command.common.seed));
+  for (const TableProperty& property : properties) {
+    page.heading(fmt::format("{} {}", property.id, property.title));
+    page.paragraph(explanation(property.id));
+    add_measures(page, command, property);
+    add_figures(page, property);
+    for (const std::string& note : property.notes) {
+      page.paragraph(fmt::format("Not applicable: {}.", note));
+    }
+  }
+  return page.html();
+}
+
+}  // namespace amalgam::cli

@@ -1,0 +1,126 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "tests/cli/run_binary.hpp"
+
+namespace amalgam {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RankPool : public ::testing::Test {
+ protected:
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string write(const std::string& name, const std::string& text) const {
+    std::ofstream(path(name)) << text;
+    return path(name);
+  }
+  // Three models on ten samples: "chemist" is good at the first five, "artist" at the others.
+  std::string lines() const {
+    std::string text = R"({"type": "metric", "name": "accuracy", "kind": "binary"})";
+    for (int i = 0; i < 10; ++i) {
+      const std::string id = std::to_string(i);
+      const bool chemistry = i < 5;
+      text +=
+          "\n"
+          R"({"type": "sample", "dataset": "d", "id": ")" +
+          id + R"(", "question": ")" +
+          (chemistry ? "a question of organic chemistry " : "a painting of ") + id +
+          R"(", "tags": [")" + (chemistry ? "chemistry" : "art") + "\"]}";
+      const auto measure = [&](const std::string& model, bool right) {
+        text +=
+            "\n"
+            R"({"type": "measurement", "dataset": "d", "sample": ")" +
+            id + R"(", "metric": "accuracy", "model": ")" + model + R"(", "value": )" +
+            (right ? "1" : "0") + "}";
+      };
+      measure("chemist", chemistry || i == 9);
+      measure("artist", !chemistry || i == 0);
+      measure("half", i % 2 == 0);
+    }
+    return text + "\n";
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(RankPool, AddsQueriesAndRanksByCapability) {
+  const std::string pool = path("pool.sqlite");
+  RunResult result =
+      run_amalgam({"rank", "pool", "add", pool, write("lines.jsonl", lines()), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["measurements"], 30);
+
+  result = run_amalgam(
+      {"rank", "pool", "query", pool, "--about", "organic chemistry", "--top", "5", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["selected"], 5);
+  for (const auto& sample : result.json()["samples"]) EXPECT_EQ(sample["tags"][0], "chemistry");
+
+  result = run_amalgam({"rank", "pool", "rank", pool, "--where", "tag.eq.chemistry", "--method",
+                        "mean", "--best", "2", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto json = result.json();
+  EXPECT_EQ(json["samples"], 5);
+  EXPECT_EQ(json["strict_comparisons"], 8);
+  ASSERT_EQ(json["ranking"].size(), 2U);
+  EXPECT_EQ(json["ranking"][0]["system"], "chemist");
+  EXPECT_EQ(json["ranking"][0]["rank"], 1);
+
+  // What was ranked goes on to other commands.
+  result = run_amalgam({"rank", "pool", "rank", pool, "--where", "tag.eq.chemistry", "--table",
+                        path("chosen.csv"), "--method", "mean"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  result = run_amalgam({"rank", path("chosen.csv"), "--method", "mean", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["ranking"][0]["system"], "chemist");
+
+  // Without a method: onebench, by all samples.
+  result = run_amalgam({"rank", "pool", "rank", pool});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("10 of 10 samples"));
+
+  result = run_amalgam({"rank", "pool", "info", pool, "--json"});
+  EXPECT_EQ(result.json()["samples"], 10);
+  EXPECT_EQ(result.json()["datasets"][0]["samples"], 10);
+}
+
+TEST_F(RankPool, AddsAllFilesOrNone) {
+  const std::string pool = path("pool.sqlite");
+  const RunResult bad = run_amalgam({"rank", "pool", "add", pool, write("a.jsonl", lines()),
+                                     write("b.jsonl", "{\"type\": \"sample\"}\n")});
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("b.jsonl:1: 'dataset' is missing"));
+  EXPECT_EQ(run_amalgam({"rank", "pool", "info", pool, "--json"}).json()["samples"], 0);
+}
+
+TEST_F(RankPool, ImportsTablesOfMeasurements) {
+  const std::string pool = path("pool.sqlite");
+  const std::string table = write("scores.csv", "system,mmlu,arc\na,0.5,0.25\nb,0.75,0.5\n");
+  RunResult result = run_amalgam({"rank", "pool", "import", pool, table, "--source", "here"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("4 measurements"));
+  result = run_amalgam(
+      {"rank", "pool", "rank", pool, "--where", "dataset.eq.arc", "--method", "mean", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["ranking"][0]["system"], "b");
+}
+
+TEST_F(RankPool, RefusesBadQueriesAndFiles) {
+  const std::string pool = path("pool.sqlite");
+  run_amalgam({"rank", "pool", "add", pool, write("lines.jsonl", lines())});
+  RunResult result = run_amalgam({"rank", "pool", "query", pool, "--where", "tag.is.art"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("expected field.op.value"));
+  result = run_amalgam({"rank", "pool", "rank", pool, "--where", "tag.eq.law"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("none of 10 samples"));
+  result = run_amalgam({"rank", "pool", "info", path("lines.jsonl")});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_THAT(result.err, HasSubstr("not a SQLite database"));
+}
+
+}  // namespace
+}  // namespace amalgam
