@@ -44,6 +44,17 @@ double stirling_rest(double k) {
   return (1.0 / 12 - (1.0 / 360 - r * r / 1260) * r * r) * r;
 }
 
+// Pr(k successes) / Pr(mode), k and mode being at most 15 apart, term by term.
+double near_mode_ratio(double trials, double odds, double mode, double k) {
+  double above = 1;
+  double below = 1;
+  for (double i = std::min(mode, k) + 1; i <= std::max(mode, k); ++i) {
+    above *= (trials - i + 1) * odds;
+    below *= i;
+  }
+  return k > mode ? above / below : below / above;
+}
+
 std::uint64_t binomial_by_rejection(double trials, double p, RandomStream& random) {
   const double deviation = std::sqrt(trials * p * (1 - p));
   const double b = 1.15 + 2.53 * deviation;
@@ -61,13 +72,17 @@ std::uint64_t binomial_by_rejection(double trials, double p, RandomStream& rando
     const double k = std::floor((2 * a / margin + b) * u + centre);
     if (k < 0 || k > trials) continue;
     if (margin >= 0.07 && v <= quick) return static_cast<std::uint64_t>(k);
-    const double log_v = portable_log(v * alpha / (a / (margin * margin) + b));
+    const double height = v * alpha / (a / (margin * margin) + b);
+    if (std::abs(k - mode) <= 15) {
+      if (height <= near_mode_ratio(trials, odds, mode, k)) return static_cast<std::uint64_t>(k);
+      continue;
+    }
     const double bound = (mode + 0.5) * portable_log((mode + 1) / (odds * (trials - mode + 1))) +
                          (trials + 1) * portable_log((trials - mode + 1) / (trials - k + 1)) +
                          (k + 0.5) * portable_log(odds * (trials - k + 1) / (k + 1)) +
                          stirling_rest(mode) + stirling_rest(trials - mode) - stirling_rest(k) -
                          stirling_rest(trials - k);
-    if (log_v <= bound) return static_cast<std::uint64_t>(k);
+    if (portable_log(height) <= bound) return static_cast<std::uint64_t>(k);
   }
 }
 

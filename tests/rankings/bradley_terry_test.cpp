@@ -129,6 +129,7 @@ TEST(BradleyTerry, AddsPseudoVotesToASystemThatAlwaysWins) {
   EXPECT_NEAR(std::exp(one[0] - one[1]), 6, 1e-9);
   const Ranking automatic = rank_votes(bradley_terry(), pairs);
   EXPECT_NEAR(std::exp(automatic.scores[0] - automatic.scores[1]), 5.01 / 0.01, 1e-6);
+  EXPECT_THAT(automatic.columns.at("comparison group"), ElementsAre(1, 2));
   EXPECT_THAT(automatic.warnings, ElementsAre(HasSubstr("{a}, {b}")));
   for (const std::string& solver : kSolvers) {
     EXPECT_LT(largest_difference(strengths_by(solver, pairs), automatic.scores), 1e-8) << solver;
@@ -300,6 +301,12 @@ TEST(RankCentrality, AddsPseudoVotesOnlyWhereThereAreVotes) {
   // (9 + 1) : 1 on each rung of a ladder.
   EXPECT_NEAR(ranking.scores[0] - ranking.scores[1], std::log(10), 1e-9);
   EXPECT_NEAR(ranking.scores[1] - ranking.scores[2], std::log(10), 1e-9);
+}
+
+TEST(RankCentrality, CannotLinkGroupsByPseudoVotes) {
+  const PairTable pairs = votes_of({{0, 2, 0, 0}, {1, 0, 0, 0}, {0, 0, 0, 3}, {0, 0, 1, 0}});
+  EXPECT_THAT([&] { rank_votes(aggregators::rank_centrality(), pairs, {"alpha=1"}); },
+              ThrowsMessage<InputError>(HasSubstr("{a, b}, {c, d}")));
 }
 
 }  // namespace

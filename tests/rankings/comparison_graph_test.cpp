@@ -86,6 +86,7 @@ TEST(Identify, NamesTheGroupsOfADisconnectedGraph) {
                                               HasSubstr("cannot be compared"))));
   const Identification asked = identify(wins, letters(5), 0.5);
   EXPECT_EQ(asked.pseudo_votes, 0.5);
+  EXPECT_THAT(asked.groups, ElementsAre(0, 0, 1, 1, 1));
   EXPECT_THAT(asked.warnings, ElementsAre(HasSubstr("{a, b}, {c, d, e}")));
 }
 
@@ -94,6 +95,7 @@ TEST(Identify, AddsPseudoVotesWithAWarningWhereStrengthsWouldBeInfinite) {
   const ComparisonGraph wins = graph(4, {{0, 1}, {1, 2}, {2, 3}, {3, 2}});
   const Identification identified = identify(wins, letters(4), std::nullopt);
   EXPECT_EQ(identified.pseudo_votes, kAutomaticPseudoVotes);
+  EXPECT_THAT(identified.groups, ElementsAre(0, 1, 2, 2));
   EXPECT_THAT(identified.warnings, ElementsAre(AllOf(HasSubstr("not strongly connected"),
                                                      HasSubstr("{a}, {b}, {c, d}"))));
   EXPECT_THAT([&] { identify(wins, letters(4), 0.0); },

@@ -63,6 +63,32 @@ TEST(OneBench, DoesNotAskWhichSampleCameFirst) {
             1e-10);
 }
 
+// What is kept of samples is a table of whole numbers: tables of parts add up to that of all, bit
+// for bit, in any order.
+TEST(OneBench, MergesTheCountsOfPartsBitForBit) {
+  const ScoreTable table = simulated_answers({0.2, 0.4, 0.5, 0.7, 0.9}, 3, 200, 1, 0.4);
+  const PairTable all = count_pairs(table, Missing::observed);
+  RandomStream random(2, "parts");
+  std::vector<std::vector<double>> parts(3, std::vector<double>(table.ballot_count()));
+  for (std::size_t index = 0; index < table.ballot_count(); ++index) {
+    parts[random.below(3)][index] = 1;
+  }
+  const auto count = [&](std::size_t part) {
+    return count_pairs(table, Missing::observed, {.ballots = parts[part]});
+  };
+  PairTable forth = count(0);
+  forth.combine(count(1));
+  forth.combine(count(2));
+  PairTable back = count(2);
+  PairTable rest = count(1);
+  rest.combine(count(0));
+  back.combine(std::move(rest));
+  EXPECT_EQ(forth.wins, all.wins);
+  EXPECT_EQ(forth.ties, all.ties);
+  EXPECT_EQ(back.wins, all.wins);
+  EXPECT_EQ(back.ties, all.ties);
+}
+
 TEST(OneBench, IsTheModelOfItsTies) {
   const ScoreTable table = simulated_answers({0.3, 0.5, 0.6, 0.7}, 2, 50, 1, 0.3);
   const auto scores = [&](std::string_view method, std::vector<std::string> parameters = {}) {

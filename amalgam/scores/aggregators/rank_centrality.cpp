@@ -39,8 +39,8 @@ class RankCentrality final : public PairwiseRule {
   Ranking rank_pairs(const PairTable& pairs, const StringPool& systems,
                      const RankContext& context) const override {
     const TieVotes ties = tie_votes_of_name(context.parameters.text("tie"));
-    const Identification identified =
-        identify(graph_of(pairs, ties), systems, pseudo_votes_asked(context));
+    const Identification identified = identify(
+        graph_of(pairs, ties), systems, pseudo_votes_asked(context), PseudoVotes::compared_pairs);
     Preferences preferences = preferences_of(pairs, ties, identified.systems);
     add_to_compared(preferences, identified.pseudo_votes);
     return strength_ranking(

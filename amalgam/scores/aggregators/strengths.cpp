@@ -217,6 +217,13 @@ Ranking strength_ranking(std::size_t systems, const Identification& identified,
     ranking.scores[system] = fit.strengths[place];
     ranking.raw[system] = 1000 + kPointsPerStrength * fit.strengths[place];
   }
+  if (!identified.groups.empty()) {
+    std::vector<double>& groups = ranking.columns["comparison group"];
+    groups.assign(systems, kNothing);
+    for (std::size_t place = 0; place < identified.systems.size(); ++place) {
+      groups[identified.systems[place]] = 1 + identified.groups[place];
+    }
+  }
   ranking.figures["iterations"] = static_cast<double>(fit.iterations);
   ranking.figures[kPseudoVotes] = identified.pseudo_votes;
   if (!fit.converged) {

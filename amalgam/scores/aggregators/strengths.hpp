@@ -35,7 +35,8 @@ std::optional<double> pseudo_votes_asked(const RankContext& context);
 /// some of them.
 std::vector<double> start_of(const RankContext& context, const Identification& identified);
 
-/// A ranking by log-strengths: systems that are not ranked have no score.
+/// A ranking by log-strengths: systems that are not ranked have no score. With several groups the
+/// column "comparison group" says who is in which.
 Ranking strength_ranking(std::size_t systems, const Identification& identified,
                          const StrengthFit& fit);
 

@@ -28,11 +28,14 @@ void add_comparisons(Preferences& pairs, const Comparisons& comparisons,
                      const Reweighting& factors) {
   for (std::size_t row = 0; row < comparisons.size(); ++row) {
     const double weight = comparisons.weight(row) * factors.comparison(row);
-    const double share = 0.5 * (1 + comparisons.outcomes[row]);
-    const std::size_t i = comparisons.first[row];
-    const std::size_t j = comparisons.second[row];
-    pairs.votes[i * pairs.systems + j] += weight * share;
-    pairs.votes[j * pairs.systems + i] += weight * (1 - share);
+    const std::size_t forth = comparisons.first[row] * pairs.systems + comparisons.second[row];
+    const std::size_t back = comparisons.second[row] * pairs.systems + comparisons.first[row];
+    if (comparisons.outcomes[row] == 0) {
+      pairs.votes[forth] += 0.5 * weight;
+      pairs.votes[back] += 0.5 * weight;
+    } else {
+      pairs.votes[comparisons.outcomes[row] > 0 ? forth : back] += weight;
+    }
   }
 }
 

@@ -185,8 +185,9 @@ std::string describe_components(const Components& components, const StringPool& 
 }
 
 Identification identify(const ComparisonGraph& graph, const StringPool& names,
-                        std::optional<double> pseudo_votes) {
-  Identification result{.systems = {}, .pseudo_votes = pseudo_votes.value_or(0), .warnings = {}};
+                        std::optional<double> pseudo_votes, PseudoVotes pairs) {
+  Identification result{
+      .systems = {}, .pseudo_votes = pseudo_votes.value_or(0), .groups = {}, .warnings = {}};
   leave_out_uncompared(graph, names, result);
   const ComparisonGraph compared = restricted(graph, result.systems);
   const Components strong = strong_components(compared);
@@ -196,17 +197,21 @@ Identification identify(const ComparisonGraph& graph, const StringPool& names,
   const Components weak = weak_components(compared);
   if (weak.count > 1) {
     const std::string groups = describe_components(weak, compared_names);
-    if (result.pseudo_votes == 0) {
+    if (pairs == PseudoVotes::compared_pairs || result.pseudo_votes == 0) {
       throw InputError(
           "the comparison graph is disconnected: it has {} groups of systems without a comparison "
-          "between them, whose strengths cannot be compared: {}; rank each group by itself, "
-          "compare members of different groups, or set alpha above 0 to rank by pseudo-votes",
-          weak.count, groups);
+          "between them, whose strengths cannot be compared: {}; rank each group by itself{}",
+          weak.count, groups,
+          pairs == PseudoVotes::compared_pairs
+              ? " or compare members of different groups"
+              : ", compare members of different groups, or set alpha above 0 to rank by "
+                "pseudo-votes");
     }
     result.warnings.push_back(fmt::format(
         "the comparison graph is disconnected: between {} groups of systems only the pseudo-votes "
         "(alpha = {:g}) decide, so compare strengths within a group alone: {}",
         weak.count, result.pseudo_votes, groups));
+    result.groups = weak.group;
     return result;
   }
   const std::string groups = describe_components(strong, compared_names);
@@ -218,6 +223,7 @@ Identification identify(const ComparisonGraph& graph, const StringPool& names,
         strong.count, groups, kAutomaticPseudoVotes);
   }
   if (!pseudo_votes) result.pseudo_votes = kAutomaticPseudoVotes;
+  result.groups = strong.group;
   result.warnings.push_back(fmt::format(
       "the comparison graph is not strongly connected, so that some strengths would be infinite: "
       "{:g} pseudo-votes were added in both directions to every pair, and distances between these "

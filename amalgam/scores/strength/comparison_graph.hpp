@@ -41,19 +41,30 @@ std::string describe_components(const Components& components, const StringPool& 
 struct Identification {
   std::vector<System> systems;  ///< those that were compared with others, by number
   double pseudo_votes = 0;      ///< to be added in both directions to every pair of them
+  /// Their groups between which only pseudo-votes decide (or how far apart they are), best first
+  /// where one ever won against another; empty: one group.
+  std::vector<std::uint32_t> groups;
   std::vector<std::string> warnings;
 };
 
 /// Pseudo-votes that are added where a fit would not be finite and nobody said how many.
 inline constexpr double kAutomaticPseudoVotes = 0.01;
 
+/// Which pairs a method adds pseudo-votes to.
+enum class PseudoVotes {
+  every_pair,      ///< so that they link groups without a comparison between them
+  compared_pairs,  ///< those that were compared
+};
+
 /// Whether finite strengths exist: exactly if the graph is strongly connected (Ford 1957; Hunter
 /// 2004, assumption 1). `pseudo_votes`: as asked for; if not given, none where the graph is
 /// strongly connected, and kAutomaticPseudoVotes with a warning where it is only connected.
 /// InputError naming the groups: fewer than two systems were compared, groups without a comparison
-/// between them, or a graph that is not strongly connected with no pseudo-votes asked for. Systems
+/// between them that no pseudo-votes were asked to link, or a graph that is not strongly connected
+/// with none asked for (0). Systems
 /// that were never compared are left out with a warning.
 Identification identify(const ComparisonGraph& graph, const StringPool& names,
-                        std::optional<double> pseudo_votes);
+                        std::optional<double> pseudo_votes,
+                        PseudoVotes pairs = PseudoVotes::every_pair);
 
 }  // namespace amalgam::scores

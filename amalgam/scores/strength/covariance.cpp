@@ -42,6 +42,10 @@ class PairProducts {
   }
 
   void add_comparisons(const Comparisons& comparisons) {
+    if (comparisons.clusters.empty()) {
+      add_lone_comparisons(comparisons);
+      return;
+    }
     for_clusters(
         comparisons,
         [&](std::size_t row) {
@@ -54,6 +58,28 @@ class PairProducts {
   const std::vector<double>& products() const { return sums_.products(); }
 
  private:
+  // Comparisons that stand alone matter by the sum of their squared weights per pair and outcome.
+  void add_lone_comparisons(const Comparisons& comparisons) {
+    PairTable squares(places_.size());
+    for (std::size_t row = 0; row < comparisons.size(); ++row) {
+      const std::size_t first = comparisons.first[row];
+      const std::size_t second = comparisons.second[row];
+      const double square = comparisons.weight(row) * comparisons.weight(row);
+      const int outcome = comparisons.outcomes[row];
+      (outcome == 0 ? squares.ties
+                    : squares.wins)[outcome >= 0 ? first * squares.systems + second
+                                                 : second * squares.systems + first] += square;
+    }
+    for (System i = 0; i < squares.systems; ++i) {
+      for (System j = 0; j < squares.systems; ++j) {
+        add_vote(i, j, 1, std::sqrt(squares.win(i, j)));
+        sums_.finish_cluster();
+        add_vote(i, j, 0, std::sqrt(squares.tie(i, j)));
+        sums_.finish_cluster();
+      }
+    }
+  }
+
   std::span<const std::size_t> places_;
   std::size_t ranked_;
   const VoteGradients& gradients_;

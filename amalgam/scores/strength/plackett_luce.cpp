@@ -20,10 +20,8 @@ struct BallotChoices {
 
   void fill(std::span<const std::uint32_t> ballot, std::span<const double> all_weights) {
     const std::size_t count = ballot.size();
-    if (weights.size() < count) {
-      weights.resize(count);
-      inverse.resize(count);
-    }
+    if (weights.size() < count) weights.resize(count);
+    if (inverse.size() < count) inverse.resize(count);
     double below = 0;  // weights that are strictly worse
     double group = 0;  // weights of the equal ones that were seen
     for (std::size_t place = count; place-- > 0;) {
@@ -68,6 +66,31 @@ struct BallotChoices {
     }
   }
 };
+
+// Adds a ballot to the exposures of its systems, if no two of its values are equal. Returns whether
+// that was so. The chains of additions of one ballot overlap with those of the next, so that the
+// time is near that of looking up the weights.
+bool add_strict_exposure(std::span<const std::uint32_t> ballot, const double* weights, double votes,
+                         std::vector<double>& inverse, double* sums) {
+  const std::size_t count = ballot.size();
+  if (inverse.size() < count) inverse.resize(count);
+  double* const rates = inverse.data();
+  std::uint32_t bits = 0;
+  double total = 0;
+  for (std::size_t place = count; place-- > 0;) {
+    bits |= ballot[place];
+    total += weights[Choices::system_of(ballot[place])];
+    rates[place] = votes / total;
+  }
+  if (Choices::equals_previous(bits)) return false;
+  rates[count - 1] = 0;
+  double above = 0;
+  for (std::size_t place = 0; place < count; ++place) {
+    above += rates[place];
+    sums[ballot[place]] += above;
+  }
+  return true;
+}
 
 double once(double inverse) { return inverse; }
 double squared(double inverse) { return inverse * inverse; }
@@ -252,6 +275,7 @@ std::vector<double> choice_exposure(const Choices& choices, std::span<const doub
   std::vector<double> exposure = fold_ballots(
       choices, parallel, systems,
       [&](BallotChoices& of, std::span<const std::uint32_t> ballot, double votes, double* sums) {
+        if (add_strict_exposure(ballot, weights.data(), votes, of.inverse, sums)) return;
         of.fill(ballot, weights);
         of.walk_down(ballot, once, [&](std::size_t place, System system, double above) {
           sums[system] += votes * (above + of.inverse[place]);
