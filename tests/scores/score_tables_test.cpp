@@ -159,6 +159,8 @@ TEST_F(LongScores, ReadsValuesWithAndWithoutInstances) {
   EXPECT_THAT(rows_of(read("a.csv", "task,system,score\nA,x,1\nA,y,2\nB,x,3\n")),
               ElementsAre("A x 1", "A y 2", "B x 3"));
   EXPECT_EQ(notes_.form, ScoreForm::long_form);
+  EXPECT_THAT(rows_of(read("a.csv", "Task,Model,Score\nA,x,1\nA,y,2\n")),
+              ElementsAre("A x 1", "A y 2"));
   EXPECT_THAT(rows_of(read("a.csv", "model,dataset,doc_id,value\nx,A,7,1\ny,A,7,0\nx,A,8,0.5\n")),
               ElementsAre("A 7 x 1", "A 7 y 0", "A 8 x 0.5"));
 }

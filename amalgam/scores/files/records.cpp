@@ -261,12 +261,15 @@ std::string seen_columns(const std::vector<std::string>& names) {
 
 }  // namespace
 
-std::size_t Records::find_any(const std::vector<std::string>& candidates) {
-  for (const std::string& name : candidates) {
-    const std::size_t found = find(name);
-    if (found != npos) return found;
+std::optional<std::string> Records::usual_name(const std::vector<std::string>& usual) const {
+  for (const std::string& name : usual) {
+    if (std::ranges::find(names_, name) != names_.end()) return name;
   }
-  return npos;
+  for (const std::string& wanted : usual) {
+    const auto found = std::ranges::find(names_, wanted, lower_case);
+    if (found != names_.end()) return *found;
+  }
+  return std::nullopt;
 }
 
 std::size_t Records::need(const std::string& name) {
@@ -281,8 +284,8 @@ std::size_t Records::need(const std::string& name) {
 std::size_t Records::choose(const std::string& given, const std::vector<std::string>& usual,
                             bool required) {
   if (!given.empty()) return need(given);
-  const std::size_t found = find_any(usual);
-  return found == npos && required ? need(usual.front()) : found;
+  if (const std::optional<std::string> name = usual_name(usual)) return find(*name);
+  return required ? need(usual.front()) : npos;
 }
 
 std::unique_ptr<Records> open_records(const fs::path& path, const ScoreFormat& format) {
@@ -299,13 +302,18 @@ std::unique_ptr<Records> open_records(const fs::path& path, const ScoreFormat& f
   return std::make_unique<CsvRecords>(path, format);
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return lower;
+}
+
 bool is_no_value(std::string_view text) {
   if (text.size() > 4) return false;
   if (is_missing_cell(text)) return true;
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  });
+  const std::string lower = lower_case(text);
   return lower == "na" || lower == "n/a" || lower == "nan" || lower == "null" || lower == "none" ||
          lower == "-" || lower == "--" || lower == "\u2013" || lower == "\u2014";
 }

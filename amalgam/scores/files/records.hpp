@@ -34,8 +34,8 @@ class Records {
   /// "file.csv:12:8" or "file.json: item 3".
   virtual std::string place(std::size_t column) const = 0;
 
-  /// The first column of those names that is there, or npos.
-  std::size_t find_any(const std::vector<std::string>& candidates);
+  /// The first of these names that a column has; if none has, the first in any case.
+  std::optional<std::string> usual_name(const std::vector<std::string>& usual) const;
   /// As find; InputError with the nearest name and what is there.
   std::size_t need(const std::string& name);
   /// The column called `given`, which must be there; if that is empty, one of the usual names, or
@@ -52,6 +52,9 @@ class Records {
 /// JSON lines, everything else separated values with a header. InputError for a header or a first
 /// object that is none.
 std::unique_ptr<Records> open_records(const std::filesystem::path& path, const ScoreFormat& format);
+
+/// A text with a-z for A-Z.
+std::string lower_case(std::string_view text);
 
 /// Whether a trimmed text says that there is no value: is_missing_cell's, in any case, "none" and
 /// dashes.

@@ -107,7 +107,8 @@ ScoreForm form_of_records(Records& records, const fs::path& path, const ScoreFor
     return std::ranges::find(records.names(), name) != records.names().end();
   };
   const auto has = [&](const std::string& given, const std::vector<std::string>& usual) {
-    return given.empty() ? std::ranges::any_of(usual, named) : records.find(given) != Records::npos;
+    return given.empty() ? records.usual_name(usual).has_value()
+                         : records.find(given) != Records::npos;
   };
   if (has(format.first, {"model_a"}) && has(format.second, {"model_b"})) {
     const bool arena = !is_tabular_text(path) && named("anony");

@@ -15,14 +15,6 @@
 namespace amalgam::scores {
 namespace {
 
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower;
-}
-
 // What summarises the other columns, or numbers the rows.
 bool is_summary_column(std::string_view name) {
   constexpr std::array<std::string_view, 7> kSummaries{"score",   "average", "avg", "mean",
