@@ -150,6 +150,14 @@ TEST(RowOrder, RowsAreFollowedToTheirNewPlaces) {
   for (const double value : measure(found, "cosine, rows").values[0]) EXPECT_NEAR(value, 1, 1e-6);
 }
 
+TEST(RowOrder, MoreThanFitsIntoMemoryIsRefused) {
+  const HashedTableEmbedder wide({.dimension = 65536});
+  TableStudyOptions options = quick_options();
+  options.permutations = 1500;  // the columns alone are too much
+  EXPECT_THAT(error_of([&] { row_order_property(wide, some_tables(1, 50), options); }),
+              HasSubstr("do not fit into memory"));
+}
+
 TEST(RowOrder, OfOneRowIsNotApplicable) {
   const TableProperty found = row_order_property(bag(), some_tables(2, 1), quick_options());
   EXPECT_EQ(summarise(measure(found, "cosine, columns"), 0, 0).tables, 0);
@@ -204,6 +212,17 @@ TEST(Joins, LongTablesAreEmbeddedInPieces) {
   const TableProperty found = join_property(ShortEmbedder(25), some_tables(), quick_options());
   EXPECT_EQ(found.figures.at("pairs"), 6 * 9);
   EXPECT_GT(found.figures.at("Spearman, jaccard"), 0.5);
+}
+
+TEST(Joins, OfManyPairsSomeAreDrawn) {
+  const auto tables = some_tables(8);  // 28 pairs of tables, 9 pairs of columns each
+  TableStudyOptions options = quick_options();
+  options.resamples = 0;
+  for (const std::size_t most : {10U, 100U, 252U, 1000U}) {
+    options.most_pairs = most;
+    const TableProperty found = join_property(bag(), tables, options);
+    EXPECT_EQ(found.figures.at("pairs"), std::min<std::size_t>(most, 252));
+  }
 }
 
 RelationalTable dependent_table(std::uint64_t seed) {

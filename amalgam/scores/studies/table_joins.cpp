@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <set>
+#include <utility>
 
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/random.hpp"
@@ -18,26 +20,56 @@ struct ColumnPair {
   std::size_t column[2];
 };
 
-// The pairs of columns of different tables, or `most` of them at random; each unordered pair once.
-std::vector<ColumnPair> column_pairs(std::span<const RelationalTable> tables, std::size_t most,
-                                     std::uint64_t seed) {
+// All pairs of columns of different tables, each unordered pair once.
+std::vector<ColumnPair> all_pairs(std::span<const RelationalTable> tables) {
   std::vector<ColumnPair> pairs;
-  RandomStream random(seed, "pairs of columns");
-  std::uint64_t seen = 0;
   for (std::size_t a = 0; a < tables.size(); ++a) {
     for (std::size_t b = a + 1; b < tables.size(); ++b) {
       for (std::size_t i = 0; i < tables[a].columns(); ++i) {
-        for (std::size_t j = 0; j < tables[b].columns(); ++j) {
-          // Reservoir sampling: every pair is kept with the same probability.
-          ++seen;
-          if (pairs.size() < most) {
-            pairs.push_back({{a, b}, {i, j}});
-          } else if (const std::uint64_t place = random.below(seen); place < most) {
-            pairs[place] = {{a, b}, {i, j}};
-          }
-        }
+        for (std::size_t j = 0; j < tables[b].columns(); ++j) pairs.push_back({{a, b}, {i, j}});
       }
     }
+  }
+  return pairs;
+}
+
+std::uint64_t count_pairs_of_columns(std::span<const RelationalTable> tables) {
+  std::uint64_t columns = 0;
+  std::uint64_t pairs = 0;
+  for (const RelationalTable& table : tables) {
+    pairs += columns * table.columns();
+    columns += table.columns();
+  }
+  return pairs;
+}
+
+// All pairs, or `most` different ones at random.
+std::vector<ColumnPair> column_pairs(std::span<const RelationalTable> tables, std::size_t most,
+                                     std::uint64_t seed) {
+  const std::uint64_t count = count_pairs_of_columns(tables);
+  RandomStream random(seed, "pairs of columns");
+  if (count <= 4 * std::uint64_t{most}) {
+    std::vector<ColumnPair> pairs = all_pairs(tables);
+    for (std::size_t i = 0; i < std::min(most, pairs.size()); ++i) {
+      if (pairs.size() > most) std::swap(pairs[i], pairs[i + random.below(pairs.size() - i)]);
+    }
+    pairs.resize(std::min(most, pairs.size()));
+    return pairs;
+  }
+  // There are many more than are wanted: draws that repeat are rare.
+  std::vector<std::pair<std::size_t, std::size_t>> columns;  // table and column
+  for (std::size_t t = 0; t < tables.size(); ++t) {
+    for (std::size_t c = 0; c < tables[t].columns(); ++c) columns.emplace_back(t, c);
+  }
+  std::set<std::pair<std::uint64_t, std::uint64_t>> drawn;
+  while (drawn.size() < most) {
+    const std::uint64_t a = random.below(columns.size());
+    const std::uint64_t b = random.below(columns.size());
+    if (columns[a].first < columns[b].first) drawn.emplace(a, b);
+  }
+  std::vector<ColumnPair> pairs;
+  for (const auto& [a, b] : drawn) {
+    pairs.push_back({{columns[a].first, columns[b].first}, {columns[a].second, columns[b].second}});
   }
   return pairs;
 }

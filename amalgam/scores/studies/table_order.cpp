@@ -5,6 +5,7 @@
 #include <functional>
 #include <numeric>
 
+#include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/scores/studies/table_properties.hpp"
 
@@ -18,8 +19,16 @@ constexpr std::size_t kBatch = 64;  // variants that are embedded at once
 // The vectors of one kind of parts of a table in all variants, the original first.
 class Populations {
  public:
-  Populations(std::size_t parts, std::size_t variants, std::size_t dimension)
-      : parts_(parts, Embeddings(variants, dimension)) {}
+  Populations(std::size_t parts, std::size_t variants, std::size_t dimension) {
+    constexpr std::size_t kMostNumbers = std::size_t{1} << 28U;  // 1 GB
+    if (parts * variants > kMostNumbers / std::max<std::size_t>(1, dimension)) {
+      throw InputError(
+          "{} vectors of {} numbers in each of {} variants of a table do not fit into memory; take"
+          " fewer rows or variants",
+          parts, dimension, variants);
+    }
+    parts_.assign(parts, Embeddings(variants, dimension));
+  }
 
   void set(std::size_t part, std::size_t variant, std::span<const float> vector) {
     std::ranges::copy(vector, parts_[part].row(variant).begin());
