@@ -92,6 +92,12 @@ TEST(XtremeLeaderboard, HasTheFiguresOfTheCard) {
               ElementsAre(0, 1, 2, 3, 5, 6, 7, 4, 8, 9, 10, 11, 12, 14, 13));
   const kemeny::Order other{0, 1, 2, 3, 5, 7, 4, 6, 8, 9, 10, 11, 12, 14, 13};
   EXPECT_EQ(kemeny::order_cost(pairs, other), 42.5);
+  // 5 over 6 by 4 to 0, 6 over 7 by 2 to 2, 7 over 4 by 2 to 1.
+  const std::vector<double>& leads = ranking.columns.at("lead over next");
+  EXPECT_EQ(leads[5], 4);
+  EXPECT_EQ(leads[6], 0);
+  EXPECT_EQ(leads[7], 1);
+  EXPECT_TRUE(std::isnan(leads[13]));
   EXPECT_THAT(rank_systems("borda", table).scores,
               ElementsAre(53.5, 51, 41, 42.5, 31.5, 38.5, 29, 31, 31, 21, 15, 22, 9, 1, 3));
   EXPECT_THAT(rank_systems("copeland", table).scores,

@@ -50,6 +50,7 @@ Ranking ranking_of_all(std::size_t systems, const VotedPairs& voted, Ranking ran
 Ranking ranking_of_order(const PairTable& pairs, const kemeny::Order& order) {
   Ranking ranking{.scores = std::vector<double>(pairs.systems),
                   .raw = std::vector<double>(pairs.systems)};
+  std::vector<double> lead(pairs.systems, std::numeric_limits<double>::quiet_NaN());
   for (std::size_t place = 0; place < order.size(); ++place) {
     const System system = order[place];
     ranking.scores[system] = static_cast<double>(order.size() - 1 - place);
@@ -58,7 +59,12 @@ Ranking ranking_of_order(const PairTable& pairs, const kemeny::Order& order) {
       ranking.raw[system] += against;
       ranking.raw[order[before]] += against;
     }
+    if (place > 0) {
+      lead[order[place - 1]] =
+          pairs.win(order[place - 1], system) - pairs.win(system, order[place - 1]);
+    }
   }
+  ranking.columns["lead over next"] = std::move(lead);
   return ranking;
 }
 

@@ -22,7 +22,8 @@ VotedPairs voted_pairs(const PairTable& pairs, const std::string& method);
 Ranking ranking_of_all(std::size_t systems, const VotedPairs& voted, Ranking ranking);
 
 /// Scores of an order: how many systems are placed behind each. `raw`: the votes that a system's
-/// place is against.
+/// place is against. Column "lead over next": votes for a system over the one placed next to it,
+/// less those against; where it is 0 the two could as well be exchanged.
 Ranking ranking_of_order(const PairTable& pairs, const kemeny::Order& order);
 
 /// Scores of a transitive relation: how many systems each is better than, half of one for each that
