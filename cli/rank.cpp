@@ -24,6 +24,7 @@ struct RankOptions {
   double confidence = 0.95;
   std::string out;
   std::string html;
+  std::string pairs;
   CommonOptions common;
 };
 
@@ -67,6 +68,17 @@ void write_html(const RankOptions& options, const Ranked& result) {
                 .ranking = &result.ranking,
                 .uncertainty = result.uncertainty ? &*result.uncertainty : nullptr,
                 .warnings = result.notes.warnings};
+  page.provenance.push_back(fmt::format("amalgam {} rank --method {} --missing {}", AMALGAM_VERSION,
+                                        result.method->info().name,
+                                        scores::missing_name(result.context.missing)));
+  for (const std::string& parameter : options.method.parameters) {
+    page.provenance.back() += " -p " + parameter;
+  }
+  if (result.uncertainty) {
+    page.provenance.back() +=
+        fmt::format(" --bootstrap {} --over {} --confidence {} --seed {}", options.resamples,
+                    options.over, options.confidence, options.common.seed);
+  }
   for (const std::string& path : options.scores.paths) page.provenance.push_back(path);
   TextOutput out(options.html);
   out.write(rank_page(page));
@@ -74,7 +86,10 @@ void write_html(const RankOptions& options, const Ranked& result) {
 }
 
 void run(const RankOptions& options) {
-  check_outputs(options.scores.paths, {options.out, options.html});
+  check_outputs(options.scores.paths, {options.out, options.html, options.pairs});
+  if (!options.pairs.empty() && options.resamples == 0) {
+    throw InputError("--pairs writes what resamples say; give --bootstrap N too");
+  }
   if (options.common.json && (options.out == "-" || options.html == "-")) {
     throw InputError("--json and an output of - both want the standard output");
   }
@@ -84,6 +99,7 @@ void run(const RankOptions& options) {
     log::warn("{}", result.warnings[at]);
   }
   if (!options.out.empty()) write_ranking(options.out, result);
+  if (!options.pairs.empty()) write_pairs(options.pairs, result);
   if (!options.html.empty()) write_html(options, result);
   if (options.common.json) {
     print_json(ranking_json(result));
@@ -112,8 +128,10 @@ void register_rank(CLI::App& root) {
                   "number)")
       ->check(whole_number() & CLI::Range(0, 1'000'000))
       ->type_name("N");
-  app->add_option("--over", options->over, "What is drawn: instances (or comparisons), or tasks")
-      ->check(CLI::IsMember({"instances", "tasks"}))
+  app->add_option("--over", options->over,
+                  "What is drawn: instances of each task (or comparisons), instances that several "
+                  "tasks share (measures of one output), or tasks")
+      ->check(CLI::IsMember({"instances", "shared-instances", "tasks"}))
       ->capture_default_str();
   app->add_option("--confidence", options->confidence, "Of the intervals")
       ->check(CLI::Range(0.5, 0.9999))
@@ -121,11 +139,18 @@ void register_rank(CLI::App& root) {
   app->add_option("--out", options->out, "Write the ranking; - is the standard output")
       ->type_name("RANKING.csv");
   app->add_option("--html", options->html, "Write a page with drawings")->type_name("PAGE.html");
+  app->add_option("--pairs", options->pairs,
+                  "Of --bootstrap: write how probably each system is before each other one, and "
+                  "whether they differ")
+      ->type_name("PAIRS.csv");
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
   register_rank_compare(*app);
   register_rank_methods(*app);
+  register_rank_next(*app);
   register_rank_pool(*app);
+  register_rank_significance(*app);
+  register_rank_stability(*app);
   app->callback([app, options] {
     if (!app->get_subcommands().empty()) return;
     if (options->scores.paths.empty()) {

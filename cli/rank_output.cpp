@@ -156,8 +156,12 @@ std::string table_text(const Ranked& result) {
 
 std::string uncertainty_text(const Ranked& result) {
   const scores::RankUncertainty& uncertainty = *result.uncertainty;
-  std::string text = fmt::format("{} resamples of {} {}", uncertainty.resamples, uncertainty.units,
-                                 scores::resample_unit_name(uncertainty.over));
+  const scores::Comparisons& comparisons = result.table.comparisons;
+  const std::string_view drawn = result.table.ballot_count() > 0
+                                     ? scores::resample_unit_name(uncertainty.over)
+                                     : (comparisons.clusters.empty() ? "comparisons" : "clusters");
+  std::string text =
+      fmt::format("{} resamples of {} {}", uncertainty.resamples, uncertainty.units, drawn);
   if (uncertainty.failed > 0) {
     text += fmt::format(", {} of them could not be ranked", uncertainty.failed);
   }
@@ -203,6 +207,33 @@ void write_ranking(const std::string& path, const Ranked& result) {
       out.field(uncertainty.best[system]);
     }
     out.end();
+  }
+  out.commit();
+}
+
+void write_pairs(const std::string& path, const Ranked& result) {
+  const scores::RankUncertainty& uncertainty = *result.uncertainty;
+  CsvOutput out(path);
+  for (const char* name : {"first", "second", "before", "p", "p_holm", "p_benjamini_hochberg"}) {
+    out.field(name);
+  }
+  out.end();
+  for (std::size_t place = 0; place < result.order.size(); ++place) {
+    for (std::size_t later = place + 1; later < result.order.size(); ++later) {
+      const scores::System first = result.order[place];
+      const scores::System second = result.order[later];
+      const std::size_t at = first * uncertainty.size() + second;
+      out.field(result.table.systems[first]).field(result.table.systems[second]);
+      for (const double value : {uncertainty.before[at], uncertainty.p_values[at],
+                                 uncertainty.p_holm[at], uncertainty.p_benjamini_hochberg[at]}) {
+        if (std::isfinite(value)) {
+          out.field(value);
+        } else {
+          out.field("");  // never ranked together
+        }
+      }
+      out.end();
+    }
   }
   out.commit();
 }

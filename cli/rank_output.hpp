@@ -40,4 +40,9 @@ void show_ranking(const Ranked& result);
 /// Writes one row per system, best first. InputError or Error as CsvOutput.
 void write_ranking(const std::string& path, const Ranked& result);
 
+/// Writes one row per pair of systems, the better-ranked one first: the share of resamples in which
+/// it comes before the other, and the p-value of equal scores, also as adjusted over all pairs.
+/// `result` has an uncertainty. InputError or Error as CsvOutput.
+void write_pairs(const std::string& path, const Ranked& result);
+
 }  // namespace amalgam::cli
