@@ -128,7 +128,7 @@ TEST(TrueSkill, MatchesTheMomentsOfThePosterior) {
     double total = 0;
     double first = 0;
     double second = 0;
-    constexpr double kStep = 0.02;
+    constexpr double kStep = 0.05;
     for (double a = -8; a <= 8; a += kStep) {
       for (double b = -8; b <= 8; b += kStep) {
         const double margin = ratings.margin();
