@@ -107,6 +107,21 @@ TEST(OneBench, IsTheModelOfItsTies) {
       ThrowsMessage<InputError>(HasSubstr("tie = both is for form = pairs")));
 }
 
+TEST(OneBench, TakesValuesWithinTheToleranceForTies) {
+  // 0 is better by a hair on two samples, and 1 by much on one.
+  const ScoreTable noisy = table_of({{0.5000001, 0.7000001, 0.1, 1}, {0.5, 0.7, 0.9, 0}});
+  const ScoreTable even = table_of({{0.5, 0.7, 0.1, 1}, {0.5, 0.7, 0.9, 0}});
+  const Ranking tolerant = onebench(noisy, {"tie_tolerance=1e-6"});
+  EXPECT_EQ(tolerant.scores, onebench(even).scores);
+  EXPECT_EQ(tolerant.columns, onebench(even).columns);
+  EXPECT_GT(onebench(noisy).scores[0], 0.1);
+  EXPECT_THAT(
+      [&] {
+        onebench(noisy, {"form=top1", "tie_tolerance=1e-6"});
+      },
+      ThrowsMessage<InputError>(HasSubstr("tie_tolerance is for form = pairs")));
+}
+
 // Half of the mass of hard samples is measured on strong systems alone: means are misled, and
 // comparisons within samples are not.
 TEST(OneBench, RanksSystemsMeasuredOnSamplesOfUnequalDifficulty) {

@@ -24,8 +24,9 @@ class OneBench final : public RankAggregator {
             "Every sample is a comparison of the systems measured on it, whatever its "
             "metric and whoever is missing; strengths by maximum likelihood from all.",
         .source = "Ghosh et al. 2025, \"ONEBench to Test Them All\", section 3",
-        .parameters = {form_parameter(), ties_parameter(), alpha_parameter(), errors_parameter(),
-                       iterations_parameter(), tolerance_parameter()},
+        .parameters = {form_parameter(), ties_parameter(), tie_tolerance_parameter(),
+                       alpha_parameter(), errors_parameter(), iterations_parameter(),
+                       tolerance_parameter()},
         .score = kStrengthScore,
         .raw = kStrengthRaw,
         .other_missing = false};
@@ -34,6 +35,7 @@ class OneBench final : public RankAggregator {
 
   Ranking rank(const ScoreTable& table, const RankContext& context) const override {
     const std::string& tie = context.parameters.text("tie");
+    const double tolerance = context.parameters.number("tie_tolerance");
     if (context.parameters.text("form") == "top1") {
       if (tie != kHalf) {
         throw InputError(
@@ -41,12 +43,16 @@ class OneBench final : public RankAggregator {
             "compared with each other",
             tie);
       }
+      if (tolerance > 0) {
+        throw InputError("onebench: tie_tolerance is for form = pairs; round the values instead");
+      }
       return rank_by_choices(table, context);
     }
-    const PairTable pairs = count_pairs(table, context.missing, context.factors, context.parallel);
+    const PairTable pairs =
+        count_pairs(table, context.missing, context.factors, context.parallel, tolerance);
     const TieTreatment ties = tie_treatment(tie);
     Ranking ranking = rank_pairs_by_strength(pairs, table.systems, ties, context);
-    add_pair_details(table, pairs, ties, context, ranking);
+    add_pair_details(table, pairs, ties, context, ranking, tolerance);
     return ranking;
   }
 
@@ -59,6 +65,13 @@ class OneBench final : public RankAggregator {
                 "each from itself and all that are worse",
             .default_value = std::string("pairs"),
             .choices = {"pairs", "top1"}};
+  }
+
+  static ParameterInfo tie_tolerance_parameter() {
+    return {.name = "tie_tolerance",
+            .doc = "values of a sample that differ by no more tie (form = pairs)",
+            .default_value = 0.0,
+            .low = 0};
   }
 
   static ParameterInfo ties_parameter() {

@@ -78,7 +78,7 @@ VoteGradients votes_gradient(TieModel model, std::span<const double> strengths, 
 
 void add_errors(const ScoreTable& table, const RankContext& context, const RankedPlaces& ranked,
                 std::vector<double> information, std::size_t parameters,
-                const VoteGradients& gradients, Ranking& ranking) {
+                const VoteGradients& gradients, double tie_tolerance, Ranking& ranking) {
   const std::size_t count = ranked.systems.size();
   const ErrorKind kind = error_kind_of_name(context.parameters.text("errors"));
   std::vector<double> covariance;
@@ -89,10 +89,11 @@ void add_errors(const ScoreTable& table, const RankContext& context, const Ranke
         "no standard errors: they are of what was measured, and missing scores were completed");
     return;
   } else {
-    covariance = sandwich_covariance(
-        std::move(information),
-        pair_gradient_products(table, context.missing, ranked.places, count, parameters, gradients),
-        parameters, count);
+    covariance =
+        sandwich_covariance(std::move(information),
+                            pair_gradient_products(table, context.missing, ranked.places, count,
+                                                   parameters, gradients, tie_tolerance),
+                            parameters, count);
   }
   add_error_column(ranking, ranked, standard_errors(covariance, parameters, count));
 }
@@ -294,7 +295,7 @@ Ranking rank_pairs_by_strength(const PairTable& pairs, const StringPool& names, 
 }
 
 void add_pair_details(const ScoreTable& table, const PairTable& pairs, TieTreatment ties,
-                      const RankContext& context, Ranking& ranking) {
+                      const RankContext& context, Ranking& ranking, double tie_tolerance) {
   if (is_resample(context)) return;
   const RankedPlaces ranked = ranked_places(ranking);
   const double pseudo_votes = ranking.figures.at(kPseudoVotes);
@@ -305,7 +306,8 @@ void add_pair_details(const ScoreTable& table, const PairTable& pairs, TieTreatm
     ranking.figures["log-likelihood"] = bradley_terry_log_likelihood(preferences, ranked.strengths);
     if (!wants_errors(context, ranking)) return;
     add_errors(table, context, ranked, bradley_terry_information(preferences, ranked.strengths),
-               ranked.systems.size(), votes_gradient(votes_of(ties), ranked.strengths), ranking);
+               ranked.systems.size(), votes_gradient(votes_of(ties), ranked.strengths),
+               tie_tolerance, ranking);
     return;
   }
   const TieModel model = model_of(ties);
@@ -317,7 +319,7 @@ void add_pair_details(const ScoreTable& table, const PairTable& pairs, TieTreatm
   add_errors(table, context, ranked,
              tied_information(model, part, {{.strengths = ranked.strengths}, tie}),
              ranked.systems.size() + (with_ties ? 1 : 0),
-             votes_gradient(model, ranked.strengths, tie, with_ties), ranking);
+             votes_gradient(model, ranked.strengths, tie, with_ties), tie_tolerance, ranking);
 }
 
 }  // namespace amalgam::scores::aggregators

@@ -64,8 +64,9 @@ Ranking rank_pairs_by_strength(const PairTable& pairs, const StringPool& names, 
                                const RankContext& context);
 
 /// Adds to such a ranking the log-likelihood, how many votes each system had and standard errors.
+/// `tie_tolerance`: that of counting the pairs.
 void add_pair_details(const ScoreTable& table, const PairTable& pairs, TieTreatment ties,
-                      const RankContext& context, Ranking& ranking);
+                      const RankContext& context, Ranking& ranking, double tie_tolerance = 0);
 
 /// Fits Plackett-Luce to a table's ballots and comparisons, with the same details.
 Ranking rank_by_choices(const ScoreTable& table, const RankContext& context);

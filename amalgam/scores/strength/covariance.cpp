@@ -29,12 +29,11 @@ class PairProducts {
     if (gradient.tie != 0.0) sums_.add(ranked_, weight * gradient.tie);
   }
 
-  void add_ballot(const ScoreTable::Ballot& ballot, double weight) {
+  void add_ballot(const ScoreTable::Ballot& ballot, double weight, double tie_tolerance) {
     for (std::size_t a = 0; a < ballot.systems.size(); ++a) {
       for (std::size_t b = a + 1; b < ballot.systems.size(); ++b) {
-        const int outcome = ballot.values[a] > ballot.values[b]   ? 1
-                            : ballot.values[a] < ballot.values[b] ? -1
-                                                                  : 0;
+        const double difference = ballot.values[a] - ballot.values[b];
+        const int outcome = (difference > tie_tolerance) - (difference < -tie_tolerance);
         add_vote(ballot.systems[a], ballot.systems[b], outcome, weight);
       }
     }
@@ -131,12 +130,13 @@ void for_clusters(const Comparisons& comparisons, const std::function<void(std::
 
 std::vector<double> pair_gradient_products(const ScoreTable& table, Missing missing,
                                            std::span<const std::size_t> places, std::size_t ranked,
-                                           std::size_t parameters, const VoteGradients& gradients) {
+                                           std::size_t parameters, const VoteGradients& gradients,
+                                           double tie_tolerance) {
   PairProducts products(places, ranked, parameters, gradients);
   for (std::size_t index = 0; index < table.ballot_count(); ++index) {
     const ScoreTable::Ballot ballot = table.ballot(index);
     if (missing == Missing::drop && ballot.systems.size() < table.system_count()) continue;
-    products.add_ballot(ballot, table.ballot_weight(index));
+    products.add_ballot(ballot, table.ballot_weight(index), tie_tolerance);
   }
   products.add_comparisons(table.comparisons);
   return products.products();

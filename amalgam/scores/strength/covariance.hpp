@@ -65,10 +65,11 @@ class GradientProducts {
 /// The products of a model of votes on pairs. `places`: [systems of the table] numbers of those
 /// that are ranked, and at least `ranked` for others, whose votes do not count. `parameters`:
 /// `ranked`, and one more if there is a tie parameter. With Missing::drop incomplete ballots do not
-/// count; Missing::complete is not possible.
+/// count; Missing::complete is not possible. Values that differ by at most `tie_tolerance` tie.
 std::vector<double> pair_gradient_products(const ScoreTable& table, Missing missing,
                                            std::span<const std::size_t> places, std::size_t ranked,
-                                           std::size_t parameters, const VoteGradients& gradients);
+                                           std::size_t parameters, const VoteGradients& gradients,
+                                           double tie_tolerance = 0);
 
 /// The products of choices, each ballot a cluster; comparisons as by pair_gradient_products.
 std::vector<double> choice_gradient_products(const Choices& choices, const ScoreTable& table,
