@@ -8,6 +8,7 @@
 #include <set>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/data/text_output.hpp"
 #include "amalgam/scores/studies/table_encoders.hpp"
@@ -102,6 +103,18 @@ std::vector<scores::TableRequest> record_requests(scores::TableStudy study,
   options.resamples = 0;
   scores::study_tables(study, options);
   return recorder.requests();
+}
+
+void warn_of_long_tables(const TableEmbedder& embedder,
+                         const std::vector<RelationalTable>& tables) {
+  const auto cut = std::ranges::count_if(tables, [&](const RelationalTable& table) {
+    return scores::fitting_rows(embedder, table) < table.rows();
+  });
+  if (cut == 0) return;
+  log::warn(
+      "{} of {} tables are longer than the {} tokens that {} takes: of these only the rows "
+      "that fit are looked at",
+      cut, tables.size(), embedder.most_tokens(), embedder.name());
 }
 
 Json json_of(const MeasureSummary& summary) {
@@ -362,6 +375,7 @@ void study_tables(const TablesCommand& command, const std::vector<RelationalTabl
   }
   study.embedder = embedder != nullptr ? embedder.get() : trained;
   study.against = against.get();
+  warn_of_long_tables(*study.embedder, tables);
   const std::size_t count = command.properties.empty() ? 8 : command.properties.size();
   Progress progress("properties", count, Progress::Unit::items, command.common.progress_mode());
   const auto found = scores::study_tables(study, options, [&](std::string_view title) {

@@ -87,6 +87,19 @@ TEST_F(StudyTables, VectorsOfAnotherModelAnswerTheRequests) {
   EXPECT_THAT(result.err, HasSubstr("12 vectors of columns; the tables to be embedded have"));
 }
 
+TEST_F(StudyTables, TrainsAnEncoderThatSeesOrder) {
+  const RunResult result = run_amalgam(
+      {"study", "tables", write_table("a.csv", 0), write_table("b.csv", 2), "--property", "P1",
+       "--encoder", "trained", "--steps", "5", "--permutations", "5", "--threads", "1", "--json"});
+  if (result.code == 2 && result.err.find("learning library") != std::string::npos) {
+    GTEST_SKIP() << "this build has no learning library";
+  }
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["encoder"], "trained");
+  EXPECT_GT(result.json()["properties"][0]["measures"]["variation, columns"]["mean"].get<double>(),
+            1e-7);
+}
+
 TEST_F(StudyTables, RefusesWhatItCannotStudy) {
   const std::string a = write_table("a.csv", 0);
   EXPECT_THAT(run_amalgam({"study", "tables", a, "--property", "P9"}).err,
