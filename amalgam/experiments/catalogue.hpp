@@ -22,5 +22,7 @@ const Experiment& generalization_difficulty();
 const Experiment& accuracy_on_the_curve();
 const Experiment& onebench();
 const Experiment& observatory();
+const Experiment& lr0fm();
+const Experiment& binary_decision_bias();
 
 }  // namespace amalgam::experiments

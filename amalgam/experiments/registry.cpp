@@ -25,7 +25,9 @@ std::span<const Experiment* const> all_experiments() {
                                   &generalization_difficulty(),
                                   &accuracy_on_the_curve(),
                                   &onebench(),
-                                  &observatory()};
+                                  &observatory(),
+                                  &lr0fm(),
+                                  &binary_decision_bias()};
   return kAll;
 }
 
