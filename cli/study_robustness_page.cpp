@@ -1,5 +1,3 @@
-#include "cli/study_robustness_page.hpp"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include "amalgam/report/page.hpp"
 #include "amalgam/report/plots.hpp"
 #include "amalgam/report/scatter_plot.hpp"
+#include "cli/study_robustness_output.hpp"
 
 namespace amalgam::cli {
 namespace {

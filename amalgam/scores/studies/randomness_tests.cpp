@@ -166,15 +166,20 @@ TestResult exact_runs_test(std::span<const SegmentTally> segments) {
 double longest_run_tail(std::uint64_t size, std::uint64_t length) {
   if (length > size) return 0;
   if (length <= 1) return 1;
-  // chances[r - 1]: no run was so long yet, and the latest one has r answers.
-  std::vector<double> chances(length - 1);
-  chances[0] = 1;
-  double reached = 0;
-  for (std::uint64_t i = 1; i < size; ++i) {
-    const double alive = std::accumulate(chances.begin(), chances.end(), 0.0);
-    reached += 0.5 * chances.back();
-    for (std::size_t r = chances.size() - 1; r > 0; --r) chances[r] = 0.5 * chances[r - 1];
-    chances[0] = 0.5 * alive;
+  // A run first becomes so long with answer n if there was none within n - length answers, the next
+  // one differs from the last of these, and all others up to n are like it: a chance of
+  // 2^-length * absent(n - length), without the first factor 1/2 at the beginning.
+  std::vector<double> absent(length, 1.0);  // absent(n) at n % length, of the last `length` n
+  const auto exponent = static_cast<double>(length);
+  double reached = std::exp2(1 - exponent);
+  double none = 1 - reached;
+  absent[0] = none;
+  for (std::uint64_t n = length + 1; n <= size; ++n) {
+    double& earlier = absent[n % length];
+    const double first = std::exp2(-exponent) * earlier;
+    reached += first;
+    none -= first;
+    earlier = none;
   }
   return reached;
 }

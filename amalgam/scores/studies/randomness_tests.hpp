@@ -57,7 +57,7 @@ RunsTest runs_test(std::span<const SegmentTally> segments);
 TestResult exact_runs_test(std::span<const SegmentTally> segments);
 
 /// P(the longest run of equal answers is at least `length` >= 1) in `size` fair, independent
-/// answers: by dynamic programming over the run so far.
+/// answers: exactly, in O(size).
 double longest_run_tail(std::uint64_t size, std::uint64_t length);
 
 /// The exact test that the longest run of any segment is no longer than among fair, independent

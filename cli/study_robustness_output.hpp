@@ -7,6 +7,7 @@
 #include "amalgam/scores/studies/accuracy_table.hpp"
 #include "amalgam/scores/studies/robustness.hpp"
 #include "amalgam/scores/studies/robustness_weights.hpp"
+#include "cli/output.hpp"
 
 namespace amalgam::cli {
 
@@ -39,6 +40,15 @@ struct RobustnessStudy {
 
 /// [models], from the best WAR at the resolution `at`; models without one last.
 std::vector<std::size_t> models_by_war(const RobustnessStudy& study);
+
+/// One JSON object of all of it.
+Json robustness_json(const RobustnessStudy& study);
+
+/// Tables for people.
+std::string robustness_text(const RobustnessStudy& study);
+
+/// Writes the robustness of every cell as CSV.
+void write_robustness(const std::string& path, const RobustnessStudy& study);
 
 /// A page of HTML that needs nothing but itself: the ranking, WAR over resolutions, robustness of
 /// each model on each data set, and which data sets agree with the ranking.
