@@ -187,14 +187,17 @@ void IncrementalFit::recount(const Parallel& parallel) {
   refresh_prior();
 }
 
-// The change that the task's posterior makes; returns its largest component.
-double IncrementalFit::expect(Task task, std::vector<double>& change) const {
+// The change that the task's posterior makes; returns its largest component. `log_likelihood` (may
+// be null): the task's is added.
+double IncrementalFit::expect(Task task, std::vector<double>& change,
+                              double* log_likelihood) const {
   const std::size_t classes = labels_.size();
   for (std::size_t k = 0; k < classes; ++k) {
     change[k] = portable_log(std::max(prior_[k], kFloor));
   }
   each_row(task, [&](const Row& row) { add_log_likelihood(row, change.data()); });
-  models::softmax_in_place(change.data(), classes);
+  const double log_sum = models::softmax_in_place(change.data(), classes);
+  if (log_likelihood != nullptr) *log_likelihood += log_sum;
   double largest = 0;
   for (std::size_t k = 0; k < classes; ++k) {
     change[k] -= posterior_[std::size_t{task} * classes + k];
@@ -346,35 +349,6 @@ AbsorbReport IncrementalFit::absorb(const AnnotationTable& added, const AbsorbOp
   report.stale_mass = stale / static_cast<double>(annotations_);
   report.tasks_updated = update.tasks.size();
   report.workers_updated = update.active.size();
-  return report;
-}
-
-RefineReport IncrementalFit::refine(double tolerance, std::size_t max_sweeps,
-                                    const Parallel& parallel) {
-  RefineReport report;
-  const std::size_t classes = labels_.size();
-  constexpr std::size_t kTasksAtATime = 4096;
-  const std::size_t blocks = (tasks_.size() + kTasksAtATime - 1) / kTasksAtATime;
-  std::vector<double> largest(blocks);
-  while (report.sweeps < max_sweeps && !report.converged) {
-    check_interrupt();
-    parallel_for(parallel, blocks, [&](std::size_t block, std::size_t) {
-      std::vector<double> change(classes);
-      largest[block] = 0;
-      const std::size_t end = std::min(tasks_.size(), (block + 1) * kTasksAtATime);
-      for (std::size_t task = block * kTasksAtATime; task < end; ++task) {
-        largest[block] = std::max(largest[block], expect(static_cast<Task>(task), change));
-        for (std::size_t k = 0; k < classes; ++k) {
-          double& p = posterior_[task * classes + k];
-          p = std::clamp(p + change[k], 0.0, 1.0);
-        }
-      }
-    });
-    recount(parallel);
-    ++report.sweeps;
-    report.largest_change = *std::ranges::max_element(largest);
-    report.converged = report.largest_change < tolerance;
-  }
   return report;
 }
 

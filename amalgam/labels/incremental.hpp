@@ -62,7 +62,10 @@ class IncrementalFit {
 
   /// Takes in annotations. InputError, and nothing changes, for a label that was not there before.
   AbsorbReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {});
-  /// Sweeps over all tasks until no posterior changes by more than `tolerance`.
+  /// Sweeps over all tasks until no posterior changes by more than `tolerance` in one. After every
+  /// two sweeps the counts leap ahead in the direction they go (SQUAREM, Varadhan and Roland 2008,
+  /// scheme S3), and back where the objective fell: where expectation-maximisation creeps, that
+  /// saves most of the sweeps.
   RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel);
 
   /// Everything as a table and the fit of it, for writing.
@@ -115,10 +118,21 @@ class IncrementalFit {
   void recount(const Parallel& parallel);
   void refresh(Worker worker);
   void refresh_prior();
-  double expect(Task task, std::vector<double>& change) const;
+  double expect(Task task, std::vector<double>& change, double* log_likelihood = nullptr) const;
   void add_rows(const AnnotationTable& added, Update& update);
   double sweep(std::span<const Task> tasks, double noticeable, Update& update);
   bool join_workers(double spread, Update& update);
+  struct Sweep {
+    double objective = 0;
+    double largest_change = 0;
+  };
+  Sweep sweep_all(const Parallel& parallel);
+  double log_density() const;
+  std::vector<double> all_counts() const;
+  void set_counts(std::span<const double> all, const Parallel& parallel);
+  static std::vector<double> extrapolated(std::span<const double> start,
+                                          std::span<const double> first,
+                                          std::span<const double> second);
 
   std::string method_;
   std::vector<std::string> parameters_;
