@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -126,6 +127,19 @@ std::vector<ParameterInfo> pleas_matching_parameters() {
                  " in accuracy on the data, or later groups apart and earlier ones merged")};
 }
 
+// Networks that tell different things apart keep their outputs.
+std::vector<ParameterInfo> own_head_parameters() {
+  return {choice("heads", {"shared", "own", "probe"}, "shared",
+                 "last layers: merged as the others (equal classes), one head per network that"
+                 " stays as it is, or the same trained anew on labels (a task per network)"),
+          {.name = "head_names",
+           .kind = ParameterInfo::Kind::text,
+           .doc = "own, probe: of the networks' heads, in their order",
+           .default_value = std::string("first,second")},
+          count("probe_epochs", 50, 1, "probe: over the task's data"),
+          number_above("probe_learning_rate", 1e-3, 0, 100, "probe: of Adam")};
+}
+
 std::vector<ParameterInfo> pleas_fit_parameters() {
   return {choice("fit", {"averaged", "stacked", "none"}, "averaged",
                  "layers are fitted to the mean of both networks, to either by itself, or not at"
@@ -137,23 +151,18 @@ std::vector<ParameterInfo> pleas_fit_parameters() {
                  " layer's inputs"),
           count("steps", 400, 1, "adam: with a rate that falls to 0 in half a cosine"),
           count("batch", 32, 1, "adam: examples per step"),
-          number_above("learning_rate", 5e-4, 0, 100, "adam: the highest"),
-          choice("heads", {"shared", "own", "probe"}, "shared",
-                 "last layers: merged as the others (equal classes), one head per network that"
-                 " stays as it is, or the same trained anew on labels (two tasks)"),
-          {.name = "head_names",
-           .kind = ParameterInfo::Kind::text,
-           .doc = "own, probe: of the first and the second network's head",
-           .default_value = std::string("first,second")},
-          count("probe_epochs", 50, 1, "probe: over the task's data"),
-          number_above("probe_learning_rate", 1e-3, 0, 100, "probe: of Adam")};
+          number_above("learning_rate", 5e-4, 0, 100, "adam: the highest")};
+}
+
+std::vector<ParameterInfo> joined(std::vector<std::vector<ParameterInfo>> parts) {
+  std::vector<ParameterInfo> all;
+  for (std::vector<ParameterInfo>& part : parts) {
+    std::ranges::move(part, std::back_inserter(all));
+  }
+  return all;
 }
 
 RuleInfo pleas_info() {
-  std::vector<ParameterInfo> parameters = pleas_matching_parameters();
-  for (ParameterInfo& parameter : pleas_fit_parameters()) {
-    parameters.push_back(std::move(parameter));
-  }
   return {.name = "pleas",
           .summary =
               "Merges two networks of any origin: units are matched, those that are alike averaged,"
@@ -163,7 +172,37 @@ RuleInfo pleas_info() {
               " Re-Basin (Ainsworth et al. 2022, arXiv 2209.04836)",
           .min_members = 2,
           .max_members = 2,
-          .parameters = std::move(parameters)};
+          .parameters =
+              joined({pleas_matching_parameters(), pleas_fit_parameters(), own_head_parameters()})};
+}
+
+RuleInfo zipit_info() {
+  ParameterInfo budget =
+      number("budget", 1, 1, 1e6,
+             "partial zipping by compute, as a multiple of one network's: the later"
+             " groups of units stay apart, as many as it allows");
+  ParameterInfo zipped =
+      count("zipped", 0, 0,
+            "partial zipping: only so many groups of units, the first; others stay"
+            " apart");
+  for (ParameterInfo* parameter : {&budget, &zipped}) {
+    parameter->default_value.reset();
+    parameter->optional = true;
+  }
+  return {.name = "zipit",
+          .summary =
+              "Merges networks of any origin: the most correlated units become one, those of one"
+              " network among themselves included.",
+          .source = "Stoica et al. 2023, ZipIt! (arXiv 2305.03053), section 4",
+          .min_members = 2,
+          .parameters = joined(
+              {{number_above("alpha", .3, 0, 1,
+                             "what counts of the similarity of merged units when they are to be"
+                             " merged again"),
+                number("beta", .125, 0, 1,
+                       "how much of what has to be merged may be so within one network"),
+                budget, zipped},
+               own_head_parameters()})};
 }
 
 RuleInfo adamerging_info() {
@@ -285,8 +324,8 @@ RuleInfo frank_wolfe_info() {
 
 std::span<const RuleInfo> data_methods() {
   static const std::array kMethods = {greedy_soup_info(), learned_soup_info(), regmean_info(),
-                                      pleas_info(),       adamerging_info(),   frank_wolfe_info(),
-                                      twin_merging_info()};
+                                      pleas_info(),       zipit_info(),        adamerging_info(),
+                                      frank_wolfe_info(), twin_merging_info()};
   return kMethods;
 }
 

@@ -19,6 +19,7 @@
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
+#include "cli/learning/own_heads.hpp"
 #include "cli/learning/search.hpp"
 
 namespace amalgam::cli {
@@ -31,6 +32,7 @@ const std::map<std::string, InMemory>& in_memory_methods() {
   static const std::map<std::string, InMemory> kMethods{{"learned_soup", merge_by_learned_soup},
                                                         {"regmean", merge_by_regmean},
                                                         {"pleas", merge_by_pleas},
+                                                        {"zipit", merge_by_zipit},
                                                         {"adamerging", merge_by_adamerging},
                                                         {"frank_wolfe", merge_by_frank_wolfe}};
   return kMethods;
@@ -115,10 +117,11 @@ Ingredients load(const LearnedMerge& merge) {
   Ingredients ingredients;
   ingredients.network = learning::load_network(*opened.sources.front(), opened.network);
   // Networks that keep heads of their own are each of its own kind.
-  const bool own_kinds = merge.method.name == "pleas" && merge.parameters.text("heads") != "shared";
+  const auto kind = has_own_heads(merge) ? std::nullopt : std::optional(opened.network);
   for (const auto& source : opened.sources) {
-    const auto kind = own_kinds ? std::nullopt : std::optional(opened.network);
-    ingredients.members.push_back(learning::state_of(*learning::load_network(*source, kind)));
+    const auto member = learning::load_network(*source, kind);
+    ingredients.members.push_back(learning::state_of(*member));
+    ingredients.kinds.push_back(member->description());
   }
   if (!merge.base.empty()) {
     ingredients.base =
@@ -151,14 +154,45 @@ Ingredients copy_of(const Ingredients& from) {
   return copy;
 }
 
-// Merges at every point of the search by half of the data, and judges by the other half.
-learned::ParameterSearch search(const LearnedMerge& merge) {
-  const auto points = search_points(merge.recipe, merge.method, merge.seed());
-  const Ingredients from = load(merge);
+using SearchPoints = std::vector<std::vector<std::string>>;
+
+// InputError unless the parameters are right at all points of a search, and all make networks with
+// the same heads.
+void check_points(const LearnedMerge& merge, const SearchPoints& points) {
+  std::optional<bool> own_heads;
+  for (const std::vector<std::string>& point : points) {
+    try {
+      const Recipe recipe = with_parameters(merge.recipe, merge.method, point);
+      const LearnedMerge trial = merge_of(merge.command, recipe, merge.method);
+      if (own_heads.value_or(has_own_heads(trial)) != has_own_heads(trial)) {
+        throw InputError(
+            "networks with one head and with one per member cannot be compared; expected"
+            " heads=shared at all points or at none");
+      }
+      own_heads = has_own_heads(trial);
+    } catch (const InputError& error) {
+      throw InputError("search at {}: {}", join(point, " "), error.what());
+    }
+  }
+}
+
+// What decides between the points of a search: the examples that no point is merged by.
+std::vector<learning::Dataset> judges_of(const LearnedMerge& merge, const Ingredients& from) {
   MergeData held_out(merge.recipe, merge.seed());
   if (merge.method.name != "regmean") held_out.use(MergeData::Part::held_out);
+  if (has_own_heads(merge)) return tasks_of_own_heads(merge, from, held_out);
+  return held_out.tasks(from.network->description());
+}
+
+// Merges at every point of the search by half of the data, and judges by the other half.
+learned::ParameterSearch search(const LearnedMerge& merge) {
+  const SearchPoints points = search_points(merge.recipe, merge.method, merge.seed());
+  check_points(merge, points);
   MergeCommand quiet = merge.command;
   quiet.common.quiet = true;
+  const Recipe first_recipe = with_parameters(merge.recipe, merge.method, points.front());
+  const LearnedMerge first = merge_of(quiet, first_recipe, merge.method);
+  const Ingredients from = load(first);
   const auto merge_with = [&](const std::vector<std::string>& parameters) {
     check_interrupt();
     const Recipe recipe = with_parameters(merge.recipe, merge.method, parameters);
@@ -179,7 +213,7 @@ learned::ParameterSearch search(const LearnedMerge& merge) {
   Progress progress("search", points.size(), Progress::Unit::items,
                     merge.command.common.progress_mode());
   learned::ParameterSearch found = learned::search_parameters(
-      points, merge_with, held_out.tasks(from.network->description()), search_figure(merge.recipe),
+      points, merge_with, judges_of(first, from), search_figure(merge.recipe),
       [&](const learned::SearchTrial&) { progress.advance(1); });
   progress.finish();
   return found;

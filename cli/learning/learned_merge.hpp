@@ -41,7 +41,8 @@ OpenedMembers open_members(const std::vector<std::string>& members);
 struct Ingredients {
   std::shared_ptr<learning::Network> network;  ///< the first member
   std::vector<learning::NamedTensors> members;
-  learning::NamedTensors base;  ///< empty without one
+  std::vector<learning::NetworkDescription> kinds;  ///< of the members
+  learning::NamedTensors base;                      ///< empty without one
 };
 
 /// What they make, and what they tell of it with --json.
@@ -75,6 +76,7 @@ MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_regmean(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from);
+MergedNetwork merge_by_zipit(LearnedMerge& merge, const Ingredients& from);
 
 /// The shared model, the modules and the router.
 learned::TwinModel twins_of(LearnedMerge& merge, const Ingredients& from);

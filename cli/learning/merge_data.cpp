@@ -56,8 +56,12 @@ MergeData::Source MergeData::source(const RecipeData& data, const std::string& s
 std::vector<Dataset> MergeData::tasks(const NetworkDescription& network) {
   std::vector<Dataset> loaded;
   loaded.reserve(tasks_.size());
-  for (const Source& task : tasks_) loaded.push_back(part_of(load(task, network)));
+  for (std::size_t t = 0; t < tasks_.size(); ++t) loaded.push_back(task(t, network));
   return loaded;
+}
+
+Dataset MergeData::task(std::size_t number, const NetworkDescription& network) {
+  return part_of(load(tasks_.at(number), network));
 }
 
 Dataset MergeData::together(const NetworkDescription& network) {

@@ -22,6 +22,8 @@ class MergeData {
   /// One data set per task, in their order; without tasks `data` itself. Tables and texts are
   /// encoded as for `network`.
   std::vector<learning::Dataset> tasks(const learning::NetworkDescription& network);
+  /// The data set of one task.
+  learning::Dataset task(std::size_t number, const learning::NetworkDescription& network);
   /// Which examples of every task `tasks` and `together` give.
   enum class Part {
     all,

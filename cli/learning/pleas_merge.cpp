@@ -1,4 +1,5 @@
 // Networks of different origin: PLeaS, and Git Re-Basin as a special case of it.
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -7,12 +8,10 @@
 #include <vector>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/learning/validation.hpp"
-#include "amalgam/weights/learned/linear_probe.hpp"
 #include "amalgam/weights/learned/pleas.hpp"
 #include "amalgam/weights/learned/pleas_budget.hpp"
-#include "cli/learning/learned_merge.hpp"
+#include "cli/learning/own_heads.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -35,7 +34,7 @@ Matching match(const LearnedMerge& merge, const learned::PermutationSpec& spec,
   return matching == "weights" ? found : learned::without_permutation(std::move(found));
 }
 
-// What is merged, and the data that it is merged by.
+// What is merged.
 struct Pair {
   std::shared_ptr<learning::Network> left;
   std::shared_ptr<learning::Network> right;
@@ -43,29 +42,10 @@ struct Pair {
   std::array<std::string, 2> heads;  // names of the result's, if the networks keep their own
 };
 
-std::array<std::string, 2> head_names(const LearnedMerge& merge) {
-  const std::string& names = merge.parameters.text("head_names");
-  const std::size_t comma = names.find(',');
-  if (comma == std::string::npos) {
-    throw InputError("{}: pleas: head_names is '{}'; expected two names with a comma between",
-                     merge.recipe.label, names);
-  }
-  return {names.substr(0, comma), names.substr(comma + 1)};
-}
-
-// The tasks' data: with heads of their own, the first task is the first network's.
-std::vector<learning::Dataset> tasks_of(LearnedMerge& merge, const Pair& pair) {
-  std::vector<learning::Dataset> tasks = merge.data.tasks(pair.left->description());
-  if (!pair.spec.own_outputs) return tasks;
-  if (tasks.size() != 2) {
-    throw InputError(
-        "{}: pleas: heads={} and what needs labels takes two tasks, one per network;"
-        " expected two --task",
-        merge.recipe.label, merge.parameters.text("heads"));
-  }
-  tasks[1] = merge.data.tasks(pair.right->description())[1];
-  for (std::size_t i = 0; i < 2; ++i) tasks[i].head = pair.heads[i];
-  return tasks;
+// What partial merges are scored by.
+std::vector<learning::Dataset> tasks_of(LearnedMerge& merge, const Ingredients& from) {
+  if (has_own_heads(merge)) return tasks_of_own_heads(merge, from, merge.data);
+  return merge.data.tasks(from.network->description());
 }
 
 // All inputs, whatever their labels are.
@@ -74,9 +54,9 @@ learning::Dataset unlabelled(LearnedMerge& merge, const Pair& pair) {
 }
 
 // The mean accuracy over the tasks, of partial merges.
-std::vector<double> scored_weights(LearnedMerge& merge, const Pair& pair, const Matching& matching,
-                                   double budget, Json& details) {
-  const std::vector<learning::Dataset> tasks = tasks_of(merge, pair);
+std::vector<double> scored_weights(LearnedMerge& merge, const Ingredients& from, const Pair& pair,
+                                   const Matching& matching, double budget, Json& details) {
+  const std::vector<learning::Dataset> tasks = tasks_of(merge, from);
   const learned::GroupScores scores = learned::group_scores(
       *pair.left, *pair.right, pair.spec, matching, pair.heads, [&](learning::Network& network) {
         double sum = 0;
@@ -94,8 +74,8 @@ std::vector<double> scored_weights(LearnedMerge& merge, const Pair& pair, const 
   return weights;
 }
 
-PleasOptions options_of(LearnedMerge& merge, const Pair& pair, const Matching& matching,
-                        Json& details) {
+PleasOptions options_of(LearnedMerge& merge, const Ingredients& from, const Pair& pair,
+                        const Matching& matching, Json& details) {
   const Parameters& parameters = merge.parameters;
   PleasOptions options{.ratios = {},
                        .budget = {},
@@ -126,7 +106,7 @@ PleasOptions options_of(LearnedMerge& merge, const Pair& pair, const Matching& m
   }
   options.budget = budget;
   if (allocation == "scored") {
-    options.weights = scored_weights(merge, pair, matching, budget, details);
+    options.weights = scored_weights(merge, from, pair, matching, budget, details);
   }
   return options;
 }
@@ -159,35 +139,12 @@ Json details_of(const learned::PleasMerge& made, const Matching& matching) {
   return json;
 }
 
-// Trains each head anew on its task's labels.
-void train_heads(LearnedMerge& merge, const Pair& pair, learned::PleasMerge& made, Json& details) {
-  const auto network = learned::network_of(made);
-  details["probe_losses"] = Json::array();
-  for (const learning::Dataset& task : tasks_of(merge, pair)) {
-    const double loss =
-        learned::fit_linear_probe(*network, task,
-                                  {.epochs = count_of(merge.parameters, "probe_epochs"),
-                                   .learning_rate = merge.parameters.number("probe_learning_rate"),
-                                   .seed = merge.seed()});
-    details["probe_losses"].push_back(loss);
-  }
-  made.state = learning::copied_state(*network);
-}
-
 Pair pair_of(const LearnedMerge& merge, const Ingredients& from) {
-  const bool own = merge.parameters.text("heads") != "shared";
-  Pair pair{from.network, nullptr, {}, head_names(merge)};
-  // The second network may tell other classes apart: it is what its own file says.
-  const auto source = open_members(merge.members).sources.at(1);
-  pair.right = own ? learning::load_network(*source)
-                   : learning::network_with(*from.network, from.members[1]);
-  learned::check_pair(*pair.left, *pair.right, own);
-  if (learning::has_batch_norm(*pair.left)) {
-    pair.left = learning::fold_batch_norm(*pair.left);
-    pair.right = learning::fold_batch_norm(*pair.right);
-  }
-  pair.spec = learned::permutation_spec(*pair.left);
-  if (own) pair.spec = learned::with_own_outputs(std::move(pair.spec));
+  auto networks = networks_of(merge, from);
+  Pair pair{networks[0], networks[1], learned::permutation_spec(*networks[0]), {}};
+  if (!has_own_heads(merge)) return pair;
+  pair.spec = learned::with_own_outputs(std::move(pair.spec));
+  std::ranges::move(own_head_names(merge), pair.heads.begin());
   return pair;
 }
 
@@ -204,7 +161,7 @@ MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from) {
   }
   const Matching matching = match(merge, pair.spec, *pair.left, *pair.right, grams);
   Json details;
-  const PleasOptions options = options_of(merge, pair, matching, details);
+  const PleasOptions options = options_of(merge, from, pair, matching, details);
   learned::PleasMerge made;
   if (by_adam) {
     made = learned::pleas_by_adam(*pair.left, *pair.right, pair.spec, matching,
@@ -220,7 +177,11 @@ MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from) {
     made = learned::partial_merge(*pair.left, *pair.right, pair.spec, matching, options);
   }
   details.update(details_of(made, matching));
-  if (parameters.text("heads") == "probe") train_heads(merge, pair, made, details);
+  if (has_own_heads(merge)) {
+    const auto network = learned::network_of(made);
+    train_own_heads(merge, from, *network, details);
+    made.state = learning::copied_state(*network);
+  }
   return {std::move(made.state), std::move(made.description), std::move(details)};
 }
 

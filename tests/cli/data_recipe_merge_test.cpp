@@ -108,6 +108,10 @@ TEST_F(DataRecipeMerge, EveryMethodGivesTheBitsThatOptionsGive) {
                   "pleas",
                   {"--data", path("data"), "-p", "ratio:layers.0=0.5", "-p", "ratio=0", "-p",
                    "similarity=correlation"});
+  expect_the_same(
+      "merge_method: zipit\nmodels: [{model: $a$}, {model: $b$}, {model: $base$}]\n"
+      "parameters: {alpha: 0.5, beta: 1}\ndata: {set: $data$}\n",
+      "zipit", {member("base"), "--data", path("data"), "-p", "alpha=0.5", "-p", "beta=1"});
 }
 
 TEST_F(DataRecipeMerge, EvaluatesTheResultOfARuleAsTheEvaluateCommandDoes) {
@@ -329,6 +333,15 @@ TEST_F(DataRecipeMerge, ATaskNamesItsHeadAndHeadsStay) {
   EXPECT_EQ(adapted["evaluation"][0]["examples"], 200);
   merged({"-m", "frank_wolfe", "-p", "iterations=2", "-o", member("moved")});
   EXPECT_EQ(values("moved", "heads.r.weight"), values("start", "heads.r.weight"));
+  // A search judges each task by its head.
+  const json searched = merged({"-m", "adamerging", "--search", "steps=0,3", "-p", "heads=members",
+                                "-o", member("searched")})["search"]["trials"];
+  ASSERT_EQ(searched.size(), 2U);
+  for (const json& trial : searched) EXPECT_GT(trial["accuracy"], .5) << trial;
+  const json twins = merged({"-m", "twin_merging", "-p", "router_epochs=2", "-p", "router_batch=16",
+                             "--search", "density=0,1", "-o", path("twins")});
+  ASSERT_EQ(twins["search"]["trials"].size(), 2U);
+  EXPECT_GT(twins["search"]["trials"][1]["accuracy"], .5) << "the experts themselves";
   expect_bad_usage(
       run_amalgam({"merge", "-m", "adamerging", "--base", member("start"), member("l"), member("r"),
                    "--data", path("data"), "--task", "head=l", "-o", path("no.safetensors")}),

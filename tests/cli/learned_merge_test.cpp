@@ -40,8 +40,9 @@ TEST_F(LearnedMergeCommand, EveryMethodMakesANetworkThatWorks) {
                                 "--data", path("data"), "-o", path("no.safetensors")}),
                    "'regmean' looks at no data");
   EXPECT_EQ(merge("pleas", {"-p", "budget=1.2"})["groups"].size(), 1U);
+  EXPECT_EQ(merge("zipit", {"-p", "beta=0.5"})["groups"][0]["into"].size(), 2U);
   for (const char* name :
-       {"greedy_soup", "learned_soup", "adamerging", "frank_wolfe", "regmean", "pleas"}) {
+       {"greedy_soup", "learned_soup", "adamerging", "frank_wolfe", "regmean", "pleas", "zipit"}) {
     EXPECT_GT(accuracy(name), .8) << name;
   }
 }

@@ -1,4 +1,5 @@
-// Parameters of methods that look at data, searched by half of the data; and what PLeaS takes.
+// Parameters of methods that look at data, searched by half of the data; and what PLeaS and ZipIt!
+// take.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -44,7 +45,8 @@ TEST_F(LearnedSearch, IsForEveryMethodThatHasParameters) {
   const std::vector<std::vector<std::string>> searches{
       {"adamerging", "steps=0,3", "--base", member("base")},
       {"frank_wolfe", "iterations=1,2", "--base", member("base")},
-      {"pleas", "ridge=0.001,0.1"}};
+      {"pleas", "ridge=0.001,0.1"},
+      {"zipit", "beta=0,1"}};
   for (const std::vector<std::string>& words : searches) {
     std::vector<std::string> more(words.begin() + 2, words.end());
     more.insert(more.end(), {"--search", words[1]});
@@ -138,14 +140,22 @@ class PleasHeadsCommand : public LearnedMergeCommand {
                "epochs=6", "-o", member(name), "--quiet"});
     }
   }
-  std::string recipe(const std::string& parameters) const {
+  // `search`: "ratio: '0,1'".
+  std::string recipe(const std::string& parameters, const std::string& method = "pleas",
+                     const std::string& search = "") const {
     std::ofstream(folder_ / "heads.yml")
-        << "merge_method: pleas\nmodels: [{model: " << member("top")
-        << "}, {model: " << member("bottom") << "}]\nparameters: {" << parameters
-        << "}\ndata:\n  set: " << path("data")
+        << "merge_method: " << method << "\nmodels: [{model: " << member("top")
+        << "}, {model: " << member("bottom") << "}]\nparameters: {" << parameters << "}\n"
+        << (search.empty() ? "" : "search: {parameters: {" + search + "}}\n")
+        << "data:\n  set: " << path("data")
         << "\n  split: train\n  tasks: [{name: top, classes: [0, 1], relabel: true},"
         << " {name: bottom, classes: [2, 3], relabel: true}]\n";
     return path("heads.yml");
+  }
+  double own_accuracy(const std::string& name, const std::string& classes) const {
+    return json::parse(succeed({"evaluate", member(name), "--data", path("data"), "--classes",
+                                classes, "--relabel", "--json"})
+                           .out)["results"][0]["accuracy"];
   }
   double head_accuracy(const std::string& head, const std::string& classes) const {
     return json::parse(succeed({"evaluate", member("both"), "--data", path("data"), "--head", head,
@@ -169,14 +179,70 @@ TEST_F(PleasHeadsCommand, KeepsOrTrainsAHeadPerNetwork) {
   }
 }
 
+TEST_F(PleasHeadsCommand, ZipsTrunksUnderAHeadPerNetwork) {
+  const json merged = json::parse(
+      succeed({"merge", recipe("heads: own, zipped: 0", "zipit"), "-o", member("both"), "--json"})
+          .out);
+  EXPECT_EQ(merged["groups"][0]["width"], 16) << "nothing is zipped";
+  EXPECT_EQ(merged["groups"][0]["into"][1][0], 8);
+  // So either head is its network's.
+  EXPECT_EQ(head_accuracy("first", "0,1"), own_accuracy("top", "0,1"));
+  EXPECT_EQ(head_accuracy("second", "2,3"), own_accuracy("bottom", "2,3"));
+  const json zipped = json::parse(succeed({"merge", recipe("heads: probe, beta: 0", "zipit"), "-o",
+                                           member("both"), "--json", "--overwrite"})
+                                      .out);
+  EXPECT_EQ(zipped["groups"][0]["width"], 8);
+  EXPECT_EQ(zipped["groups"][0]["merges_within"], (json{0, 0}));
+  EXPECT_EQ(zipped["probe_losses"].size(), 2U);
+  expect_bad_usage(run_amalgam({"merge", recipe("heads: own, zipped: 1, budget: 1.5", "zipit"),
+                                "-o", path("no.safetensors")}),
+                   "expected one of them");
+}
+
+// Every point is judged by each task's own head: with everything apart these are the networks'.
+TEST_F(PleasHeadsCommand, SearchesByTheHeadOfEachTask) {
+  const auto searched = [&](const std::string& parameters, const std::string& method,
+                            const std::string& values) {
+    return json::parse(
+        succeed({"merge", recipe(parameters + "head_names: 'up,down'", method, values), "-o",
+                 member("both"), "--json", "--overwrite"})
+            .out)["search"]["trials"];
+  };
+  const std::vector<std::pair<std::string, std::string>> searches{{"pleas", "ratio: '1,0'"},
+                                                                  {"zipit", "zipped: '0,1'"}};
+  for (const auto& [method, values] : searches) {
+    const json trials = searched("heads: own, ", method, values);
+    ASSERT_EQ(trials.size(), 2U);
+    EXPECT_GT(trials[0]["accuracy"], .9) << method;
+    EXPECT_NE(trials[0]["nll"], trials[1]["nll"]) << method;
+    EXPECT_GT(head_accuracy("up", "0,1") + head_accuracy("down", "2,3"), 1.7) << method;
+  }
+  EXPECT_EQ(searched("probe_epochs: 2, ", "pleas", "heads: 'own,probe'").size(), 2U);
+}
+
+TEST_F(PleasHeadsCommand, SearchesNothingThatCannotBeCompared) {
+  expect_bad_usage(run_amalgam({"merge", recipe("ratio: 0.5", "pleas", "heads: 'own,shared'"), "-o",
+                                path("no.safetensors")}),
+                   "search at heads=shared: networks with one head and with one per member");
+  expect_bad_usage(
+      run_amalgam({"merge", "-m", "pleas", member("top"), member("bottom"), "--data", path("data"),
+                   "-p", "heads=own", "--search", "ratio=0,1", "-o", path("no.safetensors")}),
+      "expected 2 --task, found 0");
+  expect_bad_usage(
+      run_amalgam({"merge", "-m", "pleas", member("top"), member("bottom"), "--data", path("data"),
+                   "-p", "heads=own", "--task", "head=second", "--task", "head=first", "--search",
+                   "ratio=0,1", "-o", path("no.safetensors")}),
+      "names the head 'second'; expected 'first'");
+}
+
 TEST_F(PleasHeadsCommand, RefusesWhatDoesNotGoTogether) {
   expect_bad_usage(
       run_amalgam({"merge", recipe("heads: own, head_names: one"), "-o", path("no.safetensors")}),
-      "two names with a comma");
+      "expected 2 names with commas");
   expect_bad_usage(run_amalgam({"merge", "-m", "pleas", member("top"), member("bottom"), "--data",
                                 path("data"), "-p", "heads=probe", "-p", "fit=none", "-p",
                                 "matching=weights", "-o", path("no.safetensors")}),
-                   "expected two --task");
+                   "expected 2 --task, found 0");
 }
 
 }  // namespace
