@@ -17,6 +17,8 @@
 namespace amalgam::scores {
 namespace {
 
+// Of k-means: with many clusters few starts find the best one, and purity should not be of another.
+constexpr std::size_t kStarts = 100;
 constexpr std::size_t kContexts = 4;
 constexpr const char* kContextNames[kContexts]{"alone", "with subject", "with neighbours",
                                                "whole table"};
@@ -188,7 +190,7 @@ TableProperty context_property(const TableEmbedder& embedder,
                                            kContextNames[k], typed.type_count));
       continue;
     }
-    const KMeans clusters = k_means(typed.vectors, typed.type_count, options.seed);
+    const KMeans clusters = k_means(typed.vectors, typed.type_count, options.seed, kStarts);
     property.figures[fmt::format("purity, {}", kContextNames[k])] =
         cluster_purity(clusters.clusters, typed.types);
     property.figures["types"] = static_cast<double>(typed.type_count);
