@@ -8,6 +8,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/progress.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/table_cells.hpp"
@@ -114,7 +115,11 @@ void optimise(const RobustnessCommand& command, RobustnessStudy& study) {
         fmt::format("weights are optimised over the {} of {} models that were measured everywhere",
                     matrix.models, study.table.models.size()));
   }
+  Progress progress("weights", scores::search_steps(matrix, options), Progress::Unit::items,
+                    command.common.progress_mode());
+  options.on_step = [&] { progress.advance(1); };
   study.optimised = scores::optimise_weights(matrix, options);
+  progress.finish();
   study.options.weights = study.optimised->weights;
   study.weights = "optimised (" + command.optimise + ") at " + study.table.resolutions[study.at];
   study.result = scores::robustness(study.table, study.options);

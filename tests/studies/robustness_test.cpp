@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <limits>
@@ -188,9 +189,12 @@ TEST(RobustnessWeights, AreNeverWorseThanEqualOnesAndTheSameForASeed) {
     }
     EXPECT_EQ(found.held_out_rho.size(), 6U);
     options.parallel = {4, Runner::std_thread};
+    std::atomic<std::uint64_t> steps = 0;
+    options.on_step = [&] { ++steps; };
     const OptimisedWeights again = optimise_weights(matrix, options);
     EXPECT_EQ(again.weights, found.weights);
     EXPECT_EQ(again.held_out_rho, found.held_out_rho);
+    EXPECT_EQ(steps, search_steps(matrix, options));
   }
 }
 

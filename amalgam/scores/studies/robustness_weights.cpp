@@ -19,6 +19,8 @@
 namespace amalgam::scores {
 namespace {
 
+constexpr std::size_t kFewestHeldOut = 4;  // models
+
 struct NamedWeight {
   const char* name;
   double weight;
@@ -186,6 +188,7 @@ Candidate best_of_starts(const Problem& problem, const WeightOptions& options,
   parallel_for(parallel, candidates.size(), [&](std::size_t i, std::size_t) {
     candidates[i].weights = start(i, problem.datasets(), options);
     climb(problem, options, candidates[i]);
+    if (options.on_step) options.on_step();
   });
   // Of equally good ones the first.
   return *std::ranges::max_element(candidates, {}, &Candidate::objective);
@@ -274,6 +277,11 @@ std::vector<double> read_weights(const std::filesystem::path& path,
   return weights;
 }
 
+std::uint64_t search_steps(const RobustnessMatrix& matrix, const WeightOptions& options) {
+  const std::uint64_t held_out = matrix.models < kFewestHeldOut ? 0 : matrix.models;
+  return options.starts * (1 + held_out);
+}
+
 OptimisedWeights optimise_weights(const RobustnessMatrix& matrix, const WeightOptions& options) {
   check(matrix, options);
   const Problem problem(matrix, options, std::nullopt);
@@ -284,7 +292,6 @@ OptimisedWeights optimise_weights(const RobustnessMatrix& matrix, const WeightOp
                           .equal_objective = problem.objective(equal),
                           .rho = problem.rho(best.weights),
                           .equal_rho = problem.rho(equal)};
-  constexpr std::size_t kFewestHeldOut = 4;
   if (matrix.models < kFewestHeldOut) return result;
   std::vector<double> held_out(matrix.models);
   parallel_for(options.parallel, matrix.models, [&](std::size_t m, std::size_t) {

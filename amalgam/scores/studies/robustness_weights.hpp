@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,7 +47,12 @@ struct WeightOptions {
   double high = 1;
   std::uint64_t seed = 0;
   Parallel parallel = {};
+  /// Called, by any thread, when a start was climbed from; search_steps() says how many there are.
+  std::function<void()> on_step = {};
 };
+
+/// How many searches optimise_weights makes: of all models, and of all but each one.
+std::uint64_t search_steps(const RobustnessMatrix& matrix, const WeightOptions& options);
 
 /// Weights under which the ranking by WAR agrees best with the rankings on the data sets; rho of a
 /// data set is Spearman's correlation of its robustness with WAR over the models, 0 where it is the
