@@ -71,6 +71,7 @@ void IncrementalFit::set_rows(const AnnotationTable& table) {
     rows_[row] = {table.workers[row], table.labels[row], static_cast<float>(table.weight(row))};
   }
   more_.clear();
+  has_more_.clear();
   more_worker_rows_.clear();
   annotations_ = table.rows();
   index_workers();
@@ -153,6 +154,7 @@ void IncrementalFit::refresh_prior() {
     prior_[k] =
         learns_prior_ ? class_sums_[k] / covered_ : 1.0 / static_cast<double>(prior_.size());
   }
+  log_prior_ = models::log_of(prior_);
 }
 
 // All counts from the posteriors.
@@ -192,9 +194,7 @@ void IncrementalFit::recount(const Parallel& parallel) {
 double IncrementalFit::expect(Task task, std::vector<double>& change,
                               double* log_likelihood) const {
   const std::size_t classes = labels_.size();
-  for (std::size_t k = 0; k < classes; ++k) {
-    change[k] = portable_log(std::max(prior_[k], kFloor));
-  }
+  std::ranges::copy(log_prior_, change.begin());
   each_row(task, [&](const Row& row) { add_log_likelihood(row, change.data()); });
   const double log_sum = models::softmax_in_place(change.data(), classes);
   if (log_likelihood != nullptr) *log_likelihood += log_sum;
@@ -258,6 +258,8 @@ void IncrementalFit::add_rows(const AnnotationTable& added, Update& update) {
     for (std::size_t row = begin; row < end; ++row) {
       const Row one{workers[added.workers[row]], labels[added.labels[row]],
                     static_cast<float>(added.weight(row))};
+      if (task >= has_more_.size()) has_more_.resize(task + std::size_t{1}, 0);
+      has_more_[task] = 1;
       more_[task].push_back(one);
       more_worker_rows_[one.worker].push_back({task, one.label, one.weight});
       count(one.worker, one.label, one.weight, posterior);

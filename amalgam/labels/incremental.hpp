@@ -151,6 +151,7 @@ class IncrementalFit {
   std::vector<std::uint64_t> worker_begins_;  // [base workers + 1]
   std::vector<WorkerRow> worker_rows_;        // the same rows by worker
   std::unordered_map<Task, std::vector<Row>> more_;
+  std::vector<char> has_more_;  // [tasks up to the last that has]
   std::unordered_map<Worker, std::vector<WorkerRow>> more_worker_rows_;
   std::uint64_t annotations_ = 0;
 
@@ -160,6 +161,7 @@ class IncrementalFit {
   std::vector<double> logs_;        // of counts_, normalised
   std::vector<double> class_sums_;  // [labels]
   std::vector<double> prior_;       // [labels]
+  std::vector<double> log_prior_;   // [labels]
   double covered_ = 0;              // tasks with annotations
 };
 
@@ -168,9 +170,10 @@ void IncrementalFit::each_row(Task task, const Body& body) const {
   if (task + std::size_t{1} < begins_.size()) {
     for (std::uint64_t row = begins_[task]; row < begins_[task + 1]; ++row) body(rows_[row]);
   }
-  if (const auto found = more_.find(task); found != more_.end()) {
-    for (const Row& row : found->second) body(row);
-  }
+  // Nearly all tasks have no later rows: a look into the table of those would cost more than all
+  // else.
+  if (task >= has_more_.size() || has_more_[task] == 0) return;
+  for (const Row& row : more_.at(task)) body(row);
 }
 
 }  // namespace amalgam::labels

@@ -101,6 +101,32 @@ TEST_P(Incremental, RefinedIsTheFitOfEverythingAtOnce) {
   EXPECT_LT(largest_difference(grown, whole), 1e-7);
 }
 
+// Where each worker has few annotations per number of his, expectation-maximisation creeps.
+TEST(IncrementalRefine, LeapsToWhereSweepsCreep) {
+  const AnnotationTable table =
+      RandomAnnotations{.tasks = 1500, .workers = 60, .classes = 4, .votes = 2}.table();
+  const std::vector<std::string> start = {"diagonal=0.2", "off_diagonal=0.1"};
+  IncrementalFit leaping(table, "dawid-skene", start, context());
+  const RefineReport report = leaping.refine(1e-9, 1000, {});
+  EXPECT_TRUE(report.converged);
+
+  std::vector<std::string> creep = start;
+  creep.insert(creep.end(), {"tolerance=-1", "iterations=3000"});
+  const LabelFit plain = fit_labels("dawid-skene", table, creep);
+  const std::size_t n = plain.trace.size();
+  std::size_t still_rising = 0;  // sweeps after which the objective is still below its last value
+  while (still_rising < n && plain.trace[still_rising] < plain.trace[n - 1] - 1e-8) ++still_rising;
+  EXPECT_LT(3 * report.sweeps, still_rising);
+  double largest = 0;
+  for (std::size_t task = 0; task < leaping.task_count(); ++task) {
+    const auto row = plain.posterior.row(task);
+    for (std::size_t k = 0; k < row.size(); ++k) {
+      largest = std::max(largest, std::abs(leaping.posterior(static_cast<Task>(task))[k] - row[k]));
+    }
+  }
+  EXPECT_LT(largest, 1e-5);
+}
+
 TEST_P(Incremental, AStateThatWasSavedGoesOnTheSame) {
   const auto path = std::filesystem::temp_directory_path() / "amalgam_incremental.safetensors";
   IncrementalFit fit = fitted(GetParam(), RandomAnnotations{.tasks = 300}.table());
