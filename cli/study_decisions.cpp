@@ -335,6 +335,7 @@ void register_study_decisions(CLI::App& study) {
   app->add_option("--group", command->format.group,
                   "Columns that make groups, in place of the usual ones")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("COLUMNS");
   app->add_option("--answer", command->format.answer, "Column of one answer per row")
       ->type_name("COLUMN")
@@ -348,9 +349,11 @@ void register_study_decisions(CLI::App& study) {
       ->capture_default_str();
   app->add_option("--yes", command->yes_words, "Words that mean yes (default: yes,y,true)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("WORDS");
   app->add_option("--no", command->no_words, "Words that mean no (default: no,n,false)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("WORDS");
   app->add_option("--level", command->options.level,
                   "Level of significance, after correction for all tests")
@@ -365,6 +368,7 @@ void register_study_decisions(CLI::App& study) {
                   "Add a source to compare with: prng, human (a chain that switches as people do) "
                   "or system (the system's entropy); as many answers as the first group has")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("SOURCES");
   app->add_option("--reference-yes", command->reference.yes, "Share of yes of references")
       ->capture_default_str();

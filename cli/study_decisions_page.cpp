@@ -39,11 +39,10 @@ void add_summary(report::Page& page, const DecisionReport& found) {
                     std::string(verdict_name(group.negative_recency)),
                     number(group.share.yes.share()), number(group.recency.switch_rate),
                     number(group.recency.independent_rate), fmt::format("{}", group.counts.valid()),
-                    fmt::format("{}", group.counts.invalid()),
-                    fmt::format("{}", group.counts.series().size())});
+                    fmt::format("{}", group.counts.invalid())});
   }
   page.table({"group", "uniform", "memoryless", "negative recency", "yes", "switches",
-              "if independent", "answers", "invalid", "series"},
+              "if independent", "answers", "invalid"},
              rows);
   for (const DecisionFindings& group : found.groups) {
     for (const std::string& note : group.notes) page.paragraph(group.name + ": " + note + ".");
@@ -112,6 +111,13 @@ void add_repeats(report::Page& page, const DecisionReport& found) {
     if (plot.curves.size() == kTones.size()) break;
   }
   if (plot.curves.empty()) return;
+  double reach = 0;
+  for (const ScatterPlot::Curve& curve : plot.curves) {
+    for (const Interval& band : curve.band) reach = std::max({reach, -band.low, band.high});
+  }
+  if (reach <= 0) return;  // all of them constant
+  plot.y.low = -1.05 * reach;
+  plot.y.high = 1.05 * reach;
   for (int run = 1; run <= 5; ++run) plot.x.ticks.push_back({1.0 * run, fmt::format("{}", run)});
   page.figure(
       draw(plot),

@@ -45,7 +45,7 @@ TEST_F(StudyDecisions, ReadsRepliesWithOtherWordsAndACorpus) {
   const std::string corpus =
       folder_.write("corpus.txt", "Sell, sell or buy? Buying is no buy.\n").string();
   const RunResult result = run_amalgam(
-      {"study", "decisions", file, "--yes", "buy", "--no", "sell", "--corpus", corpus, "--json"});
+      {"study", "decisions", "--yes", "buy", "--no", "sell", file, "--corpus", corpus, "--json"});
   ASSERT_EQ(result.code, 0) << result.err;
   const auto group = result.json()["groups"][0];
   EXPECT_EQ(group["answers"], 120);
