@@ -30,6 +30,16 @@ TEST(MaxPool, IsThatOfLibtorchWithItsGradient) {
   expect_same(torch::randn({2, 6, 6, 3}).permute({0, 3, 1, 2}));
 }
 
+// Rows of fewer windows than go into a vector, and of any number left over.
+TEST(MaxPool, WorksForRowsOfAnyLength) {
+  torch::manual_seed(4);
+  for (std::int64_t columns = 2; columns < 20; ++columns) {
+    for (const torch::ScalarType type : {torch::kFloat, torch::kDouble}) {
+      expect_same(torch::randint(-2, 3, {2, 2, 5, columns}).to(type));
+    }
+  }
+}
+
 TEST(MaxPool, GivesTheGradientToTheFirstOfEqualValues) {
   torch::manual_seed(2);
   expect_same(torch::zeros({2, 2, 6, 6}));
