@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <cmath>
 #include <memory>
 
 #include "amalgam/core/cluster.hpp"
@@ -166,8 +165,6 @@ std::vector<labels::Label> covered_labels(const Aggregated& result) {
   return covered;
 }
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json json_of(const AggregateOptions& options, const Aggregated& result) {
   Json names = Json::array();
   for (std::size_t k = 0; k < result.table.label_count(); ++k) {
@@ -194,11 +191,11 @@ Json json_of(const AggregateOptions& options, const Aggregated& result) {
       labels::soft_quality(result.fit.posterior, result.gold->gold.labels);
   json["gold_tasks"] = quality.tasks;
   json["gold_uncovered"] = result.gold->uncovered;
-  json["accuracy"] = number_or_null(quality.accuracy);
-  json["macro_f1"] = number_or_null(quality.macro_f1);
-  json["nll"] = number_or_null(soft.nll);
-  json["brier"] = number_or_null(soft.brier);
-  json["ece"] = number_or_null(soft.ece);
+  json["accuracy"] = quality.accuracy;
+  json["macro_f1"] = quality.macro_f1;
+  json["nll"] = soft.nll;
+  json["brier"] = soft.brier;
+  json["ece"] = soft.ece;
   return json;
 }
 

@@ -32,8 +32,6 @@ struct AgreementCommand {
 };
 
 std::string text_of(std::string_view name) { return std::string(name); }
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 void append_number_or_nothing(std::string& line, double value) {
   line += ',';
   if (std::isfinite(value)) append_number(line, value);
@@ -184,10 +182,10 @@ Json json_of(const AgreementCommand& command, const AnnotationTable& table,
                {"compared_annotations", found.annotations},
                {"observed", found.observed},
                {"metric", command.metric},
-               {"krippendorff_alpha", number_or_null(found.alpha)},
+               {"krippendorff_alpha", found.alpha},
                {"alpha_low", nullptr},
                {"alpha_high", nullptr},
-               {"fleiss_kappa", number_or_null(found.fleiss_kappa)}};
+               {"fleiss_kappa", found.fleiss_kappa}};
   if (found.alpha_interval) {
     json["alpha_low"] = found.alpha_interval->low;
     json["alpha_high"] = found.alpha_interval->high;
@@ -197,8 +195,8 @@ Json json_of(const AgreementCommand& command, const AnnotationTable& table,
     label_list.push_back({{"label", text_of(table.label_names[k])},
                           {"annotations", by_label[k].annotations},
                           {"prevalence", by_label[k].prevalence},
-                          {"specific_agreement", number_or_null(by_label[k].specific)},
-                          {"kappa", number_or_null(by_label[k].kappa)}});
+                          {"specific_agreement", by_label[k].specific},
+                          {"kappa", by_label[k].kappa}});
   }
   json["labels"] = std::move(label_list);
   Json flagged = Json::array();
@@ -206,7 +204,7 @@ Json json_of(const AgreementCommand& command, const AnnotationTable& table,
     if (reports[w].flags.empty()) continue;
     flagged.push_back({{"worker", text_of(table.worker_names[w])},
                        {"annotations", reports[w].annotations},
-                       {"agreement", number_or_null(reports[w].agreement)},
+                       {"agreement", reports[w].agreement},
                        {"spam_score", reports[w].spam_score},
                        {"flags", reports[w].flags}});
   }

@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <chrono>
-#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -152,8 +151,6 @@ Quality quality_of(const Weak& result) {
   return quality;
 }
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json functions_json(const Weak& result) {
   Json list = Json::array();
   for (std::size_t j = 0; j < result.analysis.functions.size(); ++j) {
@@ -173,7 +170,7 @@ Json functions_json(const Weak& result) {
       one["judged"] = function.judged;
       one["accuracy"] = accuracy ? Json(*accuracy) : Json();
     }
-    if (!result.fit.skills.empty()) one["skill"] = number_or_null(result.fit.skills[j]);
+    if (!result.fit.skills.empty()) one["skill"] = result.fit.skills[j];
     list.push_back(std::move(one));
   }
   return list;
@@ -199,12 +196,12 @@ Json json_of(const WeakOptions& options, const Weak& result) {
   const Quality quality = quality_of(result);
   json["gold_items"] = quality.soft.tasks;
   json["gold_covered"] = quality.covered.tasks;
-  json["accuracy"] = number_or_null(quality.covered.accuracy);
-  json["macro_f1"] = number_or_null(quality.covered.macro_f1);
+  json["accuracy"] = quality.covered.accuracy;
+  json["macro_f1"] = quality.covered.macro_f1;
   json["accuracy_all"] = quality.all_accuracy;
-  json["nll"] = number_or_null(quality.soft.nll);
-  json["brier"] = number_or_null(quality.soft.brier);
-  json["ece"] = number_or_null(quality.soft.ece);
+  json["nll"] = quality.soft.nll;
+  json["brier"] = quality.soft.brier;
+  json["ece"] = quality.soft.ece;
   return json;
 }
 

@@ -21,8 +21,6 @@ struct CompareOptions {
   CommonOptions common;
 };
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 std::string number_text(double value) {
   return std::isfinite(value) ? fmt::format("{:.4f}", value) : "undefined (all are tied)";
 }
@@ -43,9 +41,9 @@ Json json_of(const CompareOptions& options, const scores::RankingFile& first,
           {"common_systems", found.common},
           {"only_in_first", found.only_first},
           {"only_in_second", found.only_second},
-          {"kendall_tau_a", number_or_null(found.tau_a)},
-          {"kendall_tau_b", number_or_null(found.tau_b)},
-          {"spearman", number_or_null(found.spearman)},
+          {"kendall_tau_a", found.tau_a},
+          {"kendall_tau_b", found.tau_b},
+          {"spearman", found.spearman},
           {"kendall_distance", found.distance},
           {"largest_kendall_distance", found.largest_distance},
           {"rank_biased_overlap", found.rank_biased_overlap},

@@ -9,17 +9,15 @@
 namespace amalgam::cli {
 namespace {
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json entry_of(const Ranked& result, scores::System system) {
   Json entry = {{"system", result.table.systems[system]},
                 {"rank", result.ranks[system]},
-                {"score", number_or_null(result.ranking.scores[system])},
+                {"score", result.ranking.scores[system]},
                 {"rank_low", nullptr},
                 {"rank_high", nullptr},
-                {"raw", number_or_null(result.raw(system))}};
+                {"raw", result.raw(system)}};
   for (const auto& [name, values] : result.ranking.columns) {
-    entry[name] = number_or_null(values[system]);
+    entry[name] = values[system];
   }
   if (!result.uncertainty) return entry;
   const scores::RankUncertainty& uncertainty = *result.uncertainty;
@@ -27,9 +25,9 @@ Json entry_of(const Ranked& result, scores::System system) {
   entry["rank_high"] = uncertainty.rank_high[system];
   entry["rank_set_low"] = uncertainty.rank_set_low[system];
   entry["rank_set_high"] = uncertainty.rank_set_high[system];
-  entry["score_low"] = number_or_null(uncertainty.scores[system].low);
-  entry["score_high"] = number_or_null(uncertainty.scores[system].high);
-  entry["best"] = number_or_null(uncertainty.best[system]);
+  entry["score_low"] = uncertainty.scores[system].low;
+  entry["score_high"] = uncertainty.scores[system].high;
+  entry["best"] = uncertainty.best[system];
   return entry;
 }
 
@@ -67,7 +65,7 @@ Json ranking_json(const Ranked& result) {
   Json ranking = Json::array();
   for (const scores::System system : result.order) ranking.push_back(entry_of(result, system));
   Json figures = Json::object();
-  for (const auto& [name, value] : result.ranking.figures) figures[name] = number_or_null(value);
+  for (const auto& [name, value] : result.ranking.figures) figures[name] = value;
   return {{"method", result.method->info().name},
           {"missing", scores::missing_name(result.context.missing)},
           {"systems", result.table.system_count()},

@@ -160,8 +160,6 @@ void query(const QueryCommand& command) {
   print(text);
 }
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 void show(const RankCommand& command, const Selection& selection, const PoolRanking& found) {
   const auto order = scores::order_of(found.ranks);
   const std::size_t shown = command.best == 0 ? order.size() : std::min(command.best, order.size());
@@ -171,7 +169,7 @@ void show(const RankCommand& command, const Selection& selection, const PoolRank
       const scores::System s = order[i];
       ranking.push_back({{"system", std::string(found.table.systems[s])},
                          {"rank", found.ranks[s]},
-                         {"score", number_or_null(found.ranking.scores[s])},
+                         {"score", found.ranking.scores[s]},
                          {"rank_low", nullptr},
                          {"rank_high", nullptr}});
     }
@@ -180,7 +178,7 @@ void show(const RankCommand& command, const Selection& selection, const PoolRank
                     {"of", selection.entries.size()},
                     {"strict_comparisons", found.strict_comparisons},
                     {"ties", found.ties},
-                    {"tau_to_all", number_or_null(found.tau_to_all)},
+                    {"tau_to_all", found.tau_to_all},
                     {"ranking", std::move(ranking)},
                     {"certificate", nullptr},
                     {"warnings", found.ranking.warnings}});

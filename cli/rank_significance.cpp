@@ -46,8 +46,6 @@ struct Significance {
   std::string name(System system) const { return std::string(table.systems[system]); }
 };
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 PairedMeasurements::Clusters clusters_of(const std::string& name) {
   if (name == "instances") return PairedMeasurements::Clusters::instances;
   return name == "tasks" ? PairedMeasurements::Clusters::tasks : PairedMeasurements::Clusters::none;
@@ -159,21 +157,20 @@ Json json_of(const SignificanceCommand& command, const Significance& found) {
          {"wins", result.wins},
          {"losses", result.losses},
          {"ties", result.ties},
-         {"difference", number_or_null(result.difference)},
-         {"low", number_or_null(result.interval.low)},
-         {"high", number_or_null(result.interval.high)},
-         {"p", number_or_null(result.p)},
-         {"p_holm", number_or_null(pair.p_holm)},
-         {"p_benjamini_hochberg", number_or_null(pair.p_benjamini_hochberg)},
+         {"difference", result.difference},
+         {"low", result.interval.low},
+         {"high", result.interval.high},
+         {"p", result.p},
+         {"p_holm", pair.p_holm},
+         {"p_benjamini_hochberg", pair.p_benjamini_hochberg},
          {"significant", pair.p_holm < level},
-         {"detectable", number_or_null(result.detectable)},
-         {"pairs_needed", number_or_null(result.pairs_needed)},
-         {"preference", number_or_null(preference(pair))},
-         {"hoeffding",
-          votes > 0 ? number_or_null(scores::hoeffding_half_width(votes, level)) : Json()},
-         {"hoeffding_uniform", votes > 0 ? number_or_null(scores::uniform_half_width(
-                                               found.table.system_count(), votes, level))
-                                         : Json()}});
+         {"detectable", result.detectable},
+         {"pairs_needed", result.pairs_needed},
+         {"preference", preference(pair)},
+         {"hoeffding", votes > 0 ? Json(scores::hoeffding_half_width(votes, level)) : Json()},
+         {"hoeffding_uniform",
+          votes > 0 ? Json(scores::uniform_half_width(found.table.system_count(), votes, level))
+                    : Json()}});
   }
   return {{"test", scores::paired_test_name(found.test)},
           {"order_by", found.method},

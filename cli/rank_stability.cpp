@@ -25,8 +25,6 @@ struct StabilityCommand {
   CommonOptions common;
 };
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json json_of(const scores::StabilityCurve& curve, const std::string& method) {
   Json points = Json::array();
   for (const scores::StabilityPoint& point : curve.points) {
@@ -34,12 +32,12 @@ Json json_of(const scores::StabilityCurve& curve, const std::string& method) {
                       {"removed", point.removed},
                       {"draws", point.draws},
                       {"failed", point.failed},
-                      {"tau_b", number_or_null(point.mean)},
-                      {"deviation", number_or_null(point.deviation)},
-                      {"low", number_or_null(point.spread.low)},
-                      {"high", number_or_null(point.spread.high)},
-                      {"same_best", number_or_null(point.same_best)},
-                      {"unranked", number_or_null(point.unranked)}});
+                      {"tau_b", point.mean},
+                      {"deviation", point.deviation},
+                      {"low", point.spread.low},
+                      {"high", point.spread.high},
+                      {"same_best", point.same_best},
+                      {"unranked", point.unranked}});
   }
   return {{"method", method},
           {"removed", scores::removed_name(curve.removed)},

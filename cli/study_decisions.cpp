@@ -41,15 +41,13 @@ struct DecisionsCommand {
   CommonOptions common;
 };
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json json_of(const NamedTest& test) {
   return {{"test", test.name},
-          {"statistic", number_or_null(test.test.statistic)},
+          {"statistic", test.test.statistic},
           {"degrees_of_freedom", test.test.degrees > 0 ? Json(test.test.degrees) : Json()},
-          {"p", number_or_null(test.test.p)},
+          {"p", test.test.p},
           {"exact", test.test.exact},
-          {"adjusted_p", test.rough ? Json() : number_or_null(test.adjusted_p)}};
+          {"adjusted_p", test.rough ? Json() : Json(test.adjusted_p)}};
 }
 
 Json json_of(const std::vector<NamedTest>& tests) {
@@ -70,11 +68,11 @@ Json recency_json(const scores::NegativeRecency& recency) {
     }
   }
   return {{"transitions", recency.transitions},
-          {"switch_rate", number_or_null(recency.switch_rate)},
-          {"independent_switch_rate", number_or_null(recency.independent_rate)},
-          {"autocorrelation", number_or_null(recency.lag1)},
-          {"autocorrelation_low", number_or_null(recency.lag1_interval.low)},
-          {"autocorrelation_high", number_or_null(recency.lag1_interval.high)},
+          {"switch_rate", recency.switch_rate},
+          {"independent_switch_rate", recency.independent_rate},
+          {"autocorrelation", recency.lag1},
+          {"autocorrelation_low", recency.lag1_interval.low},
+          {"autocorrelation_high", recency.lag1_interval.high},
           {"repeats", repeats}};
 }
 
@@ -88,12 +86,12 @@ Json json_of(const DecisionFindings& group) {
                {"missing", group.missing},
                {"short_series", group.short_series},
                {"yes", group.counts.yes()},
-               {"share", number_or_null(group.share.yes.share())},
+               {"share", group.share.yes.share()},
                {"share_low", group.share.interval.low},
                {"share_high", group.share.interval.high},
-               {"total_variation", number_or_null(group.share.total_variation)},
-               {"entropy_bits", number_or_null(group.share.entropy)},
-               {"divergence_bits", number_or_null(1 - group.share.entropy)},
+               {"total_variation", group.share.total_variation},
+               {"entropy_bits", group.share.entropy},
+               {"divergence_bits", 1 - group.share.entropy},
                {"verdicts",
                 {{"uniform", verdict_name(group.uniform)},
                  {"memoryless", verdict_name(group.memoryless)},
@@ -108,7 +106,7 @@ Json json_of(const DecisionFindings& group) {
                {"recency", recency_json(group.recency)},
                {"autocorrelations", group.autocorrelations},
                {"votes", group.votes},
-               {"effective_votes", number_or_null(group.effective_votes)}};
+               {"effective_votes", group.effective_votes}};
   json["tests"] = json_of(group.tests);
   json["notes"] = group.notes;
   return json;

@@ -13,8 +13,6 @@ namespace {
 using scores::Difficulty;
 using scores::TaskConstants;
 
-Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 // log10 of the bits at the dimension as it was estimated.
 std::optional<double> log10_bits_unrounded(const DifficultTask& task, double error) {
   if (!task.estimated_dimension || !(*task.estimated_dimension >= 1)) return std::nullopt;
@@ -31,8 +29,8 @@ Json estimates_json(const TaskConstants& found) {
                {"classes", found.classes},
                {"radius", found.radius},
                {"queries", found.queries},
-               {"likelihood_dimension", finite_or_null(found.likelihood_dimension)},
-               {"two_nearest_dimension", finite_or_null(found.two_nearest_dimension)},
+               {"likelihood_dimension", found.likelihood_dimension},
+               {"two_nearest_dimension", found.two_nearest_dimension},
                {"participation_ratio", found.participation_ratio},
                {"principal_components_95", found.principal_components}};
   if (found.separation.looked_at > 0) {
@@ -98,15 +96,15 @@ Json difficulty_json(const DifficultyReport& report) {
                    {"degree", any.degree},
                    {"log10_functions", log10_of(any.log_functions)},
                    {"log10_dimensions", log10_of(any.log_dimensions)},
-                   {"log10_consistent_dimensions", finite_or_null(log10_of(any.log_consistent))},
-                   {"log_distance", finite_or_null(any.log_distance)}};
+                   {"log10_consistent_dimensions", log10_of(any.log_consistent)},
+                   {"log_distance", any.log_distance}};
   Json list = Json::array();
   for (const Difficulty& result : report.results) {
     const std::optional<double> unrounded = log10_bits_unrounded(task, result.error);
     list.push_back({{"error", result.error},
-                    {"bits", finite_or_null(result.bits)},
-                    {"log10_bits", finite_or_null(result.log10_bits)},
-                    {"log10_bits_unrounded", unrounded ? finite_or_null(*unrounded) : Json()},
+                    {"bits", result.bits},
+                    {"log10_bits", result.log10_bits},
+                    {"log10_bits_unrounded", unrounded ? Json(*unrounded) : Json()},
                     {"bits_per_dimension", result.log2_ratio},
                     {"over_determined", result.over_determined},
                     {"everything_general", result.everything_general}});

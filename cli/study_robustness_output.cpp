@@ -10,14 +10,6 @@
 namespace amalgam::cli {
 namespace {
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
-Json numbers(const std::vector<double>& values) {
-  Json list = Json::array();
-  for (const double value : values) list.push_back(number_or_null(value));
-  return list;
-}
-
 std::string figure(double value) {
   return std::isfinite(value) ? fmt::format("{:.4f}", value) : "-";
 }
@@ -30,7 +22,7 @@ Json robustness_json(const RobustnessStudy& study) {
   const std::size_t datasets = table.datasets.size();
   const auto slice = [&](const std::vector<double>& values, std::size_t begin) {
     const auto first = values.begin() + static_cast<std::ptrdiff_t>(begin);
-    return numbers({first, first + static_cast<std::ptrdiff_t>(resolutions)});
+    return std::vector<double>(first, first + static_cast<std::ptrdiff_t>(resolutions));
   };
   Json models = Json::array();
   for (const std::size_t m : models_by_war(study)) {
@@ -39,7 +31,7 @@ Json robustness_json(const RobustnessStudy& study) {
     for (std::size_t d = 0; d < datasets; ++d) {
       const std::size_t begin = (m * datasets + d) * resolutions;
       by_dataset.push_back({{"dataset", table.datasets[d]},
-                            {"native", number_or_null(table.native_accuracy(m, d))},
+                            {"native", table.native_accuracy(m, d)},
                             {"relative_robustness", slice(study.result.gamma, begin)},
                             {"improved", slice(study.result.improved_gamma, begin)}});
     }
@@ -65,9 +57,9 @@ Json robustness_json(const RobustnessStudy& study) {
                 {"spearman_sar", Json::array()}};
     for (std::size_t r = 0; r < resolutions; ++r) {
       const std::size_t at = d * resolutions + r;
-      one["spearman_war"].push_back(number_or_null(study.result.war_agreement[at].spearman));
-      one["kendall_war"].push_back(number_or_null(study.result.war_agreement[at].kendall));
-      one["spearman_sar"].push_back(number_or_null(study.result.sar_agreement[at].spearman));
+      one["spearman_war"].push_back(study.result.war_agreement[at].spearman);
+      one["kendall_war"].push_back(study.result.war_agreement[at].kendall);
+      one["spearman_sar"].push_back(study.result.sar_agreement[at].spearman);
     }
     sets.push_back(std::move(one));
   }
@@ -89,9 +81,9 @@ Json robustness_json(const RobustnessStudy& study) {
   for (const PropertyAgreement& one : study.properties) {
     json["properties"].push_back({{"property", one.property},
                                   {"resolution", one.resolution},
-                                  {"spearman_war", number_or_null(one.war.spearman)},
-                                  {"kendall_war", number_or_null(one.war.kendall)},
-                                  {"spearman_sar", number_or_null(one.sar.spearman)}});
+                                  {"spearman_war", one.war.spearman},
+                                  {"kendall_war", one.war.kendall},
+                                  {"spearman_sar", one.sar.spearman}});
   }
   return json;
 }

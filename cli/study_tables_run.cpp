@@ -118,19 +118,16 @@ void warn_of_long_tables(const TableEmbedder& embedder,
 }
 
 Json json_of(const MeasureSummary& summary) {
-  const auto number = [](double value) { return std::isfinite(value) ? Json(value) : Json(); };
-  return {
-      {"tables", summary.tables},
-      {"values", summary.values},
-      {"undefined", summary.undefined},
-      {"mean", number(summary.mean)},
-      {"low", summary.interval ? Json(summary.interval->low) : Json()},
-      {"high", summary.interval ? Json(summary.interval->high) : Json()},
-      {"pooled_mean", number(summary.pooled_mean)},
-      {"least", number(summary.least)},
-      {"quartiles",
-       {number(summary.quartiles[0]), number(summary.quartiles[1]), number(summary.quartiles[2])}},
-      {"greatest", number(summary.greatest)}};
+  return {{"tables", summary.tables},
+          {"values", summary.values},
+          {"undefined", summary.undefined},
+          {"mean", summary.mean},
+          {"low", summary.interval ? Json(summary.interval->low) : Json()},
+          {"high", summary.interval ? Json(summary.interval->high) : Json()},
+          {"pooled_mean", summary.pooled_mean},
+          {"least", summary.least},
+          {"quartiles", {summary.quartiles[0], summary.quartiles[1], summary.quartiles[2]}},
+          {"greatest", summary.greatest}};
 }
 
 Json json_of(const TableProperty& property, const TablesCommand& command) {
@@ -149,7 +146,7 @@ Json json_of(const TableProperty& property, const TablesCommand& command) {
   }
   Json figures = Json::object();
   for (const auto& [name, value] : property.figures) {
-    Json figure = {{"value", std::isfinite(value) ? Json(value) : Json()}};
+    Json figure = {{"value", value}};
     if (const auto found = property.intervals.find(name); found != property.intervals.end()) {
       figure["low"] = found->second.low;
       figure["high"] = found->second.high;

@@ -11,25 +11,23 @@ namespace {
 using scores::AxisFits;
 using scores::SubpopulationStudy;
 
-Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-Json finite_or_null(const std::optional<double>& value) {
-  return value ? finite_or_null(*value) : Json();
-}
+Json number_json(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+
 Json interval_json(const std::optional<Interval>& interval) {
   return interval ? Json{interval->low, interval->high} : Json();
 }
 
 Json axes_json(const AxisFits& axes) {
   Json json = {{"models", static_cast<std::size_t>(axes.fits.count)},
-               {"pearson", finite_or_null(axes.fits.pearson)}};
+               {"pearson", axes.fits.pearson}};
   if (const auto& line = axes.fits.line) {
     json["line"] = {{"intercept", line->intercept},
                     {"slope", line->slope},
-                    {"intercept_error", finite_or_null(line->intercept_error)},
-                    {"slope_error", finite_or_null(line->slope_error)},
-                    {"r_squared", finite_or_null(line->r_squared)},
-                    {"adjusted_r_squared", finite_or_null(line->adjusted_r_squared)},
-                    {"aic", finite_or_null(line->aic)}};
+                    {"intercept_error", line->intercept_error},
+                    {"slope_error", line->slope_error},
+                    {"r_squared", line->r_squared},
+                    {"adjusted_r_squared", line->adjusted_r_squared},
+                    {"aic", line->aic}};
   } else {
     json["line"] = nullptr;
   }
@@ -37,23 +35,23 @@ Json axes_json(const AxisFits& axes) {
     json["quadratic"] = {{"a0", curve->constant},
                          {"a1", curve->linear},
                          {"a2", curve->quadratic},
-                         {"a0_error", finite_or_null(curve->constant_error)},
-                         {"a1_error", finite_or_null(curve->linear_error)},
-                         {"a2_error", finite_or_null(curve->quadratic_error)},
-                         {"r_squared", finite_or_null(curve->r_squared)},
-                         {"adjusted_r_squared", finite_or_null(curve->adjusted_r_squared)},
-                         {"aic", finite_or_null(curve->aic)}};
+                         {"a0_error", curve->constant_error},
+                         {"a1_error", curve->linear_error},
+                         {"a2_error", curve->quadratic_error},
+                         {"r_squared", curve->r_squared},
+                         {"adjusted_r_squared", curve->adjusted_r_squared},
+                         {"aic", curve->aic}};
   } else {
     json["quadratic"] = nullptr;
   }
-  json["f"] = finite_or_null(axes.fits.f);
-  json["p"] = finite_or_null(axes.fits.p);
+  json["f"] = axes.fits.f;
+  json["p"] = axes.fits.p;
   json["exact_quadratic"] = std::isinf(axes.fits.f);
-  json["aic_gain"] = finite_or_null(axes.fits.aic_gain);
+  json["aic_gain"] = axes.fits.aic_gain;
   json["chosen"] = axes.fits.chooses_parabola() ? "quadratic" : "line";
   json["range"] = {axes.low, axes.high};
   json["moon_index"] = axes.moon_index;
-  json["turning_point"] = finite_or_null(axes.turning_point);
+  json["turning_point"] = number_json(axes.turning_point);
   return json;
 }
 
@@ -73,8 +71,8 @@ Json bins_json(const SubpopulationStudy& study) {
     list.push_back({{"low", bin.low},
                     {"high", bin.high},
                     {"models", bin.count},
-                    {"majority", finite_or_null(bin.majority)},
-                    {"minority", finite_or_null(bin.minority)}});
+                    {"majority", bin.majority},
+                    {"minority", bin.minority}});
   }
   return list;
 }
@@ -93,7 +91,7 @@ Json intervals_json(const SubpopulationStudy& study) {
 }
 
 Json trend_json(const scores::StrengthTrend& trend) {
-  return {{"tau", finite_or_null(trend.tau)}, {"interval", interval_json(trend.interval)}};
+  return {{"tau", trend.tau}, {"interval", interval_json(trend.interval)}};
 }
 
 Json sweep_json(const scores::StrengthSweep& sweep) {
@@ -261,10 +259,10 @@ Json subpopulation_json(const SubpopulationReport& report) {
                {"accuracy", axes_json(study.accuracy)},
                {"probit", study.probit ? axes_json(*study.probit) : Json()},
                {"mixtures", study.mixtures.fits.line ? axes_json(study.mixtures) : Json()},
-               {"monotone_r_squared", finite_or_null(study.monotone_r_squared)},
-               {"spearman", finite_or_null(study.spearman)},
-               {"spearman_lower_half", finite_or_null(study.spearman_lower)},
-               {"spearman_upper_half", finite_or_null(study.spearman_upper)},
+               {"monotone_r_squared", study.monotone_r_squared},
+               {"spearman", study.spearman},
+               {"spearman_lower_half", study.spearman_lower},
+               {"spearman_upper_half", study.spearman_upper},
                {"inverse_share", study.inverse_share},
                {"interpolation", gap_json(report)},
                {"intervals", intervals_json(study)},

@@ -230,8 +230,6 @@ double mean_functions(const std::vector<Measured>& group) {
   return sum / static_cast<double>(group.size());
 }
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 // How often each method is nearly the best, a task being a kind of features with a seed. Methods
 // that were not gone everywhere are left out.
 Json profile_json(const std::vector<Measured>& measured) {
@@ -271,8 +269,8 @@ Json json_of(const AutoWsCommand& command, const Protocol& protocol) {
                 {"functions", mean_functions(group)}};
     for (const auto& [name, figure] : kFigures) {
       const auto [mean, deviation] = mean_and_deviation(group, figure);
-      row[name] = number_or_null(mean);
-      row[std::string(name) + "_deviation"] = number_or_null(deviation);
+      row[name] = mean;
+      row[std::string(name) + "_deviation"] = deviation;
     }
     json["table"].push_back(std::move(row));
   }
@@ -281,7 +279,7 @@ Json json_of(const AutoWsCommand& command, const Protocol& protocol) {
                 {"features", one.features},
                 {"method", one.method},
                 {"functions", one.functions}};
-    for (const auto& [name, figure] : kFigures) run[name] = number_or_null(one.quality.*figure);
+    for (const auto& [name, figure] : kFigures) run[name] = one.quality.*figure;
     json["runs"].push_back(std::move(run));
   }
   json["profile"] = profile_json(protocol.measured());

@@ -149,17 +149,15 @@ StudySetting load(const SettingFiles& files, const StudyRecipe& study, std::uint
   return setting;
 }
 
-Json number_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(); }
-
 Json to_json(const StudyRow& row, const StudyRecipe& study) {
   Json json{{"base", row.base}, {"size", row.size}, {"seed", row.seed}, {"method", row.method}};
   json["experts"] = Json::array();
   for (const std::size_t expert : row.experts) json["experts"].push_back(study.tasks[expert].name);
-  json["lambda"] = number_or_null(row.chosen);
-  json["held_in"] = number_or_null(row.held_in);
-  json["held_out"] = number_or_null(row.held_out);
+  json["lambda"] = row.chosen;
+  json["held_in"] = row.held_in;
+  json["held_out"] = row.held_out;
   json["held_in_accuracy"] = row.held_in_raw;
-  json["held_out_accuracy"] = number_or_null(row.held_out_raw);
+  json["held_out_accuracy"] = row.held_out_raw;
   return json;
 }
 
