@@ -13,7 +13,8 @@ namespace {
 constexpr std::array kMissing{Missing::observed, Missing::complete, Missing::drop};
 // A leaf's table has systems^2 entries, so leaves are few: their number depends on the table alone.
 constexpr std::size_t kMostLeaves = 16;
-constexpr std::size_t kLeastVotes = 4096;  // of a leaf
+constexpr std::size_t kLeastVotes = 4096;                       // of a leaf
+constexpr std::size_t kLeavesMemory = std::size_t{256} << 20U;  // bytes of all leaves, about
 // Sums of fractions that are equal on paper differ by less than this share of them.
 constexpr double kRounding = 1e-12;
 
@@ -132,6 +133,15 @@ Missing missing_of_name(std::string_view name) {
                    name);
 }
 
+void check_pairs_fit(std::size_t systems) {
+  if (systems > kMostPairedSystems) {
+    throw InputError(
+        "{} systems are {} pairs; what looks at all pairs takes at most {} systems "
+        "(mean, z-mean, win-rate and median-rank have no such limit)",
+        systems, systems * (systems - 1) / 2, kMostPairedSystems);
+  }
+}
+
 int PairTable::majority(std::size_t i, std::size_t j) const {
   const double lead = win(i, j) - win(j, i);
   if (std::abs(lead) <= kRounding * votes(i, j)) return 0;
@@ -149,7 +159,10 @@ PairTable count_pairs(const ScoreTable& table, Missing missing, const Reweightin
                       const Parallel& parallel, double tie_tolerance, PairNotes* notes) {
   const std::size_t systems = table.system_count();
   const std::size_t votes = table.rows() + table.comparisons.size();
-  const std::size_t leaves = std::clamp<std::size_t>(votes / kLeastVotes, 1, kMostLeaves);
+  check_pairs_fit(systems);
+  const std::size_t affordable = kLeavesMemory / (2 * sizeof(double) * systems * systems + 1);
+  const std::size_t leaves =
+      std::clamp<std::size_t>(std::min(votes / kLeastVotes, affordable), 1, kMostLeaves);
   const auto is_dropped = [&](std::size_t ballot) {
     return missing == Missing::drop && table.ballot(ballot).systems.size() < systems;
   };

@@ -68,9 +68,14 @@ struct PairNotes {
   std::size_t dropped_ballots = 0;  ///< with Missing::drop
 };
 
+/// The most systems of which all pairs are looked at: a table of votes is 400 MB.
+inline constexpr std::size_t kMostPairedSystems = 5'000;
+/// InputError beyond that many.
+void check_pairs_fit(std::size_t systems);
+
 /// Counts every ballot and comparison of a table, each with its weight, as a fold: the same bits
 /// for any number of threads. Values whose difference is at most `tie_tolerance` are equal.
-/// InputError if Missing::drop leaves no ballot.
+/// InputError if Missing::drop leaves no ballot, or for more than kMostPairedSystems.
 PairTable count_pairs(const ScoreTable& table, Missing missing, const Reweighting& factors = {},
                       const Parallel& parallel = {}, double tie_tolerance = 0,
                       PairNotes* notes = nullptr);

@@ -130,6 +130,13 @@ TEST(PairTable, EveryCompletedBallotGivesOneVotePerPair) {
   }
 }
 
+TEST(PairTable, RefusesMoreSystemsThanPairsFitIntoMemory) {
+  const std::vector<double> values(kMostPairedSystems + 1, 1.0);
+  const ScoreTable table = make_score_table(values, values.size(), 1);
+  EXPECT_THAT([&] { count_pairs(table, Missing::observed); },
+              ThrowsMessage<InputError>(HasSubstr("at most 5000 systems")));
+}
+
 TEST(PairTable, CountsComparisonsWithTheirWeights) {
   ScoreBuilder builder;
   Comparisons& battles = builder.comparisons();

@@ -5,6 +5,7 @@
 
 #include "amalgam/core/elementary.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/rank_correlation.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/scores/aggregators/aggregators.hpp"
 #include "amalgam/scores/aggregators/task_scores.hpp"
@@ -64,18 +65,15 @@ void to_unit_range(std::span<double> values) {
 
 // The share of the other measured systems that each is better than, a tie being half of one.
 void to_win_rates(std::span<double> values) {
-  const std::vector<double> before(values.begin(), values.end());
-  double others = -1;
-  for_measured(values, [&](double /*value*/) { ++others; });
-  for (double& value : values) {
-    if (std::isnan(value)) continue;
-    double won = -0.5;  // the tie with itself
-    for (const double other : before) {
-      if (other < value) won += 1;
-      if (other == value) won += 0.5;
-    }
-    value = others > 0 ? won / others : std::numeric_limits<double>::quiet_NaN();
-  }
+  std::vector<double> measured;
+  for_measured(values, [&](double value) { measured.push_back(value); });
+  const std::vector<double> ranks = average_ranks(measured);
+  const double others = static_cast<double>(measured.size()) - 1;
+  auto rank = ranks.begin();
+  for_measured(values, [&](double& value) {
+    value = others > 0 ? (*rank - 1) / others : std::numeric_limits<double>::quiet_NaN();
+    ++rank;
+  });
 }
 
 // Each ballot as if it were a task of its own, weighted within its task by its factor.

@@ -3,6 +3,7 @@
 #include <limits>
 #include <numeric>
 
+#include "amalgam/core/rank_correlation.hpp"
 #include "amalgam/scores/aggregators/aggregators.hpp"
 
 // Rules that look at the places of systems on each ballot.
@@ -11,14 +12,8 @@ namespace {
 
 // A ballot's average 0-based places (0 is best) of its systems.
 std::vector<double> places_of(const ScoreTable::Ballot& ballot) {
-  std::vector<double> places(ballot.systems.size());
-  for (std::size_t a = 0; a < places.size(); ++a) {
-    for (std::size_t b = 0; b < places.size(); ++b) {
-      if (a == b) continue;
-      if (ballot.values[b] > ballot.values[a]) places[a] += 1;
-      if (ballot.values[b] == ballot.values[a]) places[a] += 0.5;
-    }
-  }
+  std::vector<double> places = average_ranks(ballot.values);
+  for (double& place : places) place = static_cast<double>(places.size()) - place;
   return places;
 }
 

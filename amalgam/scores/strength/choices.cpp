@@ -59,7 +59,7 @@ void add_ballot_wins(ComparisonGraph& graph, std::span<const std::uint32_t> ball
 
 Choices choices_of(const ScoreTable& table, const Reweighting& factors) {
   const std::size_t systems = table.system_count();
-  if (systems >= Choices::kEqual) throw Error("too many systems for rankings");
+  check_pairs_fit(systems);
   Choices choices{.systems = systems,
                   .begins = {0},
                   .entries = {},

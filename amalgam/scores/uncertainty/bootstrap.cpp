@@ -146,6 +146,7 @@ RankUncertainty bootstrap_ranking(const RankAggregator& method, const ScoreTable
                                   const std::function<void(std::size_t)>& progress) {
   check(table, options);
   const std::size_t systems = table.system_count();
+  check_pairs_fit(systems);
   const Bootstrap bootstrap(method, table, context, ranking, options);
   std::vector<double> replicates(options.resamples * systems,
                                  std::numeric_limits<double>::quiet_NaN());
