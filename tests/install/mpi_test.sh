@@ -9,6 +9,12 @@ trap 'rm -rf "$folder"' EXIT
 # For containers: Open MPI refuses to run as root, or more processes than processors, unless told.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl=self,vader,tcp
+export OMPI_MCA_btl_vader_single_copy_mechanism=none
+if ! "$mpiexec" -n 2 true > "$folder/probe" 2>&1; then
+  echo "this machine's MPI starts no processes:"
+  cat "$folder/probe"
+  exit 77
+fi
 
 awk 'BEGIN {
   print "task,worker,label"
