@@ -52,7 +52,8 @@ CsvReader::CsvReader(Source source, std::string where, CsvOptions options)
   if (contents.starts_with(kByteOrderMark)) after_ = kByteOrderMark.size();
 }
 
-CsvReader CsvReader::open(const std::filesystem::path& path, CsvOptions options) {
+CsvReader CsvReader::open(const std::filesystem::path& path, CsvOptions options,
+                          const std::function<void(std::uint64_t)>& on_bytes) {
   std::error_code ignored;
   auto file = std::make_shared<std::ifstream>(path, std::ios::binary);
   if (!*file || std::filesystem::is_directory(path, ignored)) {
@@ -60,10 +61,12 @@ CsvReader CsvReader::open(const std::filesystem::path& path, CsvOptions options)
                      path.string());
   }
   if (path.extension() == ".tsv" || path.extension() == ".tab") options.separator = '\t';
-  const auto read = [file, where = path.string()](std::span<char> out) -> std::size_t {
+  const auto read = [file, on_bytes, where = path.string()](std::span<char> out) -> std::size_t {
     file->read(out.data(), static_cast<std::streamsize>(out.size()));
     if (file->bad()) throw Error("{}: cannot be read to its end", where);
-    return static_cast<std::size_t>(file->gcount());
+    const auto got = static_cast<std::size_t>(file->gcount());
+    if (on_bytes) on_bytes(got);
+    return got;
   };
   return {read, path.string(), options};
 }

@@ -34,8 +34,10 @@ class CsvReader {
   /// `where`: what places in errors begin with, usually the path.
   CsvReader(Source source, std::string where, CsvOptions options = {});
   /// Reads a file; if its name ends in .tsv or .tab, the separator is a tab whatever the options
-  /// say. InputError if it cannot be opened.
-  static CsvReader open(const std::filesystem::path& path, CsvOptions options = {});
+  /// say. `on_bytes`, if there is one, is told how many bytes every read gave. InputError if the
+  /// file cannot be opened; Error if it cannot be read to its end.
+  static CsvReader open(const std::filesystem::path& path, CsvOptions options = {},
+                        const std::function<void(std::uint64_t)>& on_bytes = {});
 
   /// Goes on to the next record; false at the end. InputError naming the place for a quoted field
   /// that is not closed or goes on after its closing quote, and beyond the limits.

@@ -27,18 +27,7 @@ bool is_json_lines(const fs::path& path) {
 CsvReader open_csv(const fs::path& path, const AnnotationFormat& format) {
   CsvOptions options;
   options.separator = format.separator;
-  const std::string extension = path.extension().string();
-  if (extension == ".tsv" || extension == ".tab") options.separator = '\t';
-  if (!format.on_bytes) return CsvReader::open(path, options);
-  auto file = std::make_shared<std::ifstream>(path, std::ios::binary);
-  if (!*file) throw InputError("{}: cannot be opened for reading", path.string());
-  const auto source = [file, report = format.on_bytes](std::span<char> out) {
-    file->read(out.data(), static_cast<std::streamsize>(out.size()));
-    const auto got = static_cast<std::size_t>(file->gcount());
-    report(got);
-    return got;
-  };
-  return {source, path.string(), options};
+  return CsvReader::open(path, options, format.on_bytes);
 }
 
 // "; it has 'a', 'b'", and what a header of one column may be about.

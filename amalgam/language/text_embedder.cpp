@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/data/npy.hpp"
 
@@ -43,10 +44,9 @@ std::vector<std::string> words_of(std::string_view text) {
   std::vector<std::string> words;
   bool within = false;
   for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool goes_on = is_word_byte(byte);
+    const bool goes_on = is_word_byte(static_cast<unsigned char>(c));
     if (goes_on && !within) words.emplace_back();
-    if (goes_on) words.back() += byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : c;
+    if (goes_on) words.back() += lower_case(c);
     within = goes_on;
   }
   return words;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/table_cells.hpp"
 #include "amalgam/scores/files/readers.hpp"
@@ -17,9 +18,8 @@ namespace {
 constexpr double kLargestCovariate = 1e30;  // so that differences are finite
 
 bool equal_in_any_case(std::string_view text, std::string_view lower) {
-  return text.size() == lower.size() && std::ranges::equal(text, lower, [](char a, char b) {
-           return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
-         });
+  return text.size() == lower.size() &&
+         std::ranges::equal(text, lower, [](char a, char b) { return lower_case(a) == b; });
 }
 
 std::optional<std::int8_t> outcome_of_word(std::string_view text) {

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/csv.hpp"
@@ -26,18 +27,7 @@ using Json = nlohmann::json;
 CsvReader open_csv(const fs::path& path, const ScoreFormat& format) {
   CsvOptions options;
   options.separator = format.separator;
-  const std::string extension = path.extension().string();
-  if (extension == ".tsv" || extension == ".tab") options.separator = '\t';
-  if (!format.on_bytes) return CsvReader::open(path, options);
-  auto file = std::make_shared<std::ifstream>(path, std::ios::binary);
-  if (!*file) throw InputError("{}: cannot be opened for reading", path.string());
-  const auto source = [file, report = format.on_bytes](std::span<char> out) {
-    file->read(out.data(), static_cast<std::streamsize>(out.size()));
-    const auto got = static_cast<std::size_t>(file->gcount());
-    report(got);
-    return got;
-  };
-  return {source, path.string(), options};
+  return CsvReader::open(path, options, format.on_bytes);
 }
 
 class CsvRecords final : public Records {
@@ -266,7 +256,8 @@ std::optional<std::string> Records::usual_name(const std::vector<std::string>& u
     if (std::ranges::find(names_, name) != names_.end()) return name;
   }
   for (const std::string& wanted : usual) {
-    const auto found = std::ranges::find(names_, wanted, lower_case);
+    const auto found =
+        std::ranges::find(names_, wanted, [](const std::string& name) { return lower_case(name); });
     if (found != names_.end()) return *found;
   }
   return std::nullopt;
@@ -300,14 +291,6 @@ std::unique_ptr<Records> open_records(const fs::path& path, const ScoreFormat& f
     return std::make_unique<JsonRecords>(path, std::make_unique<ObjectLines>(path, format));
   }
   return std::make_unique<CsvRecords>(path, format);
-}
-
-std::string lower_case(std::string_view text) {
-  std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower;
 }
 
 bool is_no_value(std::string_view text) {

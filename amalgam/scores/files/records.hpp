@@ -53,9 +53,6 @@ class Records {
 /// object that is none.
 std::unique_ptr<Records> open_records(const std::filesystem::path& path, const ScoreFormat& format);
 
-/// A text with a-z for A-Z.
-std::string lower_case(std::string_view text);
-
 /// Whether a trimmed text says that there is no value: is_missing_cell's, in any case, "none" and
 /// dashes.
 bool is_no_value(std::string_view text);

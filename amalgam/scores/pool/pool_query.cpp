@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/table_cells.hpp"
 
@@ -55,12 +56,6 @@ bool compare(double left, Op op, double right) {
   }
 }
 
-std::string in_lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
-}
-
 double characters(std::string_view text) {
   return static_cast<double>(std::ranges::count_if(
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
@@ -78,7 +73,7 @@ bool meets(std::string_view text, const PoolFilter& filter) {
     case Op::not_equal:
       return equal(text, filter.value);
     case Op::contains:
-      return in_lower_case(text).find(in_lower_case(filter.value)) != std::string::npos;
+      return lower_case(text).find(lower_case(filter.value)) != std::string::npos;
     case Op::length:
       return compare(characters(text), filter.comparison, *cell_number(filter.value));
     default: {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/utf8.hpp"
 
 namespace amalgam::scores {
@@ -20,14 +21,6 @@ bool is_punctuation(char c) {
   return code < 0x80 && !letter && !digit;
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return result;
-}
-
 bool is_digits(std::string_view word) {
   return std::ranges::all_of(word, [](char c) { return c >= '0' && c <= '9'; });
 }
@@ -37,7 +30,7 @@ std::vector<std::string> words_of(std::string_view text, bool with_ends) {
   std::vector<std::string> words;
   std::string word;
   const auto finish = [&] {
-    if (!word.empty()) words.push_back(lower(word));
+    if (!word.empty()) words.push_back(lower_case(word));
     word.clear();
   };
   for (const char c : text) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/data/line_reader.hpp"
@@ -128,8 +129,8 @@ Proportion corpus_frequency(const std::filesystem::path& path, const AnswerWords
     word.clear();
   };
   while (reader.next()) {
-    for (char c : reader.line()) {
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+    for (const char letter : reader.line()) {
+      const char c = lower_case(letter);
       if (is_letter(c)) {
         word += c;
       } else {

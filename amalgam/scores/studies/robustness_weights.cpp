@@ -10,6 +10,7 @@
 
 #include "amalgam/core/elementary.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/rank_correlation.hpp"
 #include "amalgam/core/text.hpp"
@@ -44,8 +45,7 @@ constexpr std::array<NamedWeight, 15> kPublished{{{"ImageNet", 0.155562},
 
 std::string plain(std::string_view name) {
   std::string result;
-  for (char c : name) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  for (const char c : lower_case(name)) {
     if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) result += c;
   }
   return result;

@@ -7,17 +7,12 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/data/table_cells.hpp"
 #include "amalgam/scores/studies/table_properties.hpp"
 
 namespace amalgam::scores {
 namespace {
-
-std::string in_lower_case(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return lower;
-}
 
 // A column of a table and what it is to be called.
 struct Change {
@@ -28,7 +23,7 @@ struct Change {
 std::vector<Change> changes_of(const RelationalTable& table, std::span<const Renaming> renamings) {
   std::vector<Change> changes;
   for (std::size_t c = 0; c < table.columns(); ++c) {
-    const std::string name = in_lower_case(table.header[c]);
+    const std::string name = lower_case(table.header[c]);
     for (const Renaming& one : renamings) {
       if (one.from == name) changes.push_back({c, &one});
     }
@@ -76,7 +71,7 @@ std::vector<Renaming> read_renamings(const std::filesystem::path& path) {
         throw InputError("{}: no text; expected a kind and two names", rows.place(column));
       }
     }
-    renamings.push_back({std::string(rows.cell(columns[0])), in_lower_case(rows.cell(columns[1])),
+    renamings.push_back({std::string(rows.cell(columns[0])), lower_case(rows.cell(columns[1])),
                          std::string(rows.cell(columns[2]))});
   }
   if (renamings.empty()) throw InputError("{}: no renamings", rows.where());
