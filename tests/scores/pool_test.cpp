@@ -132,6 +132,10 @@ TEST_F(Pool, ChecksMeasurements) {
                 pool.add_judgement({"a", "1", "m", "n", 1, -1});
               }),
               HasSubstr("weight -1"));
+  EXPECT_THAT(error_of([&] {
+                pool.add_judgement({"a", "1", "m", "n", 1, 1e300});
+              }),
+              HasSubstr("weight 1e+300"));
   EXPECT_THAT(error_of([&] { pool.add_sample({.dataset = "", .name = "1"}); }),
               HasSubstr("dataset without a name"));
   EXPECT_THAT(error_of([&] { pool.add_sample({.dataset = "\xff", .name = "1"}); }),

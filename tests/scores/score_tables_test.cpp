@@ -113,7 +113,7 @@ TEST_F(WideScores, RefusesWhatTheFormatSaysOfNoTaskOrTwice) {
   EXPECT_THAT(error("a.csv", text, {.lower_is_better = {"B"}, .higher_is_better = {"B"}}),
               HasSubstr("task 'B' is in --lower-is-better and in --higher-is-better"));
   EXPECT_THAT(error("a.csv", text, {.weights = {{"B", -1}}}),
-              HasSubstr("task 'B' has weight -1; expected a finite number of at least 0"));
+              HasSubstr("task 'B' has weight -1; expected a number from 0 to 1e+30"));
   EXPECT_THAT(error("a.csv", text, {.kinds = {{"B", ScoreKind::binary}}}),
               HasSubstr("task 'B' is binary, but system"));
 }
@@ -229,7 +229,7 @@ TEST_F(LongScores, RefusesContradictionsAboutATask) {
   EXPECT_THAT(error("a.csv", head + "y,A,0,binary,1,false\n"),
               HasSubstr("of task 'A' it says that lower is better, but"));
   EXPECT_THAT(error("a.csv", head + "y,A,0,binary,-1,true\n"),
-              HasSubstr("a.csv:3:14: the weight is '-1'; expected a finite number of at least 0"));
+              HasSubstr("a.csv:3:14: the weight is '-1'; expected a number from 0 to 1e+30"));
   EXPECT_THAT(error("a.csv", head + "y,A,0,scale,1,true\n"), HasSubstr("the kind is 'scale'"));
   EXPECT_THAT(error("a.csv", head + "y,A,0,binary,1,perhaps\n"),
               HasSubstr("whether higher is better is 'perhaps'"));

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/table_cells.hpp"
@@ -24,10 +25,6 @@ std::vector<std::string> texts_of(const StringPool& names) {
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < names.size(); ++i) texts.emplace_back(names[i]);
   return texts;
-}
-
-bool is_weight(double weight) {
-  return weight >= 0 && weight <= kLargestWeight;  // false for NaN
 }
 
 // Brings rows of `width` values into an order; nothing if there are none.
@@ -47,7 +44,7 @@ bool has_word(std::string_view name, std::span<const std::string_view> words) {
   std::string word;
   const auto is_known = [&] { return std::ranges::find(words, word) != words.end(); };
   for (const char c : name) {
-    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const char lower = lower_case(c);
     if (lower >= 'a' && lower <= 'z') {
       word += lower;
     } else {
@@ -213,9 +210,8 @@ void Measurements::apply_format() {
   }
   for (const auto& [name, weight] : format_.weights) {
     if (!is_weight(weight)) {
-      throw InputError(
-          "--task-weight: task '{}' has weight {}; expected a finite number of at least 0",
-          printable(name), weight);
+      throw InputError("--task-weight: task '{}' has weight {}; expected a number from 0 to {:g}",
+                       printable(name), weight, kLargestWeight);
     }
     builder_.info(known_task(name, "--task-weight")).weight = weight;
   }
@@ -310,11 +306,15 @@ bool sounds_like_no_task(std::string_view name) {
   return has_word(name, kWords);
 }
 
+bool is_weight(double weight) {
+  return weight >= 0 && weight <= kLargestWeight;  // false for NaN
+}
+
 double weight_of_text(std::string_view text, const std::string& place) {
   const std::optional<double> weight = cell_number(text);
   if (!weight || !is_weight(*weight)) {
-    throw InputError("{}: the weight is '{}'; expected a finite number of at least 0", place,
-                     printable(text));
+    throw InputError("{}: the weight is '{}'; expected a number from 0 to {:g}", place,
+                     printable(text), kLargestWeight);
   }
   return *weight;
 }

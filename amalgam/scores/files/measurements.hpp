@@ -122,7 +122,10 @@ bool sounds_lower_is_better(std::string_view name);
 /// (sizes, dates, error bars).
 bool sounds_like_no_task(std::string_view name);
 
-/// The weight that a text is; InputError naming the place unless it is a finite number >= 0.
+/// Whether a number is a weight that sums stay finite with: 0 to 1e30.
+bool is_weight(double weight);
+
+/// The weight that a text is; InputError naming the place unless is_weight().
 double weight_of_text(std::string_view text, const std::string& place);
 
 }  // namespace amalgam::scores

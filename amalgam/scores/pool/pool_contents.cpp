@@ -7,6 +7,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/scores/files/measurements.hpp"
 #include "amalgam/scores/pool/sample_pool.hpp"
 
 // What is read from a pool. The file may come from anyone, so that everything is looked at again.
@@ -231,7 +232,7 @@ ScoreTable SamplePool::scores(std::span<const std::int64_t> samples) const {
     while (judged.step()) {
       const std::int64_t outcome = judged.integer(2);
       const double weight = judged.real(3);
-      if (outcome < -1 || outcome > 1 || !std::isfinite(weight) || weight < 0) {
+      if (outcome < -1 || outcome > 1 || !is_weight(weight)) {
         throw InputError("{}: a judgement of outcome {} and weight {}", where(), outcome, weight);
       }
       const std::string& first = known(models, judged.integer(0), "model", where());

@@ -10,6 +10,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/scores/files/measurements.hpp"
 #include "amalgam/scores/pool/pool_schema.hpp"
 
 namespace amalgam::scores {
@@ -307,11 +308,9 @@ void SamplePool::add_judgement(const PoolJudgement& judgement) {
   if (judgement.first == judgement.second) {
     throw InputError("a judgement of '{}' against itself", printable(judgement.first));
   }
-  if (!std::isfinite(judgement.weight) || judgement.weight < 0 || judgement.outcome < -1 ||
-      judgement.outcome > 1) {
+  if (!is_weight(judgement.weight) || judgement.outcome < -1 || judgement.outcome > 1) {
     throw InputError(
-        "a judgement of weight {} and outcome {}; expected a finite weight of at"
-        " least 0, and 1, 0 or -1",
+        "a judgement of weight {} and outcome {}; expected a weight from 0 to 1e30, and 1, 0 or -1",
         judgement.weight, judgement.outcome);
   }
   const std::int64_t sample = sample_named(judgement.dataset, judgement.sample);
