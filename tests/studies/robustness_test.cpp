@@ -291,6 +291,13 @@ TEST_F(AccuracyFiles, PercentCountsAndNamedResolutions) {
   EXPECT_EQ(table.chance[0], 0.6) << "the most frequent class, say";
 }
 
+TEST_F(AccuracyFiles, NumbersComeBeforeNamesOfResolutions) {
+  const AccuracyTable table =
+      read_accuracies(write("model,dataset,resolution,accuracy,classes\na,x,HR,0.9,10\n"
+                            "a,x,16,0.5,\na,x,blur,0.4,\na,x,64,0.8,\na,x,noise,0.3,\n"));
+  EXPECT_THAT(table.resolutions, ElementsAre("64", "16", "blur", "noise"));
+}
+
 TEST_F(AccuracyFiles, RefusesNamingThePlace) {
   const std::string head = "model,dataset,resolution,accuracy,classes\n";
   EXPECT_THAT(error_with(head + "a,x,HR,90,10\n"), HasSubstr("or are they in percent?"));

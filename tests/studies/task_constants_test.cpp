@@ -293,6 +293,15 @@ TEST(PointTable, ReadsNumbersAndNamesWhatIsNone) {
   EXPECT_THAT(first.labels, ElementsAre(0));
 }
 
+TEST(PointTable, ASpellingOfNanIsAClassOfItsOwn) {
+  const TemporaryFolder folder;
+  const auto path = folder / "points.csv";
+  std::ofstream(path) << "x,class\n1,nAn\n2,7\n3,nAn\n4,8\n";
+  const LabelledPoints points = read_point_table(path, {.label = "class"});
+  EXPECT_THAT(points.class_names, ElementsAre("7", "8", "nAn"));
+  EXPECT_THAT(points.labels, ElementsAre(2, 0, 2, 1));
+}
+
 TEST(PointTable, StandardisedColumnsHaveMeanZeroAndDeviationOne) {
   LabelledPoints points{.source = "",
                         .width = 2,

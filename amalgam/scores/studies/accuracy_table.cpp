@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/table_cells.hpp"
 
@@ -44,13 +45,6 @@ struct Cell {
 };
 
 using Cells = std::map<std::tuple<std::size_t, std::size_t, std::size_t>, Cell>;
-
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  }
-  return text;
-}
 
 class Reader {
  public:
@@ -166,7 +160,7 @@ class Reader {
   std::optional<std::size_t> native_name() const {
     const std::vector<std::string>& names = resolutions_.names();
     for (std::size_t r = 0; r < names.size(); ++r) {
-      const std::string name = lower(names[r]);
+      const std::string name = lower_case(names[r]);
       const bool known = name == "hr" || name == "native" || name == "original" || name == "clean";
       if (format_.native.empty() ? known : names[r] == format_.native) return r;
     }
@@ -208,8 +202,10 @@ class Reader {
     if (others.empty()) {
       throw InputError("{}: no resolution but the native one", rows_.where());
     }
-    std::ranges::stable_sort(others, [&](std::size_t a, std::size_t b) {
-      return resolution_number(a) > resolution_number(b);
+    // Numbers from the largest, then names as they came.
+    std::ranges::stable_sort(others, std::greater<>(), [&](std::size_t r) {
+      const double number = resolution_number(r);
+      return std::isnan(number) ? -std::numeric_limits<double>::infinity() : number;
     });
     for (const std::size_t r : others) table.resolutions.push_back(resolutions_.names()[r]);
     const auto value = [&](std::size_t model, std::size_t dataset, std::size_t resolution) {

@@ -22,8 +22,11 @@ bool is_usable(double value) { return std::abs(value) <= kLargest; }
 
 // Numbers the classes that occur: numbers in their order, else texts in that of their bytes.
 void number_classes(LabelledPoints& points, const std::vector<std::string>& names) {
-  const bool numbers = std::ranges::all_of(
-      names, [](const std::string& name) { return cell_number(name).has_value(); });
+  // Spellings of NaN have no place in an order of numbers.
+  const bool numbers = std::ranges::all_of(names, [](const std::string& name) {
+    const std::optional<double> number = cell_number(name);
+    return number && !std::isnan(*number);
+  });
   std::map<std::pair<double, std::string>, std::uint32_t> classes;
   const auto key = [&](const std::string& name) {
     return std::pair(numbers ? *cell_number(name) : 0.0, name);
