@@ -225,13 +225,5 @@ RC_GTEST_PROP(MonotoneFit, IsIncreasingAndNoWorseThanOthers, ()) {
   RC_ASSERT(residual(fitted) <= residual(other) + 1e-12);
 }
 
-TEST(Quantile, BetweenNeighbours) {
-  const std::vector<double> sorted = {1, 2, 4, 8};
-  EXPECT_EQ(quantile_of_sorted(sorted, 0), 1);
-  EXPECT_EQ(quantile_of_sorted(sorted, 1), 8);
-  EXPECT_EQ(quantile_of_sorted(sorted, 0.5), 3);
-  EXPECT_NEAR(quantile_of_sorted(sorted, 0.05), 1.15, 1e-12);
-}
-
 }  // namespace
 }  // namespace amalgam::scores

@@ -8,6 +8,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/quantile.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/scores/studies/subpopulation_fits.hpp"
 

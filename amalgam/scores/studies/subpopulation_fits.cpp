@@ -197,12 +197,4 @@ double r_squared(std::span<const double> y, std::span<const double> fitted) {
   return all > 1e-28 * static_cast<double>(y.size()) ? 1 - residual / all : kNaN;
 }
 
-double quantile_of_sorted(std::span<const double> sorted, double q) {
-  if (sorted.empty()) throw Error("quantile of no values");
-  const double place = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(std::floor(place));
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
-}
-
 }  // namespace amalgam::scores

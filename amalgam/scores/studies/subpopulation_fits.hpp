@@ -90,7 +90,4 @@ std::vector<double> monotone_fit(std::span<const double> x, std::span<const doub
 /// 1 - sum of (y - fitted)^2 / sum of (y - mean)^2; NaN if all y are equal.
 double r_squared(std::span<const double> y, std::span<const double> fitted);
 
-/// The q-quantile of increasing values, between neighbours by their distance (type 7).
-double quantile_of_sorted(std::span<const double> sorted, double q);
-
 }  // namespace amalgam::scores

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/quantile.hpp"
 #include "amalgam/core/rank_correlation.hpp"
 #include "amalgam/core/tail_probabilities.hpp"
 #include "amalgam/scores/studies/subpopulation_bootstrap.hpp"

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/quantile.hpp"
 #include "amalgam/scores/studies/table_properties.hpp"
 
 namespace amalgam::scores {
@@ -16,13 +17,8 @@ double mean_of(const std::vector<double>& values) {
   return values.empty() ? kNothing : sum / static_cast<double>(values.size());
 }
 
-// Of sorted values, by linear interpolation.
 double quantile(const std::vector<double>& sorted, double share) {
-  if (sorted.empty()) return kNothing;
-  const double place = share * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<std::size_t>(place);
-  const std::size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+  return sorted.empty() ? kNothing : quantile_of_sorted(sorted, share);
 }
 
 }  // namespace

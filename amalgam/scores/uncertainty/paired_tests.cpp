@@ -9,6 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/tail_probabilities.hpp"
+#include "amalgam/scores/uncertainty/percentiles.hpp"
 #include "amalgam/scores/uncertainty/power.hpp"
 
 namespace amalgam::scores {
@@ -172,9 +173,8 @@ void run_bootstrap(const PairedSample& sample, const Layout& layout,
   const auto count = static_cast<double>(options.resamples);
   result.p = (farther + 1) / (count + 1);
   std::ranges::sort(means);
-  const auto out =
-      static_cast<std::size_t>(std::floor((1 - options.confidence) / 2 * count + 1e-9));
-  result.interval = {means[out], means[means.size() - 1 - out]};
+  const auto [low, high] = percentile_interval(means, options.confidence);
+  result.interval = {low, high};
 }
 
 bool of_signs(PairedTest test) {

@@ -8,21 +8,12 @@
 
 #include "amalgam/core/multiple_testing.hpp"
 #include "amalgam/core/tail_probabilities.hpp"
+#include "amalgam/scores/uncertainty/percentiles.hpp"
 
 namespace amalgam::scores {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-// The values that leave the same number out at both ends, so that at least `confidence` of them are
-// within. `sorted` is not empty.
-template <class T>
-std::pair<T, T> percentile_interval(const std::vector<T>& sorted, double confidence) {
-  const auto count = static_cast<double>(sorted.size());
-  // The small addition makes 0.05 / 2 * 1000 the 25 that it is on paper.
-  const auto out = static_cast<std::size_t>(std::floor((1 - confidence) / 2 * count + 1e-9));
-  return {sorted[out], sorted[sorted.size() - 1 - out]};
-}
 
 double deviation_of(const std::vector<double>& values) {
   if (values.size() < 2) return kNaN;

@@ -13,6 +13,7 @@
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/rank_correlation.hpp"
+#include "amalgam/scores/uncertainty/percentiles.hpp"
 #include "amalgam/scores/uncertainty/table_part.hpp"
 
 namespace amalgam::scores {
@@ -219,8 +220,8 @@ StabilityPoint point_of(std::span<const Draw> draws) {
   point.spread = {kNaN, kNaN};
   if (!taus.empty()) {
     std::ranges::sort(taus);
-    const auto out = static_cast<std::size_t>(0.05 * count);
-    point.spread = {taus[out], taus[taus.size() - 1 - out]};
+    const auto [low, high] = percentile_interval(taus, 0.9);
+    point.spread = {low, high};
   }
   return point;
 }
