@@ -126,29 +126,6 @@ const std::vector<std::string>& SubpopulationTable::tag(const std::string& name)
   return tags[static_cast<std::size_t>(found - tag_names.begin())];
 }
 
-SubpopulationTable select_models(const SubpopulationTable& table,
-                                 const std::vector<std::size_t>& indices) {
-  SubpopulationTable selected;
-  selected.source = table.source;
-  selected.tag_names = table.tag_names;
-  selected.tags.resize(table.tags.size());
-  for (const std::size_t i : indices) {
-    selected.models.push_back(table.models[i]);
-    selected.majority.push_back(table.majority[i]);
-    selected.minority.push_back(table.minority[i]);
-    selected.majority_size.push_back(table.majority_size[i]);
-    selected.minority_size.push_back(table.minority_size[i]);
-    for (std::size_t t = 0; t < table.tags.size(); ++t) {
-      selected.tags[t].push_back(table.tags[t][i]);
-    }
-    if (!table.majority_confusion.empty()) {
-      selected.majority_confusion.push_back(table.majority_confusion[i]);
-      selected.minority_confusion.push_back(table.minority_confusion[i]);
-    }
-  }
-  return selected;
-}
-
 SubpopulationTable read_subpopulation_table(const std::filesystem::path& path,
                                             const SubpopulationColumns& columns) {
   TableRows rows(path);

@@ -29,10 +29,6 @@ struct SubpopulationTable {
   const std::vector<std::string>& tag(const std::string& name) const;
 };
 
-/// The models at `indices`, in that order, repeats allowed.
-SubpopulationTable select_models(const SubpopulationTable& table,
-                                 const std::vector<std::size_t>& indices);
-
 /// Where the figures of a table with one row per model are.
 struct SubpopulationColumns {
   std::string model;  ///< empty: the first column
