@@ -10,6 +10,7 @@
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/rank_correlation.hpp"
+#include "amalgam/data/shuffle.hpp"
 #include "amalgam/scores/studies/table_properties.hpp"
 
 namespace amalgam::scores {
@@ -202,11 +203,8 @@ TableProperty join_property(const TableEmbedder& embedder, std::span<const Relat
             options.resamples, options.seed);
   std::vector<RelationalTable> shuffled;
   for (const RelationalTable& table : tables) {
-    RandomStream random(options.seed ^ content_hash(table), "shuffled rows");
-    std::vector<std::size_t> order(table.rows());
-    std::iota(order.begin(), order.end(), 0);
-    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-    shuffled.push_back(with_rows(table, order));
+    const std::uint64_t seed = options.seed ^ content_hash(table);
+    shuffled.push_back(with_rows(table, shuffled_indices(table.rows(), seed, "shuffled rows")));
   }
   correlate(property, all_columns(embedder, shuffled, options.parallel), overlaps,
             ", rows shuffled", 0, options.seed);
