@@ -108,6 +108,14 @@ std::string groups_text(const Ranked& result) {
   return text;
 }
 
+// What there is no figure for (a system without a score, the lead of the last one) is a dash.
+std::string figure(double value) { return std::isnan(value) ? "-" : format_number(value); }
+
+std::string counted(std::size_t count, std::string_view things) {
+  if (count == 1) things.remove_suffix(1);
+  return fmt::format("{} {}", count, things);
+}
+
 std::vector<Table::Column> columns_of(const Ranked& result) {
   std::vector<Table::Column> columns = {{"rank", Table::Align::right}};
   if (result.uncertainty) {
@@ -142,10 +150,10 @@ std::string table_text(const Ranked& result) {
       cells.push_back(letters[system]);
       cells.push_back(fmt::format("{:.3f}", result.uncertainty->best[system]));
     }
-    cells.push_back(format_number(result.ranking.scores[system]));
-    if (!result.method->info().raw.empty()) cells.push_back(format_number(result.raw(system)));
+    cells.push_back(figure(result.ranking.scores[system]));
+    if (!result.method->info().raw.empty()) cells.push_back(figure(result.raw(system)));
     for (const auto& [name, values] : result.ranking.columns) {
-      cells.push_back(format_number(values[system]));
+      cells.push_back(figure(values[system]));
     }
     table.add_row(std::move(cells));
   }
@@ -170,9 +178,12 @@ std::string uncertainty_text(const Ranked& result) {
 
 void show_ranking(const Ranked& result) {
   const scores::RankAggregatorInfo& info = result.method->info();
-  print(fmt::format("{}: {} systems, {} tasks, {} values, {} comparisons; missing: {}\n", info.name,
-                    result.table.system_count(), result.table.task_count(), result.table.rows(),
-                    result.table.comparisons.size(), scores::missing_name(result.context.missing)));
+  print(fmt::format("{}: {}, {}, {}, {}; missing: {}\n", info.name,
+                    counted(result.table.system_count(), "systems"),
+                    counted(result.table.task_count(), "tasks"),
+                    counted(result.table.rows(), "values"),
+                    counted(result.table.comparisons.size(), "comparisons"),
+                    scores::missing_name(result.context.missing)));
   print(table_text(result));
   print(fmt::format("score: {}{}\n", info.score,
                     info.raw.empty() ? "" : fmt::format("; raw: {}", info.raw)));
@@ -183,24 +194,41 @@ void show_ranking(const Ranked& result) {
   if (result.uncertainty) print(uncertainty_text(result));
 }
 
+namespace {
+
+// Nothing where there is no figure.
+void add_figure(CsvOutput& out, double value) {
+  if (std::isnan(value)) {
+    out.field("");
+  } else {
+    out.field(value);
+  }
+}
+
+}  // namespace
+
 void write_ranking(const std::string& path, const Ranked& result) {
   CsvOutput out(path);
   for (const char* name : {"system", "rank", "score", "raw"}) out.field(name);
   for (const auto& [name, values] : result.ranking.columns) out.field(name);
   if (result.uncertainty) {
-    for (const char* name : {"rank_low", "rank_high", "score_low", "score_high", "best"}) {
+    for (const char* name : {"rank_low", "rank_high", "rank_set_low", "rank_set_high", "score_low",
+                             "score_high", "best"}) {
       out.field(name);
     }
   }
   out.end();
   for (const scores::System system : result.order) {
     out.field(result.table.systems[system]).field(std::to_string(result.ranks[system]));
-    out.field(result.ranking.scores[system]).field(result.raw(system));
-    for (const auto& [name, values] : result.ranking.columns) out.field(values[system]);
+    add_figure(out, result.ranking.scores[system]);
+    add_figure(out, result.raw(system));
+    for (const auto& [name, values] : result.ranking.columns) add_figure(out, values[system]);
     if (result.uncertainty) {
       const scores::RankUncertainty& uncertainty = *result.uncertainty;
       out.field(std::to_string(uncertainty.rank_low[system]));
       out.field(std::to_string(uncertainty.rank_high[system]));
+      out.field(std::to_string(uncertainty.rank_set_low[system]));
+      out.field(std::to_string(uncertainty.rank_set_high[system]));
       out.field(uncertainty.scores[system].low).field(uncertainty.scores[system].high);
       out.field(uncertainty.best[system]);
     }

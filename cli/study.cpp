@@ -12,7 +12,9 @@ void register_study(CLI::App& root, bool& needs_library) {
   study->footer(
       example("amalgam study interpolation pretrained.safetensors tuned.safetensors"
               " --shift rotate=20 --shift noise=0.3\n"
-              "amalgam study merging study.yml --json"));
+              "amalgam study merging study.yml --json\n"
+              "amalgam study robustness accuracies.csv --html robustness.html\n"
+              "amalgam study decisions answers.csv"));
   register_study_difficulty(*study);
   register_study_subpopulations(*study);
   register_study_decisions(*study);

@@ -1,5 +1,7 @@
 #include "amalgam/scores/rank_aggregator.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -7,6 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/scores/aggregators/aggregators.hpp"
+#include "amalgam/scores/strength/comparison_graph.hpp"
 
 namespace amalgam::scores {
 namespace {
@@ -28,6 +31,57 @@ void check_fits(const RankAggregatorInfo& info, const ScoreTable& table) {
         "values",
         info.name);
   }
+}
+
+// Systems that share a ballot or a comparison are in one group, directly or through others.
+Components linked_systems(const ScoreTable& table) {
+  std::vector<System> parent(table.system_count());
+  std::iota(parent.begin(), parent.end(), 0U);
+  const auto root_of = [&](System system) {
+    while (parent[system] != system) system = parent[system] = parent[parent[system]];
+    return system;
+  };
+  const auto link = [&](System a, System b) {
+    const System first = root_of(a);
+    const System second = root_of(b);
+    parent[std::max(first, second)] = std::min(first, second);
+  };
+  for (std::size_t at = 0; at < table.ballot_count(); ++at) {
+    const ScoreTable::Ballot ballot = table.ballot(at);
+    for (const System system : ballot.systems) link(ballot.systems.front(), system);
+  }
+  for (std::size_t at = 0; at < table.comparisons.size(); ++at) {
+    link(table.comparisons.first[at], table.comparisons.second[at]);
+  }
+  Components components{std::vector<std::uint32_t>(parent.size()), 0};
+  for (System system = 0; system < parent.size(); ++system) {
+    const System root = root_of(system);  // never above `system`
+    components.group[system] =
+        root == system ? static_cast<std::uint32_t>(components.count++) : components.group[root];
+  }
+  return components;
+}
+
+// Groups of one are no matter here: a system that nothing was measured of is named elsewhere.
+void warn_of_groups(const ScoreTable& table, Ranking& ranking) {
+  if (ranking.columns.contains("comparison group")) return;  // the method has said it itself
+  const Components components = linked_systems(table);
+  std::vector<std::size_t> sizes(components.count);
+  for (const std::uint32_t group : components.group) ++sizes[group];
+  if (std::ranges::count_if(sizes, [](std::size_t size) { return size > 1; }) < 2) return;
+  ranking.warnings.push_back(fmt::format(
+      "no chain of comparisons leads from one of these {} groups of systems to another, so that "
+      "places between groups mean nothing: {}",
+      components.count, describe_components(components, table.systems)));
+}
+
+void warn_of_covariates(const RankAggregatorInfo& info, const ScoreTable& table, Ranking& ranking) {
+  constexpr std::string_view kControlling = "controlled-bradley-terry";
+  if (table.comparisons.covariate_names.empty() || info.name == kControlling) return;
+  ranking.warnings.push_back(
+      fmt::format("method '{}' does not control for covariates, so that they change nothing; '{}' "
+                  "does",
+                  info.name, kControlling));
 }
 
 }  // namespace
@@ -80,7 +134,10 @@ RankContext rank_context(const RankAggregator& method, std::span<const std::stri
 Ranking rank_checked(const RankAggregator& method, const ScoreTable& table,
                      const RankContext& context) {
   check_fits(method.info(), table);
-  return method.rank(table, context);
+  Ranking ranking = method.rank(table, context);
+  warn_of_covariates(method.info(), table, ranking);
+  warn_of_groups(table, ranking);
+  return ranking;
 }
 
 Ranking rank_systems(std::string_view method, const ScoreTable& table,

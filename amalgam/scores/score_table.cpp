@@ -1,5 +1,7 @@
 #include "amalgam/scores/score_table.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -134,11 +136,12 @@ ScoreTable ScoreBuilder::finish(std::string_view where, Repeats repeats) {
       ++end;
     }
     if (end - at > 1 && repeats == Repeats::error) {
+      const std::string name = printable(table.instances[instance]);
       throw InputError(
-          "{}: system '{}' has {} values on task '{}', instance '{}'; expected one (choose what "
-          "counts: their mean, the first or the last)",
+          "{}: system '{}' has {} values on task '{}'{}; expected one (choose what counts: their "
+          "mean, the first or the last)",
           where, printable(table.systems[row_systems_[row]]), end - at,
-          printable(table.tasks[task]), printable(table.instances[instance]));
+          printable(table.tasks[task]), name.empty() ? "" : fmt::format(", instance '{}'", name));
     }
     if (table.ballot_tasks.empty() || table.ballot_tasks.back() != task ||
         table.ballot_instances.back() != instance) {

@@ -49,6 +49,40 @@ class RankTest : public ::testing::Test {
                                "x,y,model_a\ny,x,model_b\nx,y,model_b\nx,y,model_a\n");
 };
 
+TEST_F(RankTest, WarnsOfGroupsThatNothingCompares) {
+  const std::string apart = write("apart.csv", "system,task,score\na,t,1\nb,t,2\nc,u,1\nd,u,2\n");
+  for (const char* method : {"borda", "mean", "kemeny"}) {
+    const auto ranked = rank({apart, "--method", method});
+    EXPECT_THAT(ranked["warnings"].dump(), HasSubstr("2 groups of systems to another")) << method;
+    EXPECT_THAT(ranked["warnings"].dump(), HasSubstr("{a, b}, {c, d}")) << method;
+  }
+  const std::string linked =
+      write("linked.csv", "system,task,score\na,t,1\nb,t,2\nc,u,1\nd,u,2\nb,v,1\nd,v,1\n");
+  EXPECT_THAT(rank({linked})["warnings"].dump(),
+              ::testing::Not(HasSubstr("groups of systems to another")));
+}
+
+TEST_F(RankTest, WarnsThatAMethodDoesNotControl) {
+  const std::string battles = write(
+      "lengths.csv",
+      "model_a,model_b,winner,length\nx,y,model_a,3\ny,x,model_b,1\nx,y,model_b,-2\nx,y,tie,1\n");
+  EXPECT_THAT(rank({battles, "--covariate", "length"})["warnings"].dump(),
+              HasSubstr("'bradley-terry' does not control for covariates"));
+  EXPECT_THAT(
+      rank({battles, "--covariate", "length", "--method", "controlled-bradley-terry"})["warnings"]
+          .dump(),
+      ::testing::Not(HasSubstr("does not control")));
+}
+
+TEST_F(RankTest, LeavesCellsWithoutAFigureEmpty) {
+  const RunResult shown = run_amalgam({"rank", board_, "--method", "kemeny"});
+  EXPECT_THAT(shown.out, ::testing::Not(HasSubstr("nan")));
+  const RunResult csv = run_amalgam({"rank", board_, "--method", "kemeny", "--out", "-"});
+  EXPECT_THAT(csv.out, HasSubstr("lead over next\n"));
+  EXPECT_THAT(csv.out, ::testing::Not(HasSubstr("nan")));
+  EXPECT_EQ(csv.out.substr(csv.out.size() - 2), ",\n");
+}
+
 TEST_F(RankTest, RanksAWideTableAndProvesIt) {
   const auto ranked = rank({board_, "--method", "kemeny"});
   EXPECT_EQ(ranked["method"], "kemeny");

@@ -11,7 +11,7 @@ class Kemeny final : public PairwiseRule {
   const RankAggregatorInfo& info() const override {
     static const RankAggregatorInfo kInfo{
         .name = "kemeny",
-        .summary = "The order that the least votes on pairs are against, with a proof or a bound.",
+        .summary = "The order that the fewest votes on pairs are against, with a proof or a bound.",
         .source = "Kemeny 1959; Colombo et al. 2022, \"What are the best systems?\", section 3",
         .parameters = {{.name = "seconds",
                         .doc = "after which the best order and bound so far are the result (what "
