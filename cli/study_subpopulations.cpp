@@ -118,6 +118,14 @@ void write_models(const std::string& path, const SubpopulationTable& table,
   output.commit();
 }
 
+// Shares that were taken for per cent are all at most a hundredth.
+void check_percent(const SubpopulationTable& table, std::vector<std::string>& warnings) {
+  const auto tiny = [](double accuracy) { return accuracy <= 0.01; };
+  if (std::ranges::all_of(table.majority, tiny) && std::ranges::all_of(table.minority, tiny)) {
+    warnings.push_back("no accuracy is above 1 %: if they are from 0 to 1, leave out --percent");
+  }
+}
+
 void run(SubpopulationCommand& command) {
   split_reference(command);
   if (command.strength.empty() && !command.configuration.empty()) {
@@ -128,6 +136,7 @@ void run(SubpopulationCommand& command) {
   use_training_counts(command, warnings);
   command.options.seed = command.common.seed;
   const SubpopulationTable table = read_table(command);
+  if (command.columns.percent) check_percent(table, warnings);
   SubpopulationReport report;
   report.table = &table;
   report.options = &command.options;

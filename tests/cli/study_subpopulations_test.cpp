@@ -64,6 +64,9 @@ TEST_F(StudySubpopulations, FindsTheMoon) {
   const RunResult percent = run_amalgam({"study", "subpopulations", moon(100), "--percent"});
   ASSERT_EQ(percent.code, 0) << percent.err;
   EXPECT_THAT(percent.out, HasSubstr("Turning point 0.75"));
+  EXPECT_THAT(percent.err, ::testing::Not(HasSubstr("--percent")));
+  const RunResult shares = run_amalgam({"study", "subpopulations", moon(1), "--percent"});
+  EXPECT_THAT(shares.err, HasSubstr("leave out --percent"));
   expect_bad_usage(run_amalgam({"study", "subpopulations", moon(100)}),
                    "models.csv:2:", "--percent");
 }
