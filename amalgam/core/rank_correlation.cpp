@@ -270,7 +270,7 @@ double top_overlap(std::span<const double> x, std::span<const double> y, std::si
 double rank_biased_overlap(std::span<const double> x, std::span<const double> y, double p) {
   check_scores(x, y);
   if (x.empty()) throw InputError("rank-biased overlap: no items; expected at least one");
-  if (!(p > 0 && p < 1)) {
+  if (std::isnan(p) || p <= 0 || p >= 1) {
     throw InputError("rank-biased overlap: p is {}; expected a number between 0 and 1", p);
   }
   Prefixes prefixes(x, y);

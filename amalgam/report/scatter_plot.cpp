@@ -89,7 +89,7 @@ class ScatterDrawing {
     if (!axis.ticks.empty()) {
       std::vector<ScatterPlot::Tick> within = axis.ticks;
       std::erase_if(within, [&](const ScatterPlot::Tick& tick) {
-        return !(tick.at >= scale.low && tick.at <= scale.high);
+        return std::isnan(tick.at) || tick.at < scale.low || tick.at > scale.high;
       });
       return within;
     }

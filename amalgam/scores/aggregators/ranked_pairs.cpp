@@ -40,7 +40,7 @@ class Reach {
       if (i != better && !(*this)(i, better)) continue;
       reach_[i * systems_ + worse] = 1;
       for (std::size_t j = 0; j < systems_; ++j) {
-        reach_[i * systems_ + j] |= reach_[worse * systems_ + j];
+        if (reach_[worse * systems_ + j] != 0) reach_[i * systems_ + j] = 1;
       }
     }
   }
