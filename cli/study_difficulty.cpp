@@ -13,6 +13,7 @@
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/data/table_cells.hpp"
+#include "amalgam/data/text_output.hpp"
 #include "amalgam/scores/studies/difficulty.hpp"
 #include "amalgam/scores/studies/task_constants.hpp"
 #include "cli/common_options.hpp"
@@ -60,6 +61,7 @@ struct DifficultyCommand {
   std::size_t pairs = 4'000'000;
   std::size_t tail = 2'000;
   double ignore_below = 0;
+  std::string html;
   CommonOptions common;
 };
 
@@ -268,6 +270,9 @@ void check_command(const DifficultyCommand& command) {
 
 void run(const DifficultyCommand& command) {
   check_command(command);
+  check_outputs({command.data, command.labels}, {command.html});
+  if (command.html == "-")
+    throw InputError("--html - and the result both want the standard output");
   DifficultyReport report{.data = command.data,
                           .kind = command.kind,
                           .found = {},
@@ -281,6 +286,11 @@ void run(const DifficultyCommand& command) {
   for (const double error : command.errors) report.results.push_back(report.task.at(error));
   report.warnings = warnings_of(command, report);
   for (const std::string& warning : report.warnings) log::warn("{}", warning);
+  if (!command.html.empty()) {
+    TextOutput output(command.html);
+    output.write(difficulty_page(report));
+    output.commit();
+  }
   if (command.common.json) {
     print_json(difficulty_json(report));
   } else {
@@ -385,6 +395,7 @@ void register_study_difficulty(CLI::App& study) {
   add_data_options(*app, *command);
   add_constant_options(*app, *command);
   add_estimate_options(*app, *command);
+  app->add_option("--html", command->html, "Write a page with plots")->type_name("PAGE.html");
   add_common_options(*app, command->common,
                      {Common::json, Common::quiet, Common::threads, Common::seed});
   app->callback([command] { run(*command); });

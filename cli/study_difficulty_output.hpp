@@ -36,5 +36,7 @@ struct DifficultyReport {
 
 Json difficulty_json(const DifficultyReport& report);
 std::string difficulty_text(const DifficultyReport& report);
+/// A page of HTML: the text, and how the bits grow with smaller errors and more dimensions.
+std::string difficulty_page(const DifficultyReport& report);
 
 }  // namespace amalgam::cli

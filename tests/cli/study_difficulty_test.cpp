@@ -84,5 +84,14 @@ TEST_F(StudyDifficulty, RefusesInOneSentence) {
                    "resolution is 0");
 }
 
+TEST_F(StudyDifficulty, WritesAPageWithCurves) {
+  const std::string page = (folder_ / "page.html").string();
+  const RunResult result = run_amalgam(
+      {"study", "difficulty", squares(1), "--label", "class", "--ignore", "name", "--html", page});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(contents_of(page), HasSubstr("What a smaller error takes"));
+  EXPECT_THAT(contents_of(page), HasSubstr("What a dimension takes, at an error of 0.1"));
+}
+
 }  // namespace
 }  // namespace amalgam
