@@ -76,7 +76,8 @@ std::vector<MetricChooser::Choice> MetricChooser::choose(const std::string& task
       const std::vector<std::string> metrics = meant_by(name, available);
       if (metrics.empty()) continue;
       used_.insert(name);
-      choices.push_back({preferred_filter(metrics), asked.size() > 1 ? task + ":" + name : task});
+      choices.push_back(
+          {preferred_filter(metrics), asked.size() > 1 ? fmt::format("{}:{}", task, name) : task});
     }
     available_.insert(available.begin(), available.end());
     if (choices.empty()) {

@@ -37,8 +37,8 @@ class MetricChooser {
   void check_all_used() const;
 
  private:
-  std::string usual_one(const std::string& task, const std::vector<std::string>& available,
-                        const std::vector<std::string>& usual, const std::string& where);
+  static std::string usual_one(const std::string& task, const std::vector<std::string>& available,
+                               const std::vector<std::string>& usual, const std::string& where);
 
   Measurements& into_;
   std::map<std::string, std::string> chosen_;  // by task

@@ -72,7 +72,7 @@ void add_score(const Json& score, const std::string& instance, const std::string
     ++into.notes().missing;
   } else if (value->is_object()) {
     for (const auto& [name, part] : value->items()) {
-      add_value(part, instance, scorer + "/" + name, place, log.samples, into);
+      add_value(part, instance, fmt::format("{}/{}", scorer, name), place, log.samples, into);
     }
   } else {
     add_value(*value, instance, scorer, place, log.samples, into);
