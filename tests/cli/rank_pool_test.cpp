@@ -56,8 +56,9 @@ TEST_F(RankPool, AddsQueriesAndRanksByCapability) {
   result = run_amalgam(
       {"rank", "pool", "query", pool, "--about", "organic chemistry", "--top", "5", "--json"});
   ASSERT_EQ(result.code, 0) << result.err;
-  EXPECT_EQ(result.json()["selected"], 5);
-  for (const auto& sample : result.json()["samples"]) EXPECT_EQ(sample["tags"][0], "chemistry");
+  const auto found = result.json();
+  EXPECT_EQ(found["selected"], 5);
+  for (const auto& sample : found["samples"]) EXPECT_EQ(sample["tags"][0], "chemistry");
 
   result = run_amalgam({"rank", "pool", "rank", pool, "--where", "tag.eq.chemistry", "--method",
                         "mean", "--best", "2", "--json"});
