@@ -8,6 +8,7 @@
 
 #include "amalgam/scores/kemeny/cost_bounds.hpp"
 #include "amalgam/scores/kemeny/dynamic_programme.hpp"
+#include "amalgam/scores/kemeny/first_optimum.hpp"
 #include "amalgam/scores/kemeny/integer_programme.hpp"
 #include "amalgam/scores/kemeny/local_search.hpp"
 
@@ -30,6 +31,8 @@ struct Solution {
 
 // While bounds may still become better, the dynamic programme only gets what takes little time.
 constexpr std::size_t kFewStates = std::size_t{1} << 15U;
+// Units of rounded leads that the solver's own tolerance may amount to.
+constexpr std::int64_t kInexact = 4096;
 
 Solution proven(Optimum optimum) {
   return {.order = std::move(optimum.order),
@@ -160,8 +163,35 @@ class Solver {
     if (!settled_what_can_be) {
       if (auto solved = use_bounds(leads, bounds, best, options_.most_states)) return *solved;
     }
-    if (best.bound < best.cost && !trouble_.empty()) warn(trouble_);
-    return best;
+    if (best.cost - best.bound > leads.tolerance) {
+      if (!trouble_.empty()) warn(trouble_);
+      return best;
+    }
+    std::optional<Optimum> first =
+        first_optimum(leads, known_pairs(leads, bounds, best.cost), best.order,
+                      [&](const Precedence& pairs) { return probe(leads, pairs, best.cost); });
+    return first ? proven(std::move(*first)) : best;
+  }
+
+  // An order that respects `pairs` and costs no more than `least`, which is the least cost.
+  Probe probe(const Leads& leads, const Precedence& pairs, std::int64_t least) {
+    Probe found;
+    const double seconds = seconds_left();
+    if (!options_.integer_programmes || seconds <= 0) return found;
+    // Less than this is looked for; where costs are not exact the solver is not either.
+    const std::int64_t upper = least + leads.tolerance + (leads.tolerance == 0 ? 1 : kInexact);
+    std::string reason;
+    std::optional<ProgrammeResult> programme =
+        solve_programme(leads, pairs, upper, ProgrammeDepth::branch_and_cut, seconds, reason);
+    if (!programme) return found;
+    result.cuts += programme->cuts;
+    result.nodes += programme->nodes;
+    if (programme->better) {
+      found = {Probe::Outcome::found, std::move(*programme->better)};
+    } else if (programme->optimal) {
+      found.outcome = Probe::Outcome::none;
+    }
+    return found;
   }
 
   // Few for many systems: each costs about the square of their number.
