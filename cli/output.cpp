@@ -1,10 +1,13 @@
 #include "cli/output.hpp"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <numeric>
 
 #include "amalgam/core/error.hpp"
 
@@ -17,7 +20,44 @@ std::size_t width_of(std::string_view text) {
   }));
 }
 
+// What stays together when lines are broken: after spaces, which belong to what is before them, and
+// after commas.
+std::vector<std::string> pieces_of(const std::string& text) {
+  std::vector<std::string> pieces(1);
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    pieces.back() += text[at];
+    const bool last = at + 1 == text.size();
+    const bool breaks = text[at] == ',' || text[at] == ' ';
+    if (breaks && !last && text[at + 1] != ' ') pieces.emplace_back();
+  }
+  return pieces;
+}
+
+std::string without_end(const std::string& text) {
+  return text.substr(0, text.find_last_not_of(' ') + 1);
+}
+
+// Lines of at most `width`, unless a piece alone is wider.
+std::vector<std::string> wrapped(const std::string& text, std::size_t width) {
+  if (width_of(text) <= width) return {text};
+  std::vector<std::string> lines(1);
+  for (const std::string& piece : pieces_of(text)) {
+    if (!lines.back().empty() && width_of(without_end(lines.back() + piece)) > width) {
+      lines.emplace_back();
+    }
+    lines.back() += piece;
+  }
+  for (std::string& line : lines) line = without_end(line);
+  return lines;
+}
+
 }  // namespace
+
+std::size_t terminal_width() {
+  winsize size{};
+  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
 
 void print(std::string_view text) {
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
@@ -43,31 +83,65 @@ void Table::add_row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
-std::string Table::text() const {
-  std::vector<std::string> titles;
-  std::vector<std::size_t> widths;
-  for (const Column& column : columns_) {
-    titles.push_back(column.title);
-    widths.push_back(width_of(column.title));
-  }
-  for (const auto& row : rows_) {
-    for (std::size_t c = 0; c < widths.size(); ++c) {
-      widths[c] = std::max(widths[c], width_of(row[c]));
+// As wide as their widest cells, and narrower where that is too wide, the widest column first; none
+// is narrower than its longest piece.
+std::vector<std::size_t> Table::fitting_widths(std::size_t width) const {
+  const std::size_t count = columns_.size();
+  std::vector<std::size_t> widths(count);
+  std::vector<std::size_t> least(count);
+  const auto see = [&](std::size_t c, const std::string& cell) {
+    widths[c] = std::max(widths[c], width_of(cell));
+    for (const std::string& piece : pieces_of(cell)) {
+      least[c] = std::max(least[c], width_of(without_end(piece)));
     }
-  }
-  std::string out;
-  const auto add_line = [&](const std::vector<std::string>& cells) {
-    std::string line;
-    for (std::size_t c = 0; c < widths.size(); ++c) {
-      const std::string gap(widths[c] - width_of(cells[c]), ' ');
-      if (c > 0) line += "  ";
-      line += columns_[c].align == Align::left ? cells[c] + gap : gap + cells[c];
-    }
-    out += line.substr(0, line.find_last_not_of(' ') + 1);
-    out += '\n';
   };
-  add_line(titles);
-  for (const auto& row : rows_) add_line(row);
+  for (std::size_t c = 0; c < count; ++c) see(c, columns_[c].title);
+  for (const auto& row : rows_) {
+    for (std::size_t c = 0; c < count; ++c) see(c, row[c]);
+  }
+  if (width == 0 || count == 0) return widths;
+  constexpr std::size_t kComfortable = 16;
+  std::size_t total = std::accumulate(widths.begin(), widths.end(), 2 * (count - 1));
+  for (; total > width; --total) {
+    std::size_t widest = count;
+    for (std::size_t c = 0; c < count; ++c) {
+      const bool can_shrink =
+          columns_[c].align == Align::left && widths[c] > std::max(least[c], kComfortable);
+      if (can_shrink && (widest == count || widths[c] > widths[widest])) widest = c;
+    }
+    if (widest == count) break;
+    --widths[widest];
+  }
+  return widths;
+}
+
+void Table::add_lines(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths,
+                      std::string& out) const {
+  std::vector<std::vector<std::string>> lines;
+  std::size_t height = 1;
+  for (std::size_t c = 0; c < cells.size(); ++c) {
+    lines.push_back(wrapped(cells[c], widths[c]));
+    height = std::max(height, lines.back().size());
+  }
+  for (std::size_t at = 0; at < height; ++at) {
+    std::string line;
+    for (std::size_t c = 0; c < cells.size(); ++c) {
+      const std::string cell = at < lines[c].size() ? lines[c][at] : "";
+      const std::string gap(widths[c] - width_of(cell), ' ');
+      if (c > 0) line += "  ";
+      line += columns_[c].align == Align::left ? cell + gap : gap + cell;
+    }
+    out += without_end(line) + '\n';
+  }
+}
+
+std::string Table::text(std::size_t width) const {
+  const std::vector<std::size_t> widths = fitting_widths(width);
+  std::string out;
+  std::vector<std::string> titles;
+  for (const Column& column : columns_) titles.push_back(column.title);
+  add_lines(titles, widths, out);
+  for (const auto& row : rows_) add_lines(row, widths, out);
   return out;
 }
 

@@ -28,6 +28,9 @@ std::string printable(std::string text);
 /// A number for people: six significant digits.
 std::string format_number(double value);
 
+/// Columns of the terminal that stdout is; 0 if it is none.
+std::size_t terminal_width();
+
 /// Columns of text for people, aligned by their widest cell (in UTF-8 code points).
 class Table {
  public:
@@ -42,10 +45,16 @@ class Table {
   /// `cells` has one text per column, shown as printable().
   void add_row(std::vector<std::string> cells);
 
-  /// The title line and the rows, without trailing spaces.
-  std::string text() const;
+  /// The title line and the rows, without trailing spaces. Where they are wider than `width` (0: no
+  /// limit), the widest cells of left-aligned columns go over several lines, broken at spaces and
+  /// commas: only a terminal gets that, so that programs find a row in each line.
+  std::string text(std::size_t width = terminal_width()) const;
 
  private:
+  std::vector<std::size_t> fitting_widths(std::size_t width) const;
+  void add_lines(const std::vector<std::string>& cells, const std::vector<std::size_t>& widths,
+                 std::string& out) const;
+
   std::vector<Column> columns_;
   std::vector<std::vector<std::string>> rows_;
 };
