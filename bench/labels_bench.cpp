@@ -3,6 +3,9 @@
 //
 //   labels_bench [--annotations 10000000] [--tasks 1000000] [--workers 10000] [--classes 5]
 //                [--threads 2] [--runs 5] [--added 1000]
+//
+// With --pairs only the methods that compare pairs of workers, on such a table:
+//   labels_bench --pairs --annotations 200000 --tasks 20000 --workers 5000 --classes 2
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -12,6 +15,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <vector>
 
 #include "amalgam/core/parallel.hpp"
@@ -38,6 +42,7 @@ struct Options {
   double settled = 1e-8;
   std::size_t sweeps = 3000;
   double spread = labels::AbsorbOptions{}.spread;
+  bool pairs = false;
 };
 
 double seconds_of(const auto& body) {
@@ -45,6 +50,9 @@ double seconds_of(const auto& body) {
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+/// Of all threads together, so that what else the machine does counts little.
+double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
@@ -92,7 +100,7 @@ std::uint64_t stream(const AnnotationTable& table) {
 // New annotations of tasks that are there by few workers, absorbed and compared with global sweeps
 // from the same state.
 void absorb(const Options& options, const AnnotationTable& table, const labels::FitContext& context,
-            double fit_seconds) {
+            double fit_seconds, double fit_processor) {
   const AnnotationTable added =
       random_annotations(options, options.added, 20, "added").finish("added");
   labels::IncrementalFit local(table, "dawid-skene", {}, context);
@@ -103,13 +111,17 @@ void absorb(const Options& options, const AnnotationTable& table, const labels::
              options.settled, settling, settled.sweeps);
   labels::IncrementalFit full = local;
   labels::AbsorbReport report;
+  const double before = processor_seconds();
   const double seconds =
       seconds_of([&] { report = local.absorb(added, {.spread = options.spread}); });
+  const double processor = processor_seconds() - before;
   fmt::print(
-      "absorbing {} annotations of 20 workers {:7.4f} s, {:.2f} % of the first fit: {} sweeps, "
-      "{} tasks, {} workers, largest change {:.1e}, stale mass {:.2e}\n",
-      report.annotations, seconds, 100 * seconds / fit_seconds, report.sweeps, report.tasks_updated,
-      report.workers_updated, report.largest_change, report.stale_mass);
+      "absorbing {} annotations of 20 workers {:7.4f} s ({:.2f} % of the first fit), of processors "
+      "{:.4f} s ({:.2f} %): {} sweeps, {} tasks, {} workers, largest change {:.1e}, stale mass "
+      "{:.2e}\n",
+      report.annotations, seconds, 100 * seconds / fit_seconds, processor,
+      100 * processor / fit_processor, report.sweeps, report.tasks_updated, report.workers_updated,
+      report.largest_change, report.stale_mass);
   full.absorb(added, {.spread = options.spread});
   labels::RefineReport refined;
   const double refining =
@@ -131,6 +143,27 @@ void absorb(const Options& options, const AnnotationTable& table, const labels::
       "1e-3 of it, the largest difference is {:.2e}\n",
       refining, refined.sweeps,
       100 * static_cast<double>(near) / static_cast<double>(full.task_count()), largest);
+}
+
+// Whole fits of the methods that begin with how often pairs of workers agree.
+void fit_pairs(const Options& options) {
+  const AnnotationTable table =
+      random_annotations(options, options.annotations, options.workers, "rows").finish("bench");
+  fmt::print("{} annotations, {} tasks, {} workers, {} classes, {} threads\n", table.rows(),
+             table.task_count(), table.worker_count(), table.label_count(), options.threads);
+  for (const char* method : {"m-msr", "flying-squid", "weaver"}) {
+    if (table.label_count() > labels::find_label_model(method).info().most_classes) continue;
+    labels::FitContext context;
+    context.parallel = {options.threads, Runner::tbb};
+    std::vector<double> times;
+    std::size_t iterations = 0;
+    for (std::size_t r = 0; r < options.runs; ++r) {
+      times.push_back(seconds_of(
+          [&] { iterations = labels::fit_labels(method, table, {}, context).iterations; }));
+    }
+    fmt::print("{:<38}{:8.4f} s, {} iterations, peak memory so far {:.2f} GB\n", method,
+               median(times), iterations, resident_gigabytes());
+  }
 }
 
 void run(const Options& options) {
@@ -178,13 +211,17 @@ void run(const Options& options) {
              iteration / floor);
   fmt::print("sorting the table and one iteration   {:8.4f} s  {:.1f} x the pass\n",
              sorting + iteration, (sorting + iteration) / floor);
+  const double before = processor_seconds();
   const double fit = seconds_of([&] {
     const labels::LabelFit result = labels::fit_labels("dawid-skene", table, {}, context);
     fmt::print("whole fit: {} iterations, converged: {}\n", result.iterations, result.converged);
   });
-  fmt::print("whole fit                             {:8.4f} s, peak memory {:.2f} GB\n", fit,
-             resident_gigabytes());
-  if (options.added > 0) absorb(options, table, context, fit);
+  const double processor = processor_seconds() - before;
+  fmt::print(
+      "whole fit                             {:8.4f} s, of processors {:.4f} s, peak memory "
+      "{:.2f} GB\n",
+      fit, processor, resident_gigabytes());
+  if (options.added > 0) absorb(options, table, context, fit, processor);
 }
 
 }  // namespace
@@ -205,8 +242,13 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--sweeps", options.sweeps, "Most global sweeps")->capture_default_str();
   app.add_option("--spread", options.spread, "See AbsorbOptions")->capture_default_str();
+  app.add_flag("--pairs", options.pairs, "The methods that compare pairs of workers instead");
   CLI11_PARSE(app, argc, argv);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
-  amalgam::bench::run(options);
+  if (options.pairs) {
+    amalgam::bench::fit_pairs(options);
+  } else {
+    amalgam::bench::run(options);
+  }
   return 0;
 }

@@ -14,6 +14,7 @@
 #include "amalgam/core/parallel.hpp"
 #include "amalgam/core/parameters.hpp"
 #include "amalgam/labels/annotation_table.hpp"
+#include "amalgam/labels/vote_evidence.hpp"
 
 namespace amalgam::labels {
 
@@ -74,6 +75,7 @@ struct FitContext {
   Parameters parameters;             ///< of the method, checked, defaults filled in
   const GoldLabels* gold = nullptr;  ///< for methods that use it
   const InitialConfusion* initial_confusion = nullptr;  ///< for dawid-skene
+  bool keep_evidence = false;  ///< fill LabelFit::evidence, where the method can
   std::uint64_t seed = 0;
   Parallel parallel;
   /// Processes that share the work of expectation-maximisation, all with the same table; null: this
@@ -98,6 +100,7 @@ struct LabelFit {
   /// The mean over workers and true labels of the estimated probability of being right, where
   /// confusion matrices are estimated: low if labels were switched, which no method can see.
   std::optional<double> mean_diagonal = {};
+  VoteEvidence evidence = {};  ///< for LabelPredictor, if FitContext::keep_evidence
   /// Quantities of the method itself by name, one per worker ("competence") or per task
   /// ("easiness").
   std::map<std::string, std::vector<double>> worker_columns = {};

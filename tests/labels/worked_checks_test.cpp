@@ -218,14 +218,42 @@ TEST(Weaver, ACoinWeighsNothingAndAContrarianNegatively) {
 }
 
 TEST(Triplets, ThreeProductsGiveThreeSizes) {
-  models::PairMoments moments{Eigen::MatrixXd::Zero(3, 3), Eigen::MatrixXd::Ones(3, 3)};
-  moments.values(0, 1) = moments.values(1, 0) = .48;
-  moments.values(0, 2) = moments.values(2, 0) = .36;
-  moments.values(1, 2) = moments.values(2, 1) = .27;
+  models::WorkerPairs moments{.begins = {0, 2, 4, 6},
+                              .others = {1, 2, 0, 2, 0, 1},
+                              .common = {1, 1, 1, 1, 1, 1},
+                              .values = {.48, .36, .48, .27, .36, .27}};
   EXPECT_THAT(models::triplet_sizes(moments, {}, {}), ElementsAre(near(.8), near(.6), near(.45)));
   // A product that is 0 is skipped: no triplet of worker 0 is left.
-  moments.values(1, 2) = moments.values(2, 1) = 0;
+  moments.values[3] = moments.values[5] = 0;
   EXPECT_EQ(models::triplet_sizes(moments, {}, {})[0], 0);
+}
+
+TEST(Triplets, DrawnTripletsGiveTheSizesOfAll) {
+  // Workers i and j have met unless i + j is a multiple of 5; the moments are exactly products.
+  constexpr std::size_t kWorkers = 40;
+  std::vector<double> sizes;
+  models::WorkerPairs moments{.begins = {0}, .columns = 2};
+  for (std::size_t i = 0; i < kWorkers; ++i) {
+    sizes.push_back(.3 + .015 * static_cast<double>(i));
+  }
+  for (std::size_t i = 0; i < kWorkers; ++i) {
+    for (std::size_t j = 0; j < kWorkers; ++j) {
+      if (i == j || (i + j) % 5 == 0) continue;
+      moments.others.push_back(static_cast<Worker>(j));
+      moments.common.push_back(1);
+      moments.values.push_back(sizes[i] * sizes[j]);
+      moments.values.push_back(-sizes[i] * sizes[j] / 4);
+    }
+    moments.begins.push_back(moments.others.size());
+  }
+  for (const std::size_t most : {std::size_t{1}, std::size_t{50}, std::size_t{10'000}}) {
+    const std::vector<double> found = models::triplet_sizes(moments, {.most = most}, {});
+    EXPECT_EQ(found, models::triplet_sizes(moments, {.most = most}, {.threads = 3}));
+    for (std::size_t w = 0; w < kWorkers; ++w) {
+      EXPECT_NEAR(found[2 * w], sizes[w], 1e-12) << most;
+      EXPECT_NEAR(found[2 * w + 1], sizes[w] / 2, 1e-12) << most;
+    }
+  }
 }
 
 // Symmetric workers of accuracies .9, .8, .725 on balanced classes.

@@ -171,6 +171,11 @@ LabelFit bcc_by_sampling(const AnnotationTable& table, const FitContext& context
   for (double& value : fit.posterior.values) value /= count;
   for (double& value : fit.prior) value /= count;
   for (double& value : fit.confusion) value /= count;
+  if (context.keep_evidence) {
+    // The means of the draws: a new task is not one that the draws were of.
+    fit.evidence = {VoteEvidence::Form::tables, log_of(fit.prior),
+                    logs_of_confusion(fit.confusion, classes)};
+  }
   return fit;
 }
 

@@ -45,6 +45,7 @@ class Variational {
     }
     fit.prior = mean_prior_;
     fit.confusion = means_;
+    if (context_.keep_evidence) fit.evidence = {VoteEvidence::Form::tables, log_prior_, logs_};
     return fit;
   }
 

@@ -63,6 +63,9 @@ class DawidSkene final : public LabelModel {
     share_posterior(table, bytes, context, fit.posterior);
     fit.confusion = confusion_of(logs, classes);
     fit.skills = skills_of(logs, fit.prior);
+    if (context.keep_evidence) {
+      fit.evidence = {VoteEvidence::Form::tables, std::move(log_prior), std::move(logs)};
+    }
     return fit;
   }
 
@@ -174,6 +177,20 @@ std::vector<double> confusion_of(std::span<const double> logs, std::size_t class
     }
   }
   return confusion;
+}
+
+std::vector<double> logs_of_confusion(std::span<const double> confusion, std::size_t classes) {
+  std::vector<double> logs(confusion.size());
+  const std::size_t square = classes * classes;
+  for (std::size_t w = 0; w < logs.size() / square; ++w) {
+    for (std::size_t k = 0; k < classes; ++k) {
+      for (std::size_t l = 0; l < classes; ++l) {
+        logs[w * square + l * classes + k] =
+            portable_log(std::max(confusion[w * square + k * classes + l], kFloor));
+      }
+    }
+  }
+  return logs;
 }
 
 std::vector<double> skills_of(std::span<const double> logs, std::span<const double> prior) {

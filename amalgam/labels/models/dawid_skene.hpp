@@ -92,6 +92,9 @@ void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& 
 /// [workers, l, k] log-probabilities as LabelFit::confusion [workers, k, l].
 std::vector<double> confusion_of(std::span<const double> logs, std::size_t classes);
 
+/// The inverse, with probabilities floored at kFloor.
+std::vector<double> logs_of_confusion(std::span<const double> confusion, std::size_t classes);
+
 /// The mean over true classes, weighted by the class prior, of the probability that the worker is
 /// right. [workers]
 std::vector<double> skills_of(std::span<const double> logs, std::span<const double> prior);

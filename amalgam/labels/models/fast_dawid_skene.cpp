@@ -131,6 +131,10 @@ class FastDawidSkene final : public LabelModel {
     clamp_to_gold(fit.posterior, context.gold);
     fit.confusion = confusion_of(state.logs, classes);
     fit.skills = skills_of(state.logs, fit.prior);
+    if (context.keep_evidence) {
+      fit.evidence = {VoteEvidence::Form::tables, std::move(state.log_prior),
+                      std::move(state.logs)};
+    }
     return fit;
   }
 };

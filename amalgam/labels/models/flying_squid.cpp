@@ -8,43 +8,22 @@
 namespace amalgam::labels::models {
 namespace {
 
-using Matrix = Eigen::MatrixXd;
-
-/// Per pair of workers and class: how often both voted, and how often just one voted for the class.
-struct PairCounts {
-  Matrix common;
-  std::vector<Matrix> one_sided;  ///< [classes]
-
-  void combine(PairCounts&& right) {
-    common += right.common;
-    for (std::size_t k = 0; k < one_sided.size(); ++k) one_sided[k] += right.one_sided[k];
+/// E[vote_v vote_w] of each pair of workers over their common tasks, a vote for the class of the
+/// column being +1 and others -1. Of two classes one column is enough: the other's are the same.
+WorkerPairs vote_moments(const AnnotationTable& table, const Parallel& parallel) {
+  const std::size_t columns = table.label_count() == 2 ? 1 : table.label_count();
+  // First, how often only one of the two voted for the class.
+  WorkerPairs pairs =
+      worker_pairs("flying-squid", table, columns, parallel,
+                   [columns](Label mine, Label other, double weight, double* one_sided) {
+                     if (mine == other) return;
+                     one_sided[columns == 1 ? 0 : mine] += weight;
+                     if (columns > 1) one_sided[other] += weight;
+                   });
+  for (std::size_t i = 0; i < pairs.values.size(); ++i) {
+    pairs.values[i] = 1 - 2 * pairs.values[i] / pairs.common[i / columns];
   }
-};
-
-PairCounts count_pairs(const AnnotationTable& table, std::size_t classes,
-                       const Parallel& parallel) {
-  const auto workers = static_cast<Eigen::Index>(table.worker_count());
-  const std::size_t leaves = leaves_for(
-      table, table.worker_count() * table.worker_count() * (classes + 1) * sizeof(double));
-  return *fold(parallel, leaves, [&](std::size_t leaf, std::size_t) {
-    PairCounts counts{Matrix::Zero(workers, workers),
-                      std::vector<Matrix>(classes, Matrix::Zero(workers, workers))};
-    const auto [begin, end] = leaf_range(table, leaf, leaves);
-    for (Task task = begin; task < end; ++task) {
-      const auto [first, last] = table.rows_of(task);
-      for (std::size_t a = first; a < last; ++a) {
-        for (std::size_t b = first; b < last; ++b) {
-          if (table.workers[a] == table.workers[b]) continue;
-          const double weight = table.weight(a) * table.weight(b);
-          counts.common(table.workers[b], table.workers[a]) += weight;
-          if (table.labels[a] == table.labels[b]) continue;
-          counts.one_sided[table.labels[a]](table.workers[b], table.workers[a]) += weight;
-          counts.one_sided[table.labels[b]](table.workers[b], table.workers[a]) += weight;
-        }
-      }
-    }
-    return counts;
-  });
+  return pairs;
 }
 
 /// One class against the others: votes for it are +1, other votes -1.
@@ -85,16 +64,25 @@ class FlyingSquid final : public LabelModel {
 
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
     const std::size_t classes = table.label_count();
-    check_pairs_size("flying-squid", table.worker_count(), classes + 1);
     LabelFit fit;
     fit.prior = class_balance("flying-squid", context.parameters.text("balance"), table, context);
-    const PairCounts counts = count_pairs(table, classes, context.parallel);
+    const WorkerPairs moments = vote_moments(table, context.parallel);
+    const TripletOptions options{
+        .mean = context.parameters.text("average") == "mean",
+        .most = static_cast<std::size_t>(context.parameters.number("triplets")),
+        .seed = context.seed};
+    const std::vector<double> sizes = triplet_sizes(moments, options, context.parallel);
     // Of two classes one is enough: the other's odds are the inverse.
     std::vector<OneAgainstRest> models(classes);
     for (std::size_t k = classes == 2 ? 1 : 0; k < classes; ++k) {
-      models[k] = against_rest(table, counts, k, fit, context);
+      std::vector<double> own;
+      for (std::size_t w = 0; w < table.worker_count(); ++w) {
+        own.push_back(sizes[w * moments.columns + (classes == 2 ? 0 : k)]);
+      }
+      models[k] = against_rest(table, own, k, fit);
     }
     fit.posterior = predict(table, models, fit.prior, context.parallel);
+    if (context.keep_evidence) fit.evidence = evidence_of(models, fit.prior);
     fit.skills.assign(table.worker_count(), 0);
     for (std::size_t w = 0; w < fit.skills.size(); ++w) {
       for (std::size_t k = 0; k < classes; ++k) {
@@ -105,21 +93,8 @@ class FlyingSquid final : public LabelModel {
   }
 
  private:
-  static OneAgainstRest against_rest(const AnnotationTable& table, const PairCounts& counts,
-                                     std::size_t positive, LabelFit& fit,
-                                     const FitContext& context) {
-    PairMoments moments{Matrix::Zero(counts.common.rows(), counts.common.cols()), counts.common};
-    for (Eigen::Index i = 0; i < moments.values.size(); ++i) {
-      const double common = counts.common.data()[i];
-      if (common > 0) {
-        moments.values.data()[i] = 1 - 2 * counts.one_sided[positive].data()[i] / common;
-      }
-    }
-    const TripletOptions options{
-        .mean = context.parameters.text("average") == "mean",
-        .most = static_cast<std::size_t>(context.parameters.number("triplets")),
-        .seed = context.seed};
-    const std::vector<double> sizes = triplet_sizes(moments, options, context.parallel);
+  static OneAgainstRest against_rest(const AnnotationTable& table, std::span<const double> sizes,
+                                     std::size_t positive, LabelFit& fit) {
     const std::vector<double> all = annotation_weights(table);
     std::vector<double> votes_for(all.size(), 0);
     for (std::size_t row = 0; row < table.rows(); ++row) {
@@ -139,6 +114,33 @@ class FlyingSquid final : public LabelModel {
                       table.label_names[positive], unknown, all.size()));
     }
     return model;
+  }
+
+  // Of two classes, what a vote for the first one adds to the second one's log-odds is against it.
+  static VoteEvidence evidence_of(std::span<const OneAgainstRest> models,
+                                  std::span<const double> prior) {
+    const std::size_t classes = models.size();
+    const bool two = classes == 2;
+    VoteEvidence evidence;
+    evidence.form = two ? VoteEvidence::Form::tables : VoteEvidence::Form::sides;
+    evidence.one_against_rest = !two;
+    for (std::size_t k = 0; k < classes; ++k) {
+      const bool counts = !two || k == 1;
+      evidence.start.push_back(counts ? portable_log(prior[k] / (1 - prior[k])) : 0);
+    }
+    for (std::size_t w = 0; w < models.back().accuracy.size(); ++w) {
+      if (two) {
+        const auto& model = models[1];
+        evidence.values.insert(evidence.values.end(),
+                               {0, model.log_odds_against[w], 0, model.log_odds_for[w]});
+        continue;
+      }
+      for (const OneAgainstRest& model : models) evidence.values.push_back(model.log_odds_for[w]);
+      for (const OneAgainstRest& model : models) {
+        evidence.values.push_back(model.log_odds_against[w]);
+      }
+    }
+    return evidence;
   }
 
   // `size`: E[vote x truth]; `mean`: E[vote]; both as +1 and -1. A worker of whom nothing is known

@@ -217,6 +217,9 @@ class Generative final : public LabelModel {
                                            static_cast<Eigen::Index>(k));
       }
     }
+    if (context.keep_evidence) {
+      fit.evidence = {VoteEvidence::Form::tables, log_of(fit.prior), logs};
+    }
     return fit;
   }
 

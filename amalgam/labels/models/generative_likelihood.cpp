@@ -102,6 +102,15 @@ void fit_by_likelihood(const AnnotationTable& table, const FitContext& context, 
   for (std::size_t i = 0; i < numbers; ++i) {
     fit.skills[i / classes] += fit.prior[i % classes] * portable_logistic(logits[i]);
   }
+  if (!context.keep_evidence) return;
+  fit.evidence = {VoteEvidence::Form::sides, log_prior, {}};
+  for (std::size_t w = 0; w < table.worker_count(); ++w) {
+    for (const std::vector<double>* side : {&log_right, &log_wrong}) {
+      const auto own = side->begin() + static_cast<std::ptrdiff_t>(w * classes);
+      fit.evidence.values.insert(fit.evidence.values.end(), own,
+                                 own + static_cast<std::ptrdiff_t>(classes));
+    }
+  }
 }
 
 }  // namespace amalgam::labels::models

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
@@ -12,42 +13,77 @@
 namespace amalgam::labels::models {
 namespace {
 
-struct Entry {
-  Worker other;
-  double value;  ///< of the covariance of answers: 1 if they always agree, 0 as by chance
-};
-using Sparse = std::vector<std::vector<Entry>>;
-
-Sparse agreement_matrix(const AnnotationTable& table, const Parallel& parallel) {
+/// The covariance of answers of each pair: 1 if they always agree, 0 as by chance.
+WorkerPairs agreement_matrix(const AnnotationTable& table, const Parallel& parallel) {
   const auto classes = static_cast<double>(table.label_count());
-  const auto pairs = worker_pairs("m-msr", table, parallel);
-  Sparse matrix(pairs.size());
-  for (std::size_t w = 0; w < pairs.size(); ++w) {
-    for (const Partner& partner : pairs[w]) {
-      matrix[w].push_back(
-          {partner.worker,
-           classes / (classes - 1) * partner.agree / partner.common - 1 / (classes - 1)});
-    }
+  WorkerPairs pairs = worker_pairs("m-msr", table, 1, parallel,
+                                   [](Label mine, Label other, double weight, double* agree) {
+                                     if (mine == other) *agree += weight;
+                                   });
+  for (std::size_t i = 0; i < pairs.values.size(); ++i) {
+    pairs.values[i] =
+        classes / (classes - 1) * pairs.values[i] / pairs.common[i] - 1 / (classes - 1);
   }
-  return matrix;
+  return pairs;
 }
 
-/// The mean of `values` without the `trim` largest of those above `centre` and the `trim` smallest
-/// of those below it; `centre` if nothing is left.
-double trimmed_mean(std::vector<double>& values, double centre, std::size_t trim) {
-  const auto count = static_cast<std::ptrdiff_t>(values.size());
-  const auto most = static_cast<std::ptrdiff_t>(trim);
-  const auto below = std::ranges::count_if(values, [&](double x) { return x < centre; });
-  const auto above = std::ranges::count_if(values, [&](double x) { return x > centre; });
-  const auto first = values.begin() + std::min(below, most);
-  const auto last = values.begin() + count - std::min(above, most);
-  if (first >= last) return centre;
-  if (first != values.begin()) std::nth_element(values.begin(), first, values.end());
-  if (last != values.end()) std::nth_element(first, last, values.end());
-  double sum = 0;
-  for (auto value = first; value != last; ++value) sum += *value;
-  return sum / static_cast<double>(last - first);
-}
+/// Values on two sides of a centre.
+class AroundCentre {
+ public:
+  /// Room for `count` values about `centre`, none of which is there yet.
+  void start(double centre, std::size_t count) {
+    centre_ = centre;
+    below_.resize(count + 1);
+    above_.resize(count + 1);
+    below_count_ = above_count_ = equal_ = 0;
+  }
+
+  /// Without a branch: which side a value is on cannot be foretold.
+  void add(double value, bool counts) {
+    const bool is_below = counts && value < centre_;
+    const bool is_above = counts && value > centre_;
+    below_[below_count_] = value;
+    above_[above_count_] = value;
+    below_count_ += is_below ? 1 : 0;
+    above_count_ += is_above ? 1 : 0;
+    equal_ += counts && !is_below && !is_above ? 1 : 0;
+  }
+
+  /// The mean without the `trim` largest of those above the centre and the `trim` smallest of those
+  /// below it; the centre if nothing is left.
+  double trimmed_mean(std::size_t trim) {
+    const std::size_t low = below_count_ - std::min(below_count_, trim);
+    const std::size_t high = above_count_ - std::min(above_count_, trim);
+    if (low + equal_ + high == 0) return centre_;
+    double sum = centre_ * static_cast<double>(equal_);
+    const auto below_end = below_.begin() + static_cast<std::ptrdiff_t>(below_count_);
+    const auto above_end = above_.begin() + static_cast<std::ptrdiff_t>(above_count_);
+    sum += sum_of_first(below_.begin(), below_end, low, std::greater<>());
+    sum += sum_of_first(above_.begin(), above_end, high, std::less<>());
+    return sum / static_cast<double>(low + equal_ + high);
+  }
+
+ private:
+  using Iterator = std::vector<double>::iterator;
+
+  // Of the `count` values that come first in an order.
+  template <class Order>
+  static double sum_of_first(Iterator first, Iterator last, std::size_t count, Order order) {
+    if (count == 0) return 0;
+    const auto middle = first + static_cast<std::ptrdiff_t>(count);
+    if (middle != last) std::nth_element(first, middle, last, order);
+    double sum = 0;
+    for (auto value = first; value != middle; ++value) sum += *value;
+    return sum;
+  }
+
+  double centre_ = 0;
+  std::vector<double> below_;
+  std::vector<double> above_;
+  std::size_t below_count_ = 0;
+  std::size_t above_count_ = 0;
+  std::size_t equal_ = 0;
+};
 
 double norm(const std::vector<double>& x) {
   double sum = 0;
@@ -68,27 +104,29 @@ struct RankOne {
   bool converged = false;
 };
 
-RankOne robust_rank_one(const Sparse& matrix, std::size_t limit, double tolerance,
+RankOne robust_rank_one(const WorkerPairs& matrix, std::size_t limit, double tolerance,
                         const FitContext& context) {
-  const std::size_t workers = matrix.size();
+  const std::size_t workers = matrix.workers();
   std::size_t degree = workers;
   double mean = 0;
-  double entries = 0;
-  for (const auto& row : matrix) {
-    if (!row.empty()) degree = std::min(degree, row.size());
-    for (const Entry& entry : row) mean += std::abs(entry.value);
-    entries += static_cast<double>(row.size());
+  for (std::size_t w = 0; w < workers; ++w) {
+    const std::size_t own = matrix.begins[w + 1] - matrix.begins[w];
+    if (own > 0) degree = std::min(degree, own);
   }
+  for (const double value : matrix.values) mean += std::abs(value);
   const std::size_t trim = degree / 2 > 1 ? degree / 2 - 1 : 0;
-  std::vector<double> u(workers, std::sqrt(mean / entries));
+  std::vector<double> u(workers, std::sqrt(mean / static_cast<double>(matrix.values.size())));
   std::vector<double> v = u;
+  std::vector<AroundCentre> slots(context.parallel.workers());
   const auto half = [&](const std::vector<double>& from, std::vector<double>& to) {
-    parallel_for(context.parallel, workers, [&](std::size_t w, std::size_t) {
-      std::vector<double> ratios;
-      for (const Entry& entry : matrix[w]) {
-        if (from[entry.other] > 0) ratios.push_back(std::abs(entry.value) / from[entry.other]);
+    parallel_for(context.parallel, workers, [&](std::size_t w, std::size_t slot) {
+      AroundCentre& ratios = slots[slot];
+      ratios.start(to[w], matrix.begins[w + 1] - matrix.begins[w]);
+      for (std::uint64_t i = matrix.begins[w]; i < matrix.begins[w + 1]; ++i) {
+        const double other = from[matrix.others[i]];
+        ratios.add(std::abs(matrix.values[i]) / other, other > 0);
       }
-      to[w] = trimmed_mean(ratios, to[w], trim);
+      to[w] = ratios.trimmed_mean(trim);
     });
   };
   RankOne result;
@@ -113,32 +151,43 @@ RankOne robust_rank_one(const Sparse& matrix, std::size_t limit, double toleranc
 /// Which workers are on the same side: the signs of the leading eigenvector of the graph of the
 /// entries' signs, normalised by degrees, by power iterations; the side with more weight is
 /// right.
-std::vector<double> sides(const Sparse& matrix, std::span<const double> sizes) {
+std::vector<double> sides(const WorkerPairs& matrix, std::span<const double> sizes,
+                          const Parallel& parallel) {
   constexpr int kIterations = 1000;
   constexpr double kSmallChange = 1e-12;
-  const std::size_t workers = matrix.size();
+  const std::size_t workers = matrix.workers();
   std::vector<double> root(workers);
   for (std::size_t w = 0; w < workers; ++w) {
-    root[w] = std::sqrt(std::max<double>(1, static_cast<double>(matrix[w].size())));
+    const auto degree = static_cast<double>(matrix.begins[w + 1] - matrix.begins[w]);
+    root[w] = std::sqrt(std::max<double>(1, degree));
   }
-  const auto sign = [](double x) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; };
-  std::vector<double> x(workers);
-  for (std::size_t w = 0; w < workers; ++w) {
-    for (const Entry& entry : matrix[w]) x[w] += sign(entry.value) / root[w];
-  }
+  // Sums over each worker's pairs of the entry's sign times the other's value, by the own root.
+  const auto product = [&](const std::vector<double>& values, std::vector<double>& sums) {
+    parallel_for(parallel, workers, [&](std::size_t w, std::size_t) {
+      double sum = 0;
+      for (std::uint64_t i = matrix.begins[w]; i < matrix.begins[w + 1]; ++i) {
+        const double entry = matrix.values[i];
+        const int sign = (entry > 0 ? 1 : 0) - (entry < 0 ? 1 : 0);
+        sum += sign * values[matrix.others[i]];
+      }
+      sums[w] = sum / root[w];
+    });
+  };
   const auto normalise = [](std::vector<double>& values) {
     const double length = norm(values);
     for (double& value : values) value = length > 0 ? value / length : 0;
   };
+  std::vector<double> x(workers);
+  product(std::vector<double>(workers, 1), x);
   normalise(x);
+  std::vector<double> scaled(workers);
+  std::vector<double> next(workers);
   for (int i = 0; i < kIterations; ++i) {
     check_interrupt();
-    std::vector<double> next = x;  // the identity keeps the largest eigenvalue the leading one
-    for (std::size_t w = 0; w < workers; ++w) {
-      for (const Entry& entry : matrix[w]) {
-        next[w] += sign(entry.value) * x[entry.other] / (root[w] * root[entry.other]);
-      }
-    }
+    for (std::size_t w = 0; w < workers; ++w) scaled[w] = x[w] / root[w];
+    product(scaled, next);
+    // The identity keeps the largest eigenvalue the leading one.
+    for (std::size_t w = 0; w < workers; ++w) next[w] += x[w];
     normalise(next);
     const double change = distance(next, x);
     x.swap(next);
@@ -173,8 +222,10 @@ class MMsr final : public LabelModel {
   }
 
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
-    const Sparse matrix = agreement_matrix(table, context.parallel);
-    const auto met = std::ranges::count_if(matrix, [](const auto& row) { return !row.empty(); });
+    const WorkerPairs matrix = agreement_matrix(table, context.parallel);
+    std::size_t met = 0;
+    const auto has_met = [&](std::size_t w) { return matrix.begins[w] < matrix.begins[w + 1]; };
+    for (std::size_t w = 0; w < matrix.workers(); ++w) met += has_met(w) ? 1 : 0;
     if (met == 0) {
       throw InputError(
           "method 'm-msr': no two workers annotated the same task; expected some, to "
@@ -183,7 +234,7 @@ class MMsr final : public LabelModel {
     RankOne rank_one =
         robust_rank_one(matrix, static_cast<std::size_t>(context.parameters.number("iterations")),
                         context.parameters.number("tolerance"), context);
-    const std::vector<double> signs = sides(matrix, rank_one.sizes);
+    const std::vector<double> signs = sides(matrix, rank_one.sizes, context.parallel);
     const auto classes = static_cast<double>(table.label_count());
     const double margin = 1 / std::sqrt(static_cast<double>(table.task_count()));
     const double highest = 1 - margin;
@@ -195,15 +246,19 @@ class MMsr final : public LabelModel {
     std::vector<double>& weights = fit.worker_columns["weight"];
     for (std::size_t w = 0; w < fit.skills.size(); ++w) {
       const double reliability =
-          matrix[w].empty() ? 0 : std::clamp(signs[w] * rank_one.sizes[w], lowest, highest);
+          has_met(w) ? std::clamp(signs[w] * rank_one.sizes[w], lowest, highest) : 0;
       const double skill = reliability * (classes - 1) / classes + 1 / classes;
       fit.skills[w] = skill;
-      weights.push_back(matrix[w].empty() ? 0 : portable_log(skill * (classes - 1) / (1 - skill)));
+      weights.push_back(has_met(w) ? portable_log(skill * (classes - 1) / (1 - skill)) : 0);
     }
-    if (static_cast<std::size_t>(met) < matrix.size()) {
+    if (met < matrix.workers()) {
       fit.warnings.push_back(
           fmt::format("{} of {} workers share no task with another; their votes weigh nothing",
-                      matrix.size() - static_cast<std::size_t>(met), matrix.size()));
+                      matrix.workers() - met, matrix.workers()));
+    }
+    if (context.keep_evidence) {
+      const std::vector<double> none(table.label_count(), 0);
+      fit.evidence = sides_of_workers(none, weights, std::vector<double>(table.worker_count(), 0));
     }
     fit.posterior = vote_sums(table, weights, context.parallel);
     for (std::size_t task = 0; task < fit.posterior.items; ++task) {

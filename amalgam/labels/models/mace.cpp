@@ -217,6 +217,19 @@ class Mace final : public LabelModel {
     return pseudo_count(classes) * sum;
   }
 
+  // A label that a spammer gives as often says less.
+  static VoteEvidence evidence_of(const MaceParameters& at, std::vector<double> log_prior) {
+    const std::size_t classes = log_prior.size();
+    VoteEvidence evidence{VoteEvidence::Form::sides, std::move(log_prior), {}};
+    const std::vector<Saying> sayings = at.sayings();
+    evidence.values.assign(2 * sayings.size(), 0);
+    for (std::size_t i = 0; i < sayings.size(); ++i) {
+      evidence.values[i / classes * 2 * classes + i % classes] =
+          sayings[i].log_right - sayings[i].log_spam;
+    }
+    return evidence;
+  }
+
   static LabelFit one_start(const AnnotationTable& table, const FitContext& context,
                             std::size_t restart, double& likelihood) {
     const std::size_t classes = table.label_count();
@@ -246,6 +259,7 @@ class Mace final : public LabelModel {
       fit.skills[w] = at.knows[w] / (at.spams[w] + at.knows[w]);
       spams.push_back(1 - fit.skills[w]);
     }
+    if (context.keep_evidence) fit.evidence = evidence_of(at, log_prior);
     return fit;
   }
 };

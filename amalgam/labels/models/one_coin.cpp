@@ -85,6 +85,9 @@ class OneCoin final : public LabelModel {
       maximise(std::move(expected));
     }
     share_posterior(table, bytes, context, fit.posterior);
+    if (context.keep_evidence) {
+      fit.evidence = sides_of_workers(log_of(fit.prior), log_right, log_wrong);
+    }
     return fit;
   }
 

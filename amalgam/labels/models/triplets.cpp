@@ -4,24 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
-#include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 
 namespace amalgam::labels::models {
 namespace {
-
-std::optional<double> one_triplet(const PairMoments& moments, Eigen::Index v, Eigen::Index w,
-                                  Eigen::Index x, bool skip_negative) {
-  if (!(moments.common(v, w) > 0 && moments.common(v, x) > 0 && moments.common(w, x) > 0)) {
-    return std::nullopt;
-  }
-  const double below = moments.values(w, x);
-  const double above = moments.values(v, w) * moments.values(v, x);
-  if (std::abs(below) < 1e-12 || (skip_negative && above / below < 0)) return std::nullopt;
-  return std::sqrt(std::abs(above / below));
-}
 
 double middle(std::vector<double>& values) {
   const auto half = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
@@ -36,52 +23,120 @@ double mean_of(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
+/// The triplets of one worker after the other, with room for their estimates.
+class Triplets {
+ public:
+  Triplets(const WorkerPairs& moments, const TripletOptions& options)
+      : moments_(moments),
+        options_(options),
+        place_(moments.workers(), 0),
+        estimates_(moments.columns) {}
+
+  /// Puts worker `v`'s size by each column into `sizes` [columns].
+  void size_of(std::size_t v, double* sizes) {
+    first_ = moments_.begins[v];
+    last_ = moments_.begins[v + 1];
+    for (std::uint64_t i = first_; i < last_; ++i) place_[moments_.others[i]] = i + 1;
+    for (std::vector<double>& found : estimates_) found.clear();
+    if (are_few()) {
+      each_two_pairs([&](std::uint64_t i, std::uint64_t j) {
+        add(i, j);
+        return true;
+      });
+    } else {
+      draw(v);
+    }
+    for (std::size_t c = 0; c < estimates_.size(); ++c) {
+      std::vector<double>& found = estimates_[c];
+      if (!found.empty()) sizes[c] = options_.mean ? mean_of(found) : middle(found);
+    }
+    for (std::uint64_t i = first_; i < last_; ++i) place_[moments_.others[i]] = 0;
+  }
+
+ private:
+  // The triplet with the other workers of pair `i` of this worker and of pair `j` of that other
+  // one; false if the three do not all have common tasks.
+  bool add(std::uint64_t i, std::uint64_t j) {
+    const std::uint64_t place = place_[moments_.others[j]];
+    if (place == 0) return false;
+    const std::size_t columns = estimates_.size();
+    for (std::size_t c = 0; c < columns; ++c) {
+      const double below = moments_.values[j * columns + c];
+      const double above =
+          moments_.values[i * columns + c] * moments_.values[(place - 1) * columns + c];
+      if (std::abs(below) < 1e-12 || (options_.skip_negative && above / below < 0)) continue;
+      estimates_[c].push_back(std::sqrt(std::abs(above / below)));
+    }
+    return true;
+  }
+
+  // Calls `body(i, j)` for pairs i of this worker and j of the other one with workers after that,
+  // until it is false.
+  template <class Body>
+  void each_two_pairs(const Body& body) const {
+    for (std::uint64_t i = first_; i < last_; ++i) {
+      const Worker w = moments_.others[i];
+      const auto begin = moments_.others.begin();
+      const auto end = begin + static_cast<std::ptrdiff_t>(moments_.begins[w + 1]);
+      const auto x =
+          std::upper_bound(begin + static_cast<std::ptrdiff_t>(moments_.begins[w]), end, w);
+      for (auto j = static_cast<std::uint64_t>(x - begin); j < moments_.begins[w + 1]; ++j) {
+        if (!body(i, j)) return;
+      }
+    }
+  }
+
+  bool are_few() const {
+    std::size_t count = 0;
+    each_two_pairs([&](std::uint64_t, std::uint64_t j) {
+      count += place_[moments_.others[j]] > 0 ? 1 : 0;
+      return count <= options_.most;
+    });
+    return count <= options_.most;
+  }
+
+  void draw(std::size_t v) {
+    RandomStream random(options_.seed, fmt::format("triplets of worker {}", v));
+    const std::uint64_t partners = last_ - first_;
+    std::uint64_t due = random.below(partners);
+    for (std::uint64_t i = first_; i < last_; ++i) {
+      due += options_.most;
+      const std::uint64_t wanted = due / partners;
+      due %= partners;
+      if (wanted > 0) draw_with(i, wanted, random);
+    }
+  }
+
+  // Up to `wanted` triplets with the other worker of pair `i`.
+  void draw_with(std::uint64_t i, std::uint64_t wanted, RandomStream& random) {
+    const Worker w = moments_.others[i];
+    const std::uint64_t begin = moments_.begins[w];
+    const std::uint64_t count = moments_.begins[w + 1] - begin;
+    std::uint64_t next = random.below(count);
+    for (std::uint64_t looked = 0; looked < count && wanted > 0; ++looked) {
+      if (add(i, begin + next)) --wanted;
+      if (++next == count) next = 0;
+    }
+  }
+
+  const WorkerPairs& moments_;
+  const TripletOptions& options_;
+  std::vector<std::uint64_t> place_;            // of a worker's pair with this one, from 1; 0: none
+  std::vector<std::vector<double>> estimates_;  // [columns]
+  std::uint64_t first_ = 0;                     // this worker's pairs
+  std::uint64_t last_ = 0;
+};
+
 }  // namespace
 
-std::vector<double> triplet_sizes(const PairMoments& moments, const TripletOptions& options,
+std::vector<double> triplet_sizes(const WorkerPairs& moments, const TripletOptions& options,
                                   const Parallel& parallel) {
-  const auto workers = static_cast<std::size_t>(moments.values.rows());
-  std::vector<double> sizes(workers, 0);
-  parallel_for(parallel, workers, [&](std::size_t v, std::size_t) {
-    std::vector<Eigen::Index> others;
-    for (std::size_t w = 0; w < workers; ++w) {
-      const auto index = static_cast<Eigen::Index>(w);
-      if (w != v && moments.common(static_cast<Eigen::Index>(v), index) > 0)
-        others.push_back(index);
-    }
-    const std::size_t count = others.size();
-    const std::size_t pairs = count < 2 ? 0 : count * (count - 1) / 2;
-    std::vector<double> estimates;
-    const auto add = [&](std::size_t a, std::size_t b) {
-      const auto estimate = one_triplet(moments, static_cast<Eigen::Index>(v), others[a], others[b],
-                                        options.skip_negative);
-      if (estimate) estimates.push_back(*estimate);
-    };
-    if (pairs <= options.most) {
-      for (std::size_t a = 0; a < count; ++a) {
-        for (std::size_t b = a + 1; b < count; ++b) add(a, b);
-      }
-    } else {
-      RandomStream random(options.seed, fmt::format("triplets of worker {}", v));
-      for (std::size_t i = 0; i < options.most; ++i) {
-        const std::size_t a = random.below(count);
-        const std::size_t b = random.below(count - 1);
-        add(a, b < a ? b : b + 1);
-      }
-    }
-    if (!estimates.empty()) sizes[v] = options.mean ? mean_of(estimates) : middle(estimates);
+  std::vector<double> sizes(moments.workers() * moments.columns, 0);
+  std::vector<Triplets> slots(parallel.workers(), Triplets(moments, options));
+  parallel_for(parallel, moments.workers(), [&](std::size_t v, std::size_t slot) {
+    slots[slot].size_of(v, sizes.data() + v * moments.columns);
   });
   return sizes;
-}
-
-void check_pairs_size(std::string_view method, std::size_t workers, std::size_t matrices) {
-  constexpr std::size_t kMost = std::size_t{1} << 26U;
-  if (workers * workers > kMost / matrices) {
-    throw InputError(
-        "method '{}': {} matrices of {} times {} workers are too large (at most {} numbers); "
-        "dawid-skene needs no pairs of workers",
-        method, matrices, workers, workers, kMost);
-  }
 }
 
 }  // namespace amalgam::labels::models

@@ -1,5 +1,6 @@
 #include "amalgam/labels/models/verifiers.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "amalgam/core/interrupt.hpp"
@@ -8,65 +9,79 @@
 namespace amalgam::labels::models {
 namespace {
 
-using Matrix = Eigen::MatrixXd;
-using Vector = Eigen::VectorXd;
+// The root of the mean size of a matrix's entries.
+double typical_of(const WorkerPairs& matrix) {
+  double sum = 0;
+  for (const double value : matrix.values) sum += std::abs(value);
+  const auto workers = static_cast<double>(matrix.workers());
+  return std::sqrt(sum / (workers * workers));
+}
 
-struct YesCounts {
-  Matrix common;  ///< both voted
-  Matrix yes;     ///< both voted, and the row's worker yes
-  Matrix both;    ///< both yes
-
-  void combine(YesCounts&& right) {
-    common += right.common;
-    yes += right.yes;
-    both += right.both;
-  }
-};
-
-YesCounts count_yes(const AnnotationTable& table, const Parallel& parallel) {
-  const auto workers = static_cast<Eigen::Index>(table.worker_count());
-  const std::size_t leaves =
-      leaves_for(table, 3 * table.worker_count() * table.worker_count() * sizeof(double));
-  return *fold(parallel, leaves, [&](std::size_t leaf, std::size_t) {
-    YesCounts counts{Matrix::Zero(workers, workers), Matrix::Zero(workers, workers),
-                     Matrix::Zero(workers, workers)};
-    const auto [begin, end] = leaf_range(table, leaf, leaves);
-    for (Task task = begin; task < end; ++task) {
-      const auto [first, last] = table.rows_of(task);
-      for (std::size_t a = first; a < last; ++a) {
-        for (std::size_t b = first; b < last; ++b) {
-          const Worker v = table.workers[b];
-          const Worker w = table.workers[a];
-          if (v == w) continue;
-          const double weight = table.weight(a) * table.weight(b);
-          counts.common(v, w) += weight;
-          if (table.labels[b] == 0) continue;
-          counts.yes(v, w) += weight;
-          if (table.labels[a] != 0) counts.both(v, w) += weight;
-        }
-      }
+std::vector<double> product(const WorkerPairs& matrix, std::span<const double> x,
+                            const Parallel& parallel) {
+  std::vector<double> image(x.size());
+  parallel_for(parallel, x.size(), [&](std::size_t w, std::size_t) {
+    double sum = 0;
+    for (std::uint64_t i = matrix.begins[w]; i < matrix.begins[w + 1]; ++i) {
+      sum += matrix.values[i] * x[matrix.others[i]];
     }
-    return counts;
+    image[w] = sum;
   });
+  return image;
+}
+
+double dot(std::span<const double> x, std::span<const double> y) {
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] * y[i];
+  return sum;
+}
+
+void scale(std::vector<double>& x, double factor) {
+  for (double& value : x) value *= factor;
+}
+
+double largest_row_sum(const WorkerPairs& matrix) {
+  double largest = 0;
+  for (std::size_t w = 0; w < matrix.workers(); ++w) {
+    double sum = 0;
+    for (std::uint64_t i = matrix.begins[w]; i < matrix.begins[w + 1]; ++i) {
+      sum += std::abs(matrix.values[i]);
+    }
+    largest = std::max(largest, sum);
+  }
+  return largest;
 }
 
 // The leading eigenvector, times the root of its eigenvalue, by power iterations, its sum not
 // negative. Entries near 0, as those of workers who share no task with the leading ones, are
 // lifted to the root of the mean size of the matrix's: from 0 nothing starts.
-Vector start_of(const Matrix& matrix) {
+std::vector<double> start_of(const WorkerPairs& matrix, const Parallel& parallel) {
   constexpr int kIterations = 500;
-  const double shift = matrix.cwiseAbs().rowwise().sum().maxCoeff();
-  Vector x = matrix.rowwise().sum();
-  x.array() += shift / static_cast<double>(matrix.rows());
-  for (int i = 0; i < kIterations && x.norm() > 0; ++i) {
-    x /= x.norm();
-    x = matrix * x + shift * x;
+  constexpr double kSmallChange = 1e-14;
+  const double shift = largest_row_sum(matrix);
+  const std::size_t workers = matrix.workers();
+  std::vector<double> x = product(matrix, std::vector<double>(workers, 1), parallel);
+  for (double& value : x) value += shift / static_cast<double>(workers);
+  double change = 1;
+  for (int i = 0; i < kIterations && change > kSmallChange && dot(x, x) > 0; ++i) {
+    check_interrupt();
+    scale(x, 1 / std::sqrt(dot(x, x)));
+    std::vector<double> next = product(matrix, x, parallel);
+    for (std::size_t w = 0; w < workers; ++w) next[w] += shift * x[w];
+    const double length = std::sqrt(dot(next, next));
+    change = 0;
+    for (std::size_t w = 0; w < workers; ++w) {
+      change = std::max(change, std::abs(next[w] / length - x[w]));
+    }
+    x = std::move(next);
   }
-  const double length = x.norm();
-  const double value = length > 0 ? x.dot(matrix * x) / (length * length) : 0;
-  x *= value > 0 ? std::sqrt(value) / length : 0;
-  if (x.sum() < 0) x = -x;
-  const double typical = std::sqrt(matrix.cwiseAbs().mean());
+  const double square = dot(x, x);
+  const double value = square > 0 ? dot(x, product(matrix, x, parallel)) / square : 0;
+  scale(x, value > 0 ? std::sqrt(value / square) : 0);
+  double sum = 0;
+  for (const double entry : x) sum += entry;
+  if (sum < 0) scale(x, -1);
+  const double typical = typical_of(matrix);
   for (double& entry : x) {
     if (std::abs(entry) < typical / 10) entry = entry < 0 ? -typical : typical;
   }
@@ -76,25 +91,24 @@ Vector start_of(const Matrix& matrix) {
 // The workers reached from `first` over common tasks, in two sides if there is no odd cycle among
 // them.
 struct Component {
-  std::vector<Eigen::Index> sides[2];
+  std::vector<Worker> sides[2];
   bool has_odd_cycle = false;
 };
-Component component_of(const Matrix& common, Eigen::Index first, std::vector<int>& side) {
+Component component_of(const WorkerPairs& pairs, Worker first, std::vector<int>& side) {
   Component component;
-  std::vector<Eigen::Index> open{first};
-  side[static_cast<std::size_t>(first)] = 0;
+  std::vector<Worker> open{first};
+  side[first] = 0;
   while (!open.empty()) {
-    const Eigen::Index v = open.back();
+    const Worker v = open.back();
     open.pop_back();
-    const int mine = side[static_cast<std::size_t>(v)];
+    const int mine = side[v];
     component.sides[mine].push_back(v);
-    for (Eigen::Index w = 0; w < common.rows(); ++w) {
-      if (!(common(w, v) > 0)) continue;
-      int& other = side[static_cast<std::size_t>(w)];
+    for (std::uint64_t i = pairs.begins[v]; i < pairs.begins[v + 1]; ++i) {
+      int& other = side[pairs.others[i]];
       component.has_odd_cycle = component.has_odd_cycle || other == mine;
       if (other >= 0) continue;
       other = 1 - mine;
-      open.push_back(w);
+      open.push_back(pairs.others[i]);
     }
   }
   return component;
@@ -103,27 +117,27 @@ Component component_of(const Matrix& common, Eigen::Index first, std::vector<int
 // Workers without a common task are told apart from no product: the sign of each component is the
 // one with which its sum is not negative. Where only products of two sides are known, both get the
 // same norm.
-void settle_components(const Matrix& common, Vector& u) {
-  std::vector<int> side(static_cast<std::size_t>(u.size()), -1);
-  for (Eigen::Index v = 0; v < u.size(); ++v) {
-    if (side[static_cast<std::size_t>(v)] >= 0) continue;
-    const Component component = component_of(common, v, side);
+void settle_components(const WorkerPairs& pairs, std::vector<double>& u) {
+  std::vector<int> side(u.size(), -1);
+  for (std::size_t v = 0; v < u.size(); ++v) {
+    if (side[v] >= 0) continue;
+    const Component component = component_of(pairs, static_cast<Worker>(v), side);
     double squares[2] = {0, 0};
     double sum = 0;
     for (int s = 0; s < 2; ++s) {
-      for (const Eigen::Index w : component.sides[s]) squares[s] += u(w) * u(w);
+      for (const Worker w : component.sides[s]) squares[s] += u[w] * u[w];
     }
     const bool free = !component.has_odd_cycle && squares[0] > 0 && squares[1] > 0;
-    const double scale = free ? std::sqrt(std::sqrt(squares[1] / squares[0])) : 1;
+    const double factor = free ? std::sqrt(std::sqrt(squares[1] / squares[0])) : 1;
     for (int s = 0; s < 2; ++s) {
-      for (const Eigen::Index w : component.sides[s]) {
-        u(w) *= s == 0 ? scale : 1 / scale;
-        sum += u(w);
+      for (const Worker w : component.sides[s]) {
+        u[w] *= s == 0 ? factor : 1 / factor;
+        sum += u[w];
       }
     }
     if (sum >= 0) continue;
     for (const auto& one : component.sides) {
-      for (const Eigen::Index w : one) u(w) = -u(w);
+      for (const Worker w : one) u[w] = -u[w];
     }
   }
 }
@@ -143,6 +157,24 @@ struct SkewSums {
   }
 };
 
+WorkerPairs covariances(const AnnotationTable& table, const Parallel& parallel) {
+  enum { kMine, kOther, kBoth, kColumns };
+  WorkerPairs pairs = worker_pairs("weaver", table, kColumns, parallel,
+                                   [](Label mine, Label other, double weight, double* yes) {
+                                     if (mine != 0) yes[kMine] += weight;
+                                     if (other != 0) yes[kOther] += weight;
+                                     if (mine != 0 && other != 0) yes[kBoth] += weight;
+                                   });
+  for (std::size_t i = 0; i < pairs.others.size(); ++i) {
+    const double* yes = pairs.values.data() + i * kColumns;
+    const double n = pairs.common[i];
+    pairs.values[i] = yes[kBoth] / n - yes[kMine] / n * (yes[kOther] / n);
+  }
+  pairs.columns = 1;
+  pairs.values.resize(pairs.others.size());
+  return pairs;
+}
+
 }  // namespace
 
 VerifierMoments verifier_moments(const AnnotationTable& table, const Parallel& parallel) {
@@ -155,38 +187,33 @@ VerifierMoments verifier_moments(const AnnotationTable& table, const Parallel& p
   for (std::size_t w = 0; w < all.size(); ++w) {
     moments.means[w] = all[w] > 0 ? moments.means[w] / all[w] : 0.5;
   }
-  YesCounts counts = count_yes(table, parallel);
-  Matrix covariance = Matrix::Zero(counts.common.rows(), counts.common.cols());
-  for (Eigen::Index w = 0; w < covariance.cols(); ++w) {
-    for (Eigen::Index v = 0; v < covariance.rows(); ++v) {
-      const double n = counts.common(v, w);
-      if (!(n > 0)) continue;
-      covariance(v, w) = counts.both(v, w) / n - counts.yes(v, w) / n * (counts.yes(w, v) / n);
-    }
-  }
-  moments.covariance = {std::move(covariance), std::move(counts.common)};
+  moments.covariance = covariances(table, parallel);
   return moments;
 }
 
-std::vector<double> rank_one_fit(const PairMoments& covariance) {
+std::vector<double> rank_one_fit(const WorkerPairs& covariance, const Parallel& parallel) {
   constexpr int kMostSweeps = 10'000;
   constexpr double kSmall = 1e-14;
-  const Matrix weighted = covariance.common.cwiseProduct(covariance.values);
-  Vector u = start_of(covariance.values);
+  std::vector<double> u = start_of(covariance, parallel);
   for (int sweep = 0; sweep < kMostSweeps; ++sweep) {
     check_interrupt();
     double change = 0;
-    for (Eigen::Index v = 0; v < u.size(); ++v) {
-      // The diagonals of both matrices are 0.
-      const double below = covariance.common.col(v).dot(u.cwiseProduct(u));
-      const double next = below > 0 ? weighted.col(v).dot(u) / below : 0;
-      change = std::max(change, std::abs(next - u(v)));
-      u(v) = next;
+    for (std::size_t v = 0; v < u.size(); ++v) {
+      double above = 0;
+      double below = 0;
+      for (std::uint64_t i = covariance.begins[v]; i < covariance.begins[v + 1]; ++i) {
+        const double weighted = covariance.common[i] * u[covariance.others[i]];
+        above += weighted * covariance.values[i];
+        below += weighted * u[covariance.others[i]];
+      }
+      const double next = below > 0 ? above / below : 0;
+      change = std::max(change, std::abs(next - u[v]));
+      u[v] = next;
     }
     if (change <= kSmall) break;
   }
-  settle_components(covariance.common, u);
-  return {u.data(), u.data() + u.size()};
+  settle_components(covariance, u);
+  return u;
 }
 
 std::optional<double> estimated_skew(const AnnotationTable& table, std::span<const double> means,

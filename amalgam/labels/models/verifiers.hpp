@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "amalgam/labels/label_model.hpp"
-#include "amalgam/labels/models/triplets.hpp"
+#include "amalgam/labels/models/worker_pairs.hpp"
 
 /// The moments of yes-or-no votes of workers whose errors are independent given the truth, and what
 /// they say of the workers (the latent-variable model of Weaver).
@@ -14,7 +14,7 @@ namespace amalgam::labels::models {
 /// Second moments: the covariance of each pair over the tasks of which both voted.
 struct VerifierMoments {
   std::vector<double> means;  ///< [workers] share of yes votes
-  PairMoments covariance;     ///< diagonal 0
+  WorkerPairs covariance;     ///< one column
 };
 VerifierMoments verifier_moments(const AnnotationTable& table, const Parallel& parallel);
 
@@ -22,7 +22,7 @@ VerifierMoments verifier_moments(const AnnotationTable& table, const Parallel& p
 /// leading eigenvector of C, until none changes by more than 1e-14 or after 10,000 sweeps. Among
 /// workers who are connected by common tasks the sign is such that the sum is not negative; if they
 /// are of two sides that only met each other, both sides have the same norm.
-std::vector<double> rank_one_fit(const PairMoments& covariance);
+std::vector<double> rank_one_fit(const WorkerPairs& covariance, const Parallel& parallel);
 
 /// (1 - 2p) / sqrt(p (1 - p)) of the share p of true yes, from the third moments of all triples and
 /// u; nothing if all products of three are 0.

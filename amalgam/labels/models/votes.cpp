@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "amalgam/core/error.hpp"
+
 namespace amalgam::labels::models {
 
 TaskRange task_range(const AnnotationTable& table, std::size_t block) {
@@ -71,6 +73,24 @@ std::vector<double> agreement_with(const AnnotationTable& table, std::span<const
   }
   for (std::size_t w = 0; w < right.size(); ++w) right[w] = all[w] > 0 ? right[w] / all[w] : 0;
   return right;
+}
+
+VoteEvidence sides_of_workers(std::vector<double> start, std::span<const double> same,
+                              std::span<const double> other) {
+  constexpr std::size_t kMost = std::size_t{1} << 28U;
+  const std::size_t classes = start.size();
+  if (same.size() > kMost / 2 / classes) {
+    throw InputError(
+        "what {} workers say of {} labels is too large to be kept (at most {} numbers)",
+        same.size(), classes, kMost);
+  }
+  VoteEvidence evidence{VoteEvidence::Form::sides, std::move(start), {}};
+  evidence.values.reserve(same.size() * 2 * classes);
+  for (std::size_t w = 0; w < same.size(); ++w) {
+    evidence.values.insert(evidence.values.end(), classes, same[w]);
+    evidence.values.insert(evidence.values.end(), classes, other[w]);
+  }
+  return evidence;
 }
 
 void clamp_to_gold(SoftLabels& soft, const GoldLabels* gold) {

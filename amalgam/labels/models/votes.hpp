@@ -48,6 +48,11 @@ std::vector<double> agreement_with(const AnnotationTable& table, std::span<const
 SoftLabels skilled_shares(const AnnotationTable& table, std::span<const double> skills,
                           const Parallel& parallel);
 
+/// The evidence of workers whose votes for any label say the same: `same` [workers] is added to the
+/// label itself, `other` to each other one. InputError beyond 2^28 numbers.
+VoteEvidence sides_of_workers(std::vector<double> start, std::span<const double> same,
+                              std::span<const double> other);
+
 /// Puts gold labels in place of what was found; nothing without gold.
 void clamp_to_gold(SoftLabels& soft, const GoldLabels* gold);
 

@@ -7,6 +7,7 @@
 #include "amalgam/labels/models/class_balance.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
 #include "amalgam/labels/models/models.hpp"
+#include "amalgam/labels/models/triplets.hpp"
 #include "amalgam/labels/models/verifiers.hpp"
 
 namespace amalgam::labels::models {
@@ -63,7 +64,6 @@ class Weaver final : public LabelModel {
   }
 
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
-    check_pairs_size("weaver", table.worker_count(), 4);
     LabelFit fit;
     const VerifierMoments moments = verifier_moments(table, context.parallel);
     const std::vector<double> u = resolve(moments, context);
@@ -81,16 +81,21 @@ class Weaver final : public LabelModel {
     fit.posterior = SoftLabels(table.task_count(), 2);
     polish(table, context, fit, logs);
     report(logs, fit);
+    if (context.keep_evidence) {
+      fit.evidence = {VoteEvidence::Form::tables, log_of(fit.prior), logs};
+    }
     return fit;
   }
 
  private:
   static std::vector<double> resolve(const VerifierMoments& moments, const FitContext& context) {
-    std::vector<double> u = rank_one_fit(moments.covariance);
+    std::vector<double> u = rank_one_fit(moments.covariance, context.parallel);
     const std::string& solver = context.parameters.text("solver");
     if (u.size() == 2) {
-      const double root = std::sqrt(std::abs(moments.covariance.values(0, 1)));
-      return {root, moments.covariance.values(0, 1) < 0 ? -root : root};
+      const double covariance =
+          moments.covariance.values.empty() ? 0 : moments.covariance.values.front();
+      const double root = std::sqrt(std::abs(covariance));
+      return {root, covariance < 0 ? -root : root};
     }
     if (solver == "least-squares") return u;
     const std::vector<double> sizes =
@@ -139,14 +144,14 @@ class Weaver final : public LabelModel {
     }
     constexpr double kFewestCommon = 20;
     std::size_t copies = 0;
+    const auto variance = [&](std::size_t w) { return moments.means[w] * (1 - moments.means[w]); };
+    const WorkerPairs& pairs = moments.covariance;
     for (std::size_t w = 0; w < u.size(); ++w) {
-      for (std::size_t v = 0; v < w; ++v) {
-        const auto row = static_cast<Eigen::Index>(v);
-        const auto column = static_cast<Eigen::Index>(w);
-        const double variance =
-            moments.means[v] * (1 - moments.means[v]) * moments.means[w] * (1 - moments.means[w]);
-        if (moments.covariance.common(row, column) < kFewestCommon || !(variance > 0)) continue;
-        copies += moments.covariance.values(row, column) > 0.99 * std::sqrt(variance) ? 1 : 0;
+      for (std::uint64_t i = pairs.begins[w]; i < pairs.begins[w + 1]; ++i) {
+        const Worker v = pairs.others[i];
+        if (v > w || pairs.common[i] < kFewestCommon) continue;
+        const double product = variance(v) * variance(w);
+        copies += product > 0 && pairs.values[i] > 0.99 * std::sqrt(product) ? 1 : 0;
       }
     }
     if (copies > 0) {
