@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/conversion.hpp"
 #include "amalgam/checkpoint/create.hpp"
@@ -119,7 +120,8 @@ void convert(const ConvertOptions& options) {
   if (options.csr) return convert_to_csr(options);
   const std::optional<DType> wanted = wanted_dtype(options);
   const fs::path output = options.output;
-  check_output_is_no_input({options.input}, output);
+  const fs::path model = without_adapters(options.input);
+  check_output_is_no_input({model}, output);
   const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
   std::vector<TensorInfo> tensors = converted_tensors(
       *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);
@@ -127,13 +129,12 @@ void convert(const ConvertOptions& options) {
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
   ConversionStatistics statistics;
   {
-    const std::unique_ptr<TensorSink> sink =
-        create_checkpoint(transaction.work_path(), std::move(tensors), {*source, options.input},
-                          shard_bytes(options));
+    const std::unique_ptr<TensorSink> sink = create_checkpoint(
+        transaction.work_path(), std::move(tensors), {*source, model}, shard_bytes(options));
     statistics = run(*source, *sink, options);
   }
-  if (!output_is_file(output) && fs::is_directory(options.input)) {
-    copy_side_files(options.input, transaction.work_path());
+  if (!output_is_file(output) && fs::is_directory(model)) {
+    copy_side_files(model, transaction.work_path());
     if (wanted) set_config_dtype(transaction.work_path(), *wanted);
   }
   transaction.commit();

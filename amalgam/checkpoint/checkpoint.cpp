@@ -6,6 +6,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/csr.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/folder.hpp"
@@ -103,13 +104,17 @@ bool is_folder(const fs::path& path) {
 
 }  // namespace
 
-CheckpointFormat detect_format(const fs::path& path) {
+CheckpointFormat detect_format(const fs::path& adapted) {
+  const fs::path path = without_adapters(adapted);
   if (!is_folder(path)) return detect_file_format(path);
   return find_folder_weights(path).is_torch ? CheckpointFormat::torch_folder
                                             : CheckpointFormat::safetensors_folder;
 }
 
 std::unique_ptr<TensorSource> open_checkpoint(const fs::path& path) {
+  if (const auto parts = split_adapted_path(path)) {
+    return apply_adapter(open_checkpoint(parts->base), open_adapter(parts->adapter));
+  }
   return is_folder(path) ? open_folder(path) : open_checkpoint_file(path);
 }
 

@@ -3,25 +3,18 @@
 #include <algorithm>
 #include <cstring>
 
+#include "amalgam/checkpoint/computed_source.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/tensor/convert.hpp"
 
 namespace amalgam {
 namespace {
 
-// Computed sources work through this many elements at a time (a multiple of every block).
-constexpr std::uint64_t kChunk = 16384;
-
-std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
-
-void check_range(const TensorSource& source, std::size_t tensor, std::uint64_t first,
-                 std::uint64_t count, std::uint64_t size) {
-  if (first > size || count > size - first) {
-    throw Error("{}: read past the end of '{}'", source.label(), source.tensors()[tensor].name);
-  }
-}
+using computed::check_range;
+using computed::encode_bytes;
+using computed::kChunk;
+using computed::round_up;
+using computed::will_need_elements;
 
 template <class T>
 void read_any_elements(const TensorSource& source, std::size_t tensor, std::uint64_t first,
@@ -39,46 +32,6 @@ void read_any_elements(const TensorSource& source, std::size_t tensor, std::uint
   std::vector<T> blocks(end - begin);
   source.read(tensor, begin, std::span<T>(blocks));
   std::copy_n(blocks.begin() + static_cast<std::ptrdiff_t>(first - begin), out.size(), out.begin());
-}
-
-// Bytes [offset, offset + out.size()) of a tensor that exists only as values: those of the blocks
-// they lie in, encoded. `read(first, span)` gives the values to encode.
-template <class T, class Read>
-void encode_bytes(const TensorInfo& info, std::uint64_t offset, std::span<std::byte> out,
-                  const Read& read) {
-  const std::uint64_t block_bytes = dtype_block_bytes(info.dtype);
-  const std::uint64_t block_elements = dtype_block_elements(info.dtype);
-  const std::uint64_t blocks_per_chunk = kChunk / block_elements;
-  std::vector<T> values;
-  std::vector<std::byte> encoded;
-  while (!out.empty()) {
-    const std::uint64_t first_block = offset / block_bytes;
-    const std::uint64_t last_block = (offset + out.size() - 1) / block_bytes + 1;
-    const std::uint64_t blocks = std::min(last_block - first_block, blocks_per_chunk);
-    values.resize(blocks * block_elements);
-    encoded.resize(blocks * block_bytes);
-    read(first_block * block_elements, std::span<T>(values));
-    encode(info.dtype, std::span<const T>(values), std::span<std::byte>(encoded));
-    const std::uint64_t skip = offset - first_block * block_bytes;
-    const std::uint64_t taken = std::min<std::uint64_t>(out.size(), encoded.size() - skip);
-    std::memcpy(out.data(), encoded.data() + skip, taken);
-    offset += taken;
-    out = out.subspan(taken);
-  }
-}
-
-// The byte range of a tensor that holds what a byte range of a view with as many elements needs.
-void will_need_elements(const TensorSource& source, std::size_t tensor, const TensorInfo& view,
-                        std::uint64_t offset, std::uint64_t bytes) {
-  const TensorInfo& info = source.tensors()[tensor];
-  const std::uint64_t first =
-      offset / dtype_block_bytes(view.dtype) * dtype_block_elements(view.dtype);
-  const std::uint64_t last = round_up(offset + bytes, dtype_block_bytes(view.dtype)) /
-                             dtype_block_bytes(view.dtype) * dtype_block_elements(view.dtype);
-  const std::uint64_t block = dtype_block_elements(info.dtype);
-  const std::uint64_t begin = dtype_bytes(info.dtype, first / block * block);
-  const std::uint64_t end = dtype_bytes(info.dtype, std::min(round_up(last, block), info.elements));
-  if (end > begin) source.will_need(tensor, begin, end - begin);
 }
 
 }  // namespace
@@ -127,8 +80,9 @@ void RenamedSource::will_need(std::size_t tensor, std::uint64_t offset, std::uin
 }
 
 std::map<std::string, std::string> RenamedSource::aliases() const {
-  // Of each group of inner names with the same bytes, one new name stands for the others: that of
-  // the name the others alias, if it was picked. (Picking one tensor twice does not tie the two.)
+  // Of each group of inner names with the same bytes, one new name stands for
+  // the others: that of the name the others alias, if it was picked. (Picking
+  // one tensor twice does not tie the two.)
   const std::map<std::string, std::string> inner = inner_->aliases();
   std::map<std::string, std::size_t> standing;  // by the inner name that the others alias
   std::map<std::string, std::string> renamed;
@@ -310,8 +264,9 @@ SubmatrixSource::SubmatrixSource(SharedSource inner, const std::map<std::string,
 
 namespace {
 
-// Calls body(offset in the inner tensor, offset in the range, length) for every run of a range of a
-// submatrix that is contiguous in the whole one; lengths of rows in any unit.
+// Calls body(offset in the inner tensor, offset in the range, length) for every
+// run of a range of a submatrix that is contiguous in the whole one; lengths of
+// rows in any unit.
 template <class Body>
 void for_each_run(std::uint64_t row, std::uint64_t inner_row, std::uint64_t first,
                   std::uint64_t count, const Body& body) {

@@ -12,6 +12,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
 #include "amalgam/weights/planner.hpp"
 
@@ -35,7 +36,10 @@ struct Stage {
 std::vector<fs::path> inputs_of(const std::vector<Recipe>& documents) {
   std::vector<fs::path> inputs;
   for (const Recipe& document : documents) {
-    for (const ModelReference& model : document.all_models()) inputs.emplace_back(model.path);
+    for (const ModelReference& model : document.all_models()) {
+      inputs.emplace_back(model.path);
+      if (!model.adapter.empty()) inputs.emplace_back(model.adapter);
+    }
   }
   return inputs;
 }
@@ -50,12 +54,11 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
       if (stage.document->name == reference.path) {
         // Its layers are counted from its names: a slice of the model has fewer than its config
         // says.
-        return {stage.output, {.layer_counts = {}, .tied_embeddings = stage.tied_embeddings}};
+        return {with_adapter(stage.output, reference),
+                {.layer_counts = {}, .tied_embeddings = stage.tied_embeddings}};
       }
     }
-    std::shared_ptr<const TensorSource> source = open_checkpoint(reference.path);
-    const ModelConfig config = read_model_config(reference.path, *source);
-    return {std::move(source), config};
+    return open_model(reference);
   };
   for (const Recipe& document : documents) {
     if (document.looks_at_data()) {
@@ -76,7 +79,7 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
     stage.reference_path = document.reference().path;
     stage.tied_embeddings = reference.config.tied_embeddings;
     for (const Stage& earlier : stages) {
-      if (earlier.output != reference.tensors) continue;
+      if (earlier.document->name != document.reference().path) continue;
       stage.reference = earlier.reference;
       stage.reference_path = earlier.reference_path;
     }

@@ -6,12 +6,6 @@ namespace amalgam {
 
 std::size_t PlanModels::number(const ModelReference& reference) {
   if (const auto known = numbers_.find(reference); known != numbers_.end()) return known->second;
-  if (!reference.adapter.empty()) {
-    throw InputError(
-        "{}: '{}' asks for the adapter '{}' on top of the model, which is not available yet; merge "
-        "the adapter into the model first (a '+' that is part of a path cannot be written)",
-        recipe_, reference.text(), reference.adapter);
-  }
   OpenedModel opened = open_(reference);
   const std::size_t number = sources_.size();
   Model model{.name = reference.text(),

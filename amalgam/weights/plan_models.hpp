@@ -23,8 +23,7 @@ class PlanModels {
              const std::vector<RecipeModule>& modules, std::string recipe_label)
       : open_(open), sources_(sources), modules_(modules), recipe_(std::move(recipe_label)) {}
 
-  /// The number of a model; opened if it is not yet. InputError for an adapter, which is not
-  /// available.
+  /// The number of a model; opened if it is not yet.
   std::size_t number(const ModelReference& reference);
 
   const TensorSource& source(std::size_t model) const { return *sources_[model]; }

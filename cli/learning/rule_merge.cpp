@@ -15,6 +15,7 @@
 #include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "amalgam/weights/learned/parameter_search.hpp"
+#include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/search_grid.hpp"
 #include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
@@ -33,9 +34,7 @@ class Models {
   OpenedModel open(const ModelReference& reference) {
     const auto found = opened_.find(reference);
     if (found != opened_.end()) return found->second;
-    std::shared_ptr<const TensorSource> source = open_checkpoint(reference.path);
-    const ModelConfig config = read_model_config(reference.path, *source);
-    return opened_.emplace(reference, OpenedModel(std::move(source), config)).first->second;
+    return opened_.emplace(reference, open_model(reference)).first->second;
   }
 
   learning::NetworkDescription network(const Recipe& recipe) {

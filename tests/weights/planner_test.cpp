@@ -194,12 +194,6 @@ TEST_F(PlannerTest, PathParametersBringAnAuxiliaryTensorPerMember) {
               HasSubstr("fb: tensor 'lm_head.weight' is F32 [5, 2]"));
 }
 
-TEST_F(PlannerTest, AdaptersAreNotSilentlyLeftOut) {
-  model("a", transformer(1, 0));
-  EXPECT_THAT(error(FakeRule(pass()), "models: [{model: a+lora}]"),
-              HasSubstr("r.yml: 'a+lora' asks for the adapter 'lora'"));
-}
-
 TEST_F(PlannerTest, AnUnknownMethodGetsTheNearestName) {
   const Recipe recipe = parse_recipe("merge_method: linaer\nmodels: [{model: a}]", "r.yml").front();
   try {

@@ -1,0 +1,20 @@
+#include "amalgam/weights/open_model.hpp"
+
+#include "amalgam/checkpoint/adapter.hpp"
+#include "amalgam/checkpoint/checkpoint.hpp"
+
+namespace amalgam {
+
+std::shared_ptr<const TensorSource> with_adapter(std::shared_ptr<const TensorSource> model,
+                                                 const ModelReference& reference) {
+  if (reference.adapter.empty()) return model;
+  return apply_adapter(std::move(model), open_adapter(reference.adapter));
+}
+
+OpenedModel open_model(const ModelReference& reference) {
+  std::shared_ptr<const TensorSource> source = open_checkpoint(reference.path);
+  ModelConfig config = read_model_config(without_adapters(reference.path), *source);
+  return {with_adapter(std::move(source), reference), std::move(config)};
+}
+
+}  // namespace amalgam
