@@ -67,6 +67,7 @@ int run(int argc, char** argv) {
   register_inspect(root);
   register_diff(root);
   register_convert(root);
+  register_lora(root);
   bool needs_library = false;
   register_merge(root, needs_library);
   register_label(root, needs_library);

@@ -26,3 +26,9 @@ if [ ! -x "$work/scores-venv/bin/python" ]; then
   "$work/scores-venv/bin/pip" install --quiet choix scipy numpy trueskill
 fi
 "$work/scores-venv/bin/python" "$here/interop_scores.py" "$amalgam" "$work/scores"
+# Adapters with PEFT, which needs PyTorch.
+if [ ! -x "$work/adapters-venv/bin/python" ]; then
+  /usr/bin/python3 -m venv "$work/adapters-venv"
+  "$work/adapters-venv/bin/pip" install --quiet torch peft transformers safetensors
+fi
+"$work/adapters-venv/bin/python" "$here/interop_adapters.py" "$amalgam" "$work/adapters"

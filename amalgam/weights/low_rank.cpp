@@ -84,6 +84,30 @@ Svd projected_svd(const MatrixView& matrix, Eigen::Index directions,
   return svd;
 }
 
+// The `rank` largest singular values and their vectors, with signs chosen.
+LowRank largest(const Svd& svd, std::size_t rows, std::size_t columns, std::size_t rank) {
+  LowRank result{.rows = rows,
+                 .columns = columns,
+                 .rank = rank,
+                 .left = std::vector<double>(rows * rank),
+                 .singular = std::vector<double>(rank),
+                 .right = std::vector<double>(rank * columns)};
+  for (std::size_t k = 0; k < rank; ++k) {
+    const auto column = static_cast<Eigen::Index>(k);
+    Eigen::Index strongest = 0;
+    svd.left.col(column).cwiseAbs().maxCoeff(&strongest);
+    const double sign = svd.left(strongest, column) < 0 ? -1.0 : 1.0;
+    result.singular[k] = svd.singular(column);
+    for (std::size_t i = 0; i < rows; ++i) {
+      result.left[i * rank + k] = sign * svd.left(static_cast<Eigen::Index>(i), column);
+    }
+    for (std::size_t j = 0; j < columns; ++j) {
+      result.right[k * columns + j] = sign * svd.right(static_cast<Eigen::Index>(j), column);
+    }
+  }
+  return result;
+}
+
 void check(std::span<const double> matrix, std::size_t rows, std::size_t columns,
            std::size_t rank) {
   if (rows == 0 || columns == 0 || matrix.size() / rows != columns || matrix.size() % rows != 0) {
@@ -126,26 +150,30 @@ LowRank truncated_svd(std::span<const double> matrix, std::size_t rows, std::siz
   const bool exact = shorter < options.exact_below || directions >= shorter;
   const Svd svd =
       exact ? exact_svd(view) : projected_svd(view, static_cast<Eigen::Index>(directions), options);
-  LowRank result{.rows = rows,
-                 .columns = columns,
-                 .rank = rank,
-                 .left = std::vector<double>(rows * rank),
-                 .singular = std::vector<double>(rank),
-                 .right = std::vector<double>(rank * columns)};
-  for (std::size_t k = 0; k < rank; ++k) {
-    const auto column = static_cast<Eigen::Index>(k);
-    Eigen::Index largest = 0;
-    svd.left.col(column).cwiseAbs().maxCoeff(&largest);
-    const double sign = svd.left(largest, column) < 0 ? -1.0 : 1.0;
-    result.singular[k] = svd.singular(column);
-    for (std::size_t i = 0; i < rows; ++i) {
-      result.left[i * rank + k] = sign * svd.left(static_cast<Eigen::Index>(i), column);
-    }
-    for (std::size_t j = 0; j < columns; ++j) {
-      result.right[k * columns + j] = sign * svd.right(static_cast<Eigen::Index>(j), column);
-    }
+  return largest(svd, rows, columns, rank);
+}
+
+LowRank product_svd(std::span<const double> left, std::span<const double> right, std::size_t rows,
+                    std::size_t columns, std::size_t rank) {
+  const std::size_t inner = rows == 0 ? 0 : left.size() / rows;
+  check(left, rows, inner, std::min(rank, std::min(rows, inner)));
+  check(right, inner, columns, std::min(rank, std::min(inner, columns)));
+  fix_block_sizes();
+  const auto index = [](std::size_t n) { return static_cast<Eigen::Index>(n); };
+  const MatrixView l(left.data(), index(rows), index(inner));
+  const MatrixView r(right.data(), index(inner), index(columns));
+  if (inner >= rows || inner >= columns) {
+    const Matrix product = l * r;
+    return truncated_svd({product.data(), rows * columns}, rows, columns,
+                         std::min(rank, std::min(rows, columns)));
   }
-  return result;
+  const Matrix of_rows = orthonormal(l);
+  const Matrix of_columns = orthonormal(r.transpose());
+  const Matrix core = (of_rows.transpose() * l) * (r * of_columns);
+  Svd svd = exact_svd(MatrixView(core.data(), core.rows(), core.cols()));
+  svd.left = of_rows * svd.left;
+  svd.right = of_columns * svd.right;
+  return largest(svd, rows, columns, std::min(rank, inner));
 }
 
 }  // namespace amalgam

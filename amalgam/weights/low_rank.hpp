@@ -39,4 +39,9 @@ struct TruncatedSvdOptions {
 LowRank truncated_svd(std::span<const double> matrix, std::size_t rows, std::size_t columns,
                       std::size_t rank, const TruncatedSvdOptions& options = {});
 
+/// The same of a product left [rows, inner] * right [inner, columns], exactly and without forming
+/// it where `inner` is smaller than both sides. A rank above what the product can have is lowered.
+LowRank product_svd(std::span<const double> left, std::span<const double> right, std::size_t rows,
+                    std::size_t columns, std::size_t rank);
+
 }  // namespace amalgam

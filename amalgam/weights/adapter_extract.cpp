@@ -1,0 +1,128 @@
+#include <algorithm>
+#include <cmath>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/interrupt.hpp"
+#include "amalgam/weights/adapter_methods.hpp"
+#include "amalgam/weights/layers.hpp"
+#include "amalgam/weights/low_rank.hpp"
+
+namespace amalgam {
+namespace {
+
+constexpr std::string_view kWeight = ".weight";
+constexpr std::size_t kDefaultRank = 16;
+
+std::vector<double> all_values(const TensorSource& source, std::size_t tensor) {
+  std::vector<double> values(source.tensors()[tensor].elements);
+  source.read(tensor, 0, std::span<double>(values));
+  return values;
+}
+
+MemoryTensor whole(const TensorSource& source, std::size_t tensor) {
+  const TensorInfo& info = source.tensors()[tensor];
+  if (dtype_is_quantised(info.dtype)) {
+    return make_tensor(info.name, info.shape, all_values(source, tensor), DType::f32);
+  }
+  MemoryTensor result{info, std::vector<std::byte>(info.bytes)};
+  source.read_bytes(tensor, 0, result.bytes);
+  return result;
+}
+
+bool is_product(const TensorInfo& info) {
+  return info.shape.size() >= 2 && info.name.ends_with(kWeight) && info.elements > 0;
+}
+
+void check_pair(const TensorSource& base, const TensorInfo& old, const TensorSource& tuned,
+                const TensorInfo& now) {
+  const bool floating = dtype_is_floating(old.dtype) && dtype_is_floating(now.dtype);
+  const bool more_tokens =
+      is_vocabulary_name(now.name) && now.shape.size() == old.shape.size() && !now.shape.empty() &&
+      std::equal(now.shape.begin() + 1, now.shape.end(), old.shape.begin() + 1);
+  if (floating && (now.shape == old.shape || more_tokens)) return;
+  throw InputError("{}: tensor '{}' is {} {}, but '{}' has {} {}; expected a model tuned from it",
+                   tuned.label(), now.name, dtype_name(now.dtype), format_shape(now.shape),
+                   base.label(), dtype_name(old.dtype), format_shape(old.shape));
+}
+
+}  // namespace
+
+CompressedModule compress(const LowRank& svd, double squares, const CompressionOptions& keep,
+                          NewAdapterModule& module) {
+  double held = 0;
+  std::size_t rank = 0;
+  while (rank < svd.rank && (rank == 0 || !keep.energy || held < *keep.energy * squares)) {
+    held += svd.singular[rank] * svd.singular[rank];
+    ++rank;
+  }
+  module.rank = rank;
+  module.left.resize(svd.rows * rank);
+  module.right.resize(rank * svd.columns);
+  for (std::size_t k = 0; k < rank; ++k) {
+    const double root = std::sqrt(svd.singular[k]);
+    for (std::size_t i = 0; i < svd.rows; ++i) {
+      module.left[i * rank + k] = svd.left[i * svd.rank + k] * root;
+    }
+    for (std::size_t j = 0; j < svd.columns; ++j) {
+      module.right[k * svd.columns + j] = svd.right[k * svd.columns + j] * root;
+    }
+  }
+  return {module.name, rank, squares > 0 ? std::min(1.0, held / squares) : 1.0};
+}
+
+AdapterResult extract_adapter(const TensorSource& base, const TensorSource& tuned,
+                              const ExtractOptions& options) {
+  AdapterResult result;
+  result.adapter.transposed = options.transposed;
+  for (std::size_t i = 0; i < tuned.tensors().size(); ++i) {
+    check_interrupt();
+    if (options.progress != nullptr) options.progress->advance(1);
+    const TensorInfo& now = tuned.tensors()[i];
+    const auto found = base.find(now.name);
+    if (!found) {
+      result.adapter.saved.push_back(whole(tuned, i));
+      continue;
+    }
+    const TensorInfo& old = base.tensors()[*found];
+    if (!dtype_is_floating(now.dtype) && old.dtype == now.dtype && old.shape == now.shape) continue;
+    check_pair(base, old, tuned, now);
+    if (now.shape != old.shape) {
+      result.adapter.saved.push_back(whole(tuned, i));
+      continue;
+    }
+    std::vector<double> change = all_values(tuned, i);
+    const std::vector<double> before = all_values(base, *found);
+    double squares = 0;
+    for (std::size_t k = 0; k < change.size(); ++k) {
+      change[k] -= before[k];
+      squares += change[k] * change[k];
+    }
+    if (squares == 0) continue;
+    if (!is_product(now) || (options.transposed && now.shape.size() > 2)) {
+      result.adapter.saved.push_back(whole(tuned, i));
+      continue;
+    }
+    NewAdapterModule module{.name = now.name.substr(0, now.name.size() - kWeight.size()),
+                            .weight = now.shape,
+                            .is_embedding = now.shape.size() == 2 && is_vocabulary_name(now.name) &&
+                                            !is_head_name(now.name),
+                            .left = {},
+                            .right = {}};
+    const std::size_t rows = now.shape[0];
+    const std::size_t columns = change.size() / rows;
+    const std::size_t most = std::min(rows, columns);
+    const std::size_t wanted =
+        options.keep.rank.value_or(options.keep.energy ? most : kDefaultRank);
+    const LowRank svd =
+        truncated_svd(change, rows, columns, std::min(wanted, most), {.seed = options.seed});
+    result.modules.push_back(compress(svd, squares, options.keep, module));
+    result.adapter.modules.push_back(std::move(module));
+  }
+  if (result.adapter.modules.empty() && result.adapter.saved.empty()) {
+    throw InputError("{} and {} do not differ; there is nothing to extract", tuned.label(),
+                     base.label());
+  }
+  return result;
+}
+
+}  // namespace amalgam
