@@ -20,6 +20,7 @@ import tempfile
 import numpy as np
 
 import label_reference as reference
+import moment_reference as moments
 
 SWEEPS = 15
 SEEDS = 20
@@ -38,25 +39,25 @@ EXACT = [
     ("one-coin-dawid-skene", [f"iterations={SWEEPS}", "tolerance=-1"], lambda c: reference.one_coin(c, SWEEPS), None),
     ("zencrowd", [f"iterations={SWEEPS}", "tolerance=-1"], lambda c: reference.zencrowd(c, SWEEPS), None),
     ("glad", ["iterations=6", "tolerance=-1"], lambda c: reference.glad(c, 6), None),
-    ("mace", ["start_spread=0", "restarts=1", "iterations=20"], lambda c: reference.mace(c, 20), None),
+    ("mace", ["start_spread=0", "restarts=1", "iterations=20"], lambda c: moments.mace(c, 20), None),
     ("mace", ["start_spread=0", "restarts=1", "iterations=20", "inference=em"],
-     lambda c: reference.mace(c, 20, variational=False), None),
+     lambda c: moments.mace(c, 20, variational=False), None),
     ("bcc", ["inference=variational", f"iterations={SWEEPS}", "tolerance=-1"],
      lambda c: reference.variational_bcc(c, SWEEPS), None),
-    ("m-msr", [], reference.m_msr, lambda c: 3 <= c.workers <= 300),
+    ("m-msr", [], moments.m_msr, lambda c: 3 <= c.workers <= 300),
     # Beyond 200 workers triplets are drawn.
-    ("flying-squid", [], reference.flying_squid, lambda c: 3 <= c.workers <= 200),
-    ("weaver", [], reference.weaver, lambda c: c.classes == 2 and 3 <= c.workers <= 300),
+    ("flying-squid", [], moments.flying_squid, lambda c: 3 <= c.workers <= 200),
+    ("weaver", [], moments.weaver, lambda c: c.classes == 2 and 3 <= c.workers <= 300),
     ("average", ["methods=standard,softmax,wawa,zero-based-skill", "aggregation=centroid"],
      lambda c: reference.centroid(np.stack([f(c) for f in (reference.standard, reference.softmax_votes, reference.wawa,
                                                            reference.zero_based_skill)])), None),
 ]
 
 RANDOM = [
-    ("mace", ["restarts=3", "iterations=25"], lambda c, random: reference.mace(c, 25, random=random, restarts=3), None),
-    ("kos", [], reference.kos, lambda c: c.classes == 2),
-    ("bcc", ["burn_in=20", "samples=60"], lambda c, random: reference.bcc(c, random, 20, 60), None),
-    ("generative", [], lambda c, random: reference.generative(c, random.random()),
+    ("mace", ["restarts=3", "iterations=25"], lambda c, random: moments.mace(c, 25, random=random, restarts=3), None),
+    ("kos", [], moments.kos, lambda c: c.classes == 2),
+    ("bcc", ["burn_in=20", "samples=60"], lambda c, random: moments.bcc(c, random, 20, 60), None),
+    ("generative", [], lambda c, random: moments.generative(c, random.random()),
      lambda c: 3 <= c.workers <= 200 and c.tasks * c.workers * c.classes < 4e6),
 ]
 
