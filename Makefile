@@ -3,18 +3,20 @@
 PRESET ?= release
 BUILD  := build/$(PRESET)
 PREFIX ?= /usr/local
+MINUTES ?= 10
 JOBS   ?= $(shell nproc)
 
 # Lets ccache keep objects that were compiled with the precompiled header of libtorch.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
 
-.PHONY: help build demo test bench interop format check-format lint install clean dependencies
+.PHONY: help build demo test bench crashtest interop format check-format lint install clean dependencies
 
 help:
 	@echo "make demo             train, merge and compare networks on Fashion-MNIST (about 3 minutes)"
 	@echo "make test             build and run all tests"
 	@echo "make build            only build; the command is $(BUILD)/bin/amalgam"
 	@echo "make bench            measure merging against the speed of disk and memory"
+	@echo "make crashtest        kill merges at random moments for MINUTES=10 and compare what --resume gives"
 	@echo "make interop          compare with the real safetensors, gguf, crowd-kit and choix packages (needs pip)"
 	@echo "make install PREFIX=  install the command, library, headers and man page"
 	@echo "make format lint      format and check the code"
@@ -40,6 +42,9 @@ test: build
 
 bench: build
 	bench/run.sh $(BUILD)
+
+crashtest: build
+	/usr/bin/python3 -B tests/faults/merge_crashtest.py $(BUILD)/bin/amalgam --minutes $(MINUTES)
 
 interop: build
 	scripts/interop.sh $(BUILD)/bin/amalgam

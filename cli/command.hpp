@@ -26,6 +26,7 @@ void register_inspect(CLI::App& root);
 void register_diff(CLI::App& root);
 void register_convert(CLI::App& root);
 void register_lora(CLI::App& root);
+void register_verify(CLI::App& root);
 /// Sets `needs_library`, and does no more, where a merge runs networks: the learning library then
 /// gets the same command line.
 void register_merge(CLI::App& root, bool& needs_library);

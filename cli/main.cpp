@@ -36,12 +36,14 @@ void report_limits_as_errors() { std::signal(SIGXFSZ, SIG_IGN); }
 void check_cluster(int argc, char** argv) {
   const std::size_t processes = launched_processes();
   if (processes <= 1) return;
+  const std::string_view noun = argc >= 2 ? argv[1] : "";
+  const std::string_view verb = argc >= 3 ? argv[2] : "";
   const bool shares =
-      argc >= 3 && std::string_view(argv[1]) == "label" && std::string_view(argv[2]) == "aggregate";
+      (noun == "label" && verb == "aggregate") || (noun == "merge" && verb != "methods");
   if (!shares) {
     throw InputError(
         "{} processes were started together, each of which would do all of this and write the same "
-        "files; 'amalgam label aggregate' is what they can share",
+        "files; 'amalgam merge' and 'amalgam label aggregate' are what they can share",
         processes);
   }
   if (joined_cluster()->rank() > 0) log::set_level(log::Level::error);
@@ -68,6 +70,7 @@ int run(int argc, char** argv) {
   register_diff(root);
   register_convert(root);
   register_lora(root);
+  register_verify(root);
   bool needs_library = false;
   register_merge(root, needs_library);
   register_label(root, needs_library);
@@ -97,4 +100,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace amalgam::cli
 
-int main(int argc, char** argv) { return amalgam::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  // Even what happens before a command runs may lack memory.
+  return amalgam::cli::with_exit_code([&] { return amalgam::cli::run(argc, argv); });
+}

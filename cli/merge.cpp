@@ -3,10 +3,30 @@
 #include <memory>
 #include <vector>
 
+#include "amalgam/core/cluster.hpp"
+#include "amalgam/core/error.hpp"
 #include "cli/command.hpp"
 #include "cli/merge_command.hpp"
 
 namespace amalgam::cli {
+namespace {
+
+// What merges by rules alone can, and those that look at data cannot.
+void check_for_data(const MergeCommand& command) {
+  if (command.resume || command.manifest) {
+    throw InputError(
+        "{}: methods and searches that look at data run in one piece and cannot be checked by "
+        "parts",
+        command.resume ? "--resume" : "--manifest");
+  }
+  if (launched_processes() > 1) {
+    throw InputError(
+        "merge: methods and searches that look at data run in one process, but {} were started",
+        launched_processes());
+  }
+}
+
+}  // namespace
 
 void register_merge(CLI::App& root, bool& needs_library) {
   CLI::App* app = root.add_subcommand("merge", "Merge many checkpoints into one.");
@@ -17,12 +37,18 @@ void register_merge(CLI::App& root, bool& needs_library) {
     if (!app->get_subcommands().empty()) return;
     const std::vector<Recipe> recipes = recipes_of(*command);
     needs_library = needs_networks(recipes);
-    if (needs_library) return;
+    if (needs_library) {
+      check_for_data(*command);
+      return;
+    }
     const MergeOptions options = options_of(*command);
+    const bool speaks = options.cluster == nullptr || options.cluster->rank() == 0;
     if (command->dry_run) {
-      show_preview(preview_merge(recipes, options), *command);
+      const MergePreview preview = preview_merge(recipes, options);
+      if (speaks) show_preview(preview, *command);
     } else {
-      show_report(merge_checkpoints(recipes, options), *command);
+      const MergeReport report = merge_checkpoints(recipes, options);
+      if (speaks) show_report(report, *command);
     }
   });
 }

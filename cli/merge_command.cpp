@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "amalgam/checkpoint/file.hpp"
+#include "amalgam/core/cluster.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -148,6 +149,8 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
       "amalgam merge --method greedy_soup A B C --data fashion-mnist -o soup.safetensors\n"
       "amalgam merge --method ties --base BASE A B --search weight=0:1:0.05 --evaluate split=test"
       " -o merged.safetensors\n"
+      "amalgam merge recipe.yml -o merged --resume\n"
+      "mpirun -n 4 amalgam merge recipe.yml -o merged\n"
       "amalgam merge methods ties"));
   app.add_option("inputs", command.inputs,
                  "A recipe in mergekit's YAML; with --method the members: folders in Hugging Face "
@@ -171,6 +174,11 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
       ->capture_default_str();
   app.add_flag("--overwrite", command.overwrite, "Replace an existing output, at the very end");
   app.add_flag("--keep-partial", command.keep_partial, "Keep the unfinished work when interrupted");
+  app.add_flag("--resume", command.resume,
+               "Go on with what an unfinished run of the same merge left, and keep what this one "
+               "leaves");
+  app.add_flag("--manifest", command.manifest,
+               "Write what others check the result by ('amalgam verify'): recipe, version, hashes");
   app.add_flag("--allow-shape-mismatch", command.allow_shape_mismatch,
                "Leave a member out of a tensor in which its shape differs");
   app.add_flag("--dry-run", command.dry_run,
@@ -209,6 +217,9 @@ MergeOptions options_of(const MergeCommand& command) {
   if (options.shard_bytes == 0) throw InputError("--shard-size is 0; expected at least one byte");
   options.overwrite = command.overwrite;
   options.keep_partial = command.keep_partial;
+  options.resume = command.resume;
+  options.manifest = command.manifest;
+  options.cluster = joined_cluster();
   options.allow_shape_mismatch = command.allow_shape_mismatch;
   if (!command.dtype.empty()) {
     options.dtype = parse_dtype(command.dtype);
@@ -254,6 +265,7 @@ void show_report(const MergeReport& report, const MergeCommand& command, const J
                  {"seconds", report.seconds},
                  {"bytes_read", done.bytes_read},
                  {"bytes_written", done.bytes_written},
+                 {"bytes_kept", done.bytes_kept},
                  {"tensors_merged", done.tensors_merged},
                  {"tensors_copied", done.tensors_copied}};
     json.update(more);

@@ -42,6 +42,8 @@ struct MergeCommand {
   std::string shard_size = "5GB";
   bool overwrite = false;
   bool keep_partial = false;
+  bool resume = false;
+  bool manifest = false;
   bool allow_shape_mismatch = false;
   bool dry_run = false;
   CommonOptions common;

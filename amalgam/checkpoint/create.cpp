@@ -45,18 +45,17 @@ GgufMetadata gguf_metadata(const OutputOrigin& origin, const fs::path& place) {
 
 }  // namespace
 
-std::unique_ptr<TensorSink> create_checkpoint(const fs::path& place,
-                                              std::vector<TensorInfo> tensors,
-                                              const OutputOrigin& origin,
-                                              std::uint64_t shard_bytes) {
+std::unique_ptr<FileSink> create_checkpoint(const fs::path& place, std::vector<TensorInfo> tensors,
+                                            const OutputOrigin& origin, std::uint64_t shard_bytes,
+                                            SinkStart start) {
   if (place.extension() == ".gguf") {
-    return create_gguf_file(place, std::move(tensors), gguf_metadata(origin, place));
+    return create_gguf_file(place, std::move(tensors), gguf_metadata(origin, place), start);
   }
   if (place.extension() == ".safetensors") {
-    return create_safetensors_file(place, std::move(tensors), safetensors_metadata(origin));
+    return create_safetensors_file(place, std::move(tensors), safetensors_metadata(origin), start);
   }
   return create_safetensors_folder(place, std::move(tensors), safetensors_metadata(origin),
-                                   shard_bytes);
+                                   shard_bytes, start);
 }
 
 }  // namespace amalgam

@@ -22,9 +22,10 @@ struct OutputOrigin {
 /// quantised are left out); a safetensors origin's are kept in safetensors; a GGUF output of
 /// another origin has a name and an architecture only, with a warning. Errors as those of the
 /// formats' own functions.
-std::unique_ptr<TensorSink> create_checkpoint(const std::filesystem::path& place,
-                                              std::vector<TensorInfo> tensors,
-                                              const OutputOrigin& origin,
-                                              std::uint64_t shard_bytes = kDefaultShardBytes);
+std::unique_ptr<FileSink> create_checkpoint(const std::filesystem::path& place,
+                                            std::vector<TensorInfo> tensors,
+                                            const OutputOrigin& origin,
+                                            std::uint64_t shard_bytes = kDefaultShardBytes,
+                                            SinkStart start = SinkStart::create);
 
 }  // namespace amalgam

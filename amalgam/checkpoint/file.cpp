@@ -61,6 +61,9 @@ File File::open(const fs::path& path) {
   if (descriptor < 0) {
     const int error = errno;
     if (error == ENOENT) throw InputError("{}: no such file", path.string());
+    if (error == EIO || error == ENOMEM || error == EMFILE || error == ENFILE) {
+      throw Error("{}: cannot open for reading: {}", path.string(), reason(error));
+    }
     throw InputError("{}: cannot open for reading: {}", path.string(), reason(error));
   }
   File file(path, descriptor);
@@ -80,6 +83,15 @@ File File::create(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor < 0) throw Error("{}: cannot create: {}", path.string(), reason(errno));
   return File(path, descriptor);
+}
+
+File File::update(const fs::path& path) {
+  const int descriptor =
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0666);
+  if (descriptor < 0) throw Error("{}: cannot open for writing: {}", path.string(), reason(errno));
+  File file(path, descriptor);
+  file.size_ = file.current_size();
+  return file;
 }
 
 std::uint64_t File::current_size() const {

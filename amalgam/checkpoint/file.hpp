@@ -16,10 +16,14 @@ namespace amalgam {
 class File {
  public:
   /// Opens an existing regular file for reading. InputError if it does not exist, may not be read
-  /// or is not a regular file (a pipe or device is refused without being waited for).
+  /// or is not a regular file (a pipe or device is refused without being waited for); Error if the
+  /// device fails or too many files are open.
   static File open(const std::filesystem::path& path);
   /// Creates a new file for reading and writing; Error if it already exists or cannot be made.
   static File create(const std::filesystem::path& path);
+  /// Opens a regular file for reading and writing, made empty if there is none; Error if it cannot
+  /// be opened. A symbolic link is refused.
+  static File update(const std::filesystem::path& path);
 
   File(File&& other) noexcept;
   File& operator=(File&& other) noexcept;

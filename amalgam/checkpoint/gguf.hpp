@@ -40,14 +40,14 @@ std::unique_ptr<TensorSource> open_gguf(const std::filesystem::path& path);
 /// The typed metadata of `source` if it is a GGUF file, else null.
 const GgufMetadata* find_gguf_metadata(const TensorSource& source);
 
-/// A new GGUF version 3 file at `path` (which must not exist), with its space reserved and its
-/// header written: alignment 32, tensors in the order given. `metadata` is written as it is, except
-/// that general.file_type and general.quantization_version are set from the tensors, and that
-/// general.alignment and split.* (parts of a split file) are dropped. InputError for types GGUF
-/// does not have, more than 4 dimensions, repeated or empty names; Error naming needed and free
-/// bytes if the disk has no room (nothing is left behind).
-std::unique_ptr<TensorSink> create_gguf_file(const std::filesystem::path& path,
-                                             std::vector<TensorInfo> tensors,
-                                             GgufMetadata metadata);
+/// A new GGUF version 3 file at `path` (which must not exist, unless `start` says so), with its
+/// space reserved and its header written: alignment 32, tensors in the order given. `metadata` is
+/// written as it is, except that general.file_type and general.quantization_version are set from
+/// the tensors, and that general.alignment and split.* (parts of a split file) are dropped.
+/// InputError for types GGUF does not have, more than 4 dimensions, repeated or empty names; Error
+/// naming needed and free bytes if the disk has no room (nothing is left behind).
+std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
+                                           std::vector<TensorInfo> tensors, GgufMetadata metadata,
+                                           SinkStart start = SinkStart::create);
 
 }  // namespace amalgam

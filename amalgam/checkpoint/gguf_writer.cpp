@@ -97,11 +97,12 @@ void update(GgufMetadata& metadata, const std::vector<TensorInfo>& tensors) {
   metadata.set("general.quantization_version", GgufValue::of(kQuantizationVersion));
 }
 
-class GgufSink final : public TensorSink {
+class GgufSink final : public FileSink {
  public:
   GgufSink(const std::filesystem::path& path, std::vector<TensorInfo> infos,
-           const GgufMetadata& metadata)
-      : TensorSink(std::move(infos)), file_(File::create(path)) {
+           const GgufMetadata& metadata, SinkStart start)
+      : FileSink(std::move(infos)),
+        file_(start == SinkStart::create ? File::create(path) : File::update(path)) {
     try {
       std::string header = "GGUF";
       append_number(header, kVersion);
@@ -126,11 +127,16 @@ class GgufSink final : public TensorSink {
       }
       const std::uint64_t data_start = aligned(header.size());
       for (std::uint64_t& place : places_) place += data_start;
-      file_.reserve(data_start + reached);  // the padding reads as zeros
-      file_.write_exactly(0, std::as_bytes(std::span(header)));
+      if (start != SinkStart::join) {
+        file_.reserve(data_start + reached);  // the padding reads as zeros
+        file_.write_exactly(0, std::as_bytes(std::span(header)));
+      } else if (file_.size() != data_start + reached) {
+        throw Error("{}: has {} bytes, but the process that made it gave it {}", path.string(),
+                    file_.size(), data_start + reached);
+      }
     } catch (...) {
       std::error_code ignored;
-      std::filesystem::remove(path, ignored);
+      if (start == SinkStart::create) std::filesystem::remove(path, ignored);
       throw;
     }
   }
@@ -145,6 +151,10 @@ class GgufSink final : public TensorSink {
     }
     file_.write_exactly(places_[tensor] + offset, bytes);
     write_back_.wrote(file_, bytes.size());
+  }
+
+  void read(std::size_t tensor, std::uint64_t offset, std::span<std::byte> out) const override {
+    file_.read_exactly(places_.at(tensor) + offset, out);
   }
 
   void finish() override {
@@ -162,12 +172,12 @@ class GgufSink final : public TensorSink {
 
 }  // namespace
 
-std::unique_ptr<TensorSink> create_gguf_file(const std::filesystem::path& path,
-                                             std::vector<TensorInfo> tensors,
-                                             GgufMetadata metadata) {
+std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
+                                           std::vector<TensorInfo> tensors, GgufMetadata metadata,
+                                           SinkStart start) {
   check_tensors(tensors, path.string());
   update(metadata, tensors);
-  return std::make_unique<GgufSink>(path, std::move(tensors), metadata);
+  return std::make_unique<GgufSink>(path, std::move(tensors), metadata, start);
 }
 
 }  // namespace amalgam

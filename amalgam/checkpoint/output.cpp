@@ -180,18 +180,24 @@ void check_output_is_no_input(const std::vector<fs::path>& inputs, const fs::pat
   }
 }
 
+OutputPlaces output_places(const fs::path& output) {
+  OutputPlaces places;
+  places.final_path = output_place(output);
+  if (!places.final_path.has_filename()) {
+    throw InputError("'{}' is no place for an output", output.string());
+  }
+  const fs::path name = places.final_path.filename();
+  places.partial = places.final_path.parent_path() / ("." + name.string() + ".partial");
+  places.work = output_is_file(output) ? places.partial / name : places.partial;
+  return places;
+}
+
 OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions options)
     : options_(options), is_file_(output_is_file(final_path)) {
   try {
-    final_ = fs::weakly_canonical(fs::absolute(final_path));
-    if (!final_.has_filename()) final_ = final_.parent_path();  // "out/"
-    if (!final_.has_filename()) {
-      throw InputError("'{}' is no place for an output", final_path.string());
-    }
-    check_final_place(final_, is_file_, options_.overwrite);
+    places_ = output_places(final_path);
+    check_final_place(places_.final_path, is_file_, options_.overwrite);
     make_parents();
-    partial_ = final_.parent_path() / ("." + final_.filename().string() + ".partial");
-    work_ = is_file_ ? partial_ / final_.filename() : partial_;
     acquire();
   } catch (const fs::filesystem_error& error) {
     throw InputError("{}: cannot prepare the output: {}", final_path.string(), error.what());
@@ -200,20 +206,23 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
 
 OutputTransaction::~OutputTransaction() {
   if (committed_) return;
-  if (options_.keep_partial) {
-    log::info("{}: the unfinished output is kept here", partial_.string());
+  std::error_code unknown;
+  const bool keep = options_.keep_partial || options_.resume;
+  if (keep && !fs::is_empty(places_.partial, unknown)) {
+    log::info("{}: the unfinished output is kept here", places_.partial.string());
   } else {
-    remove_or_warn(partial_);
+    remove_or_warn(places_.partial);
     std::error_code ignored;  // others may use them by now
     for (const fs::path& parent : made_parents_) fs::remove(parent, ignored);
   }
 }
 
 void OutputTransaction::make_parents() {
-  for (fs::path parent = final_.parent_path(); !exists_at(parent); parent = parent.parent_path()) {
+  for (fs::path parent = places_.final_path.parent_path(); !exists_at(parent);
+       parent = parent.parent_path()) {
     made_parents_.push_back(parent);
   }
-  fs::create_directories(final_.parent_path());
+  fs::create_directories(places_.final_path.parent_path());
 }
 
 void OutputTransaction::acquire() {
@@ -221,90 +230,106 @@ void OutputTransaction::acquire() {
   // then.
   while (true) {
     std::error_code error;
-    const bool is_new = fs::create_directory(partial_, error);
-    if (error && !exists_at(partial_)) {
-      throw InputError("{}: cannot create folder: {}", partial_.string(), error.message());
+    const bool is_new = fs::create_directory(places_.partial, error);
+    if (error && !exists_at(places_.partial)) {
+      throw InputError("{}: cannot create folder: {}", places_.partial.string(), error.message());
     }
-    if (fs::symlink_status(partial_).type() != fs::file_type::directory) {
-      if (!exists_at(partial_)) continue;
-      throw InputError("{}: is in the way, and not a folder; delete it", partial_.string());
+    if (fs::symlink_status(places_.partial).type() != fs::file_type::directory) {
+      if (!exists_at(places_.partial)) continue;
+      throw InputError("{}: is in the way, and not a folder; delete it", places_.partial.string());
     }
     std::optional<FolderLock> lock;
     try {
-      lock = FolderLock::try_lock(partial_);
+      lock = FolderLock::try_lock(places_.partial);
     } catch (const Error&) {
-      if (!exists_at(partial_)) continue;
+      if (!exists_at(places_.partial)) continue;
       throw;
     }
     if (!lock) {
-      throw InputError("{}: another run is writing this output (it holds {})", final_.string(),
-                       partial_.string());
+      throw InputError("{}: another run is writing this output (it holds {})",
+                       places_.final_path.string(), places_.partial.string());
     }
-    if (!lock->holds(partial_)) continue;
+    if (!lock->holds(places_.partial)) continue;
     locks_.push_back(std::move(*lock));
-    if (!is_new && !fs::is_empty(partial_)) {
-      log::warn("{}: deleting the unfinished output of an earlier run ({})", partial_.string(),
-                format_bytes(bytes_below(partial_)));
-      for (const fs::directory_entry& entry : fs::directory_iterator(partial_)) {
-        fs::remove_all(entry.path());
-      }
-    }
+    if (!is_new && !options_.resume) clear();
     return;
   }
 }
 
+void OutputTransaction::clear() {
+  const fs::path& partial = places_.partial;
+  if (fs::is_empty(partial)) return;
+  log::warn("{}: deleting the unfinished output of an earlier run ({})", partial.string(),
+            format_bytes(bytes_below(partial)));
+  for (const fs::directory_entry& entry : fs::directory_iterator(partial)) {
+    fs::remove_all(entry.path());
+  }
+}
+
 void OutputTransaction::commit() {
-  if (committed_) throw Error("{}: the output is in place already", final_.string());
+  if (committed_) throw Error("{}: the output is in place already", places_.final_path.string());
   try {
-    sync_tree(partial_);
-    check_final_place(final_, is_file_, options_.overwrite);
+    sync_tree(places_.partial);
+    check_final_place(places_.final_path, is_file_, options_.overwrite);
     if (is_file_) {
-      place_file();
+      place_file();  // what is to be discarded goes with the partial folder
     } else {
+      for (const fs::path& file : discarded_) fs::remove(file);
       place_folder();
     }
   } catch (const fs::filesystem_error& error) {
-    throw Error("{}: cannot bring the output into place: {}", final_.string(), error.what());
+    throw Error("{}: cannot bring the output into place: {}", places_.final_path.string(),
+                error.what());
   }
-  sync_folder(final_.parent_path());
+  sync_entry();
+}
+
+// The output is whole and in its place: that the entry of it cannot be flushed undoes nothing.
+void OutputTransaction::sync_entry() const {
+  try {
+    sync_folder(places_.final_path.parent_path());
+  } catch (const Error& error) {
+    log::warn("{}: is in place, but a power failure now might undo that: {}",
+              places_.final_path.string(), error.what());
+  }
 }
 
 void OutputTransaction::place_file() {
   if (options_.overwrite) {
-    rename_or_throw(work_, final_);
+    rename_or_throw(places_.work, places_.final_path);
   } else {
-    rename_to_free_place(work_, final_);
+    rename_to_free_place(places_.work, places_.final_path);
   }
   committed_ = true;
-  remove_or_warn(partial_);
+  remove_or_warn(places_.partial);
 }
 
 void OutputTransaction::place_folder() {
-  if (!exists_at(final_)) {
-    rename_to_free_place(partial_, final_);
+  if (!exists_at(places_.final_path)) {
+    rename_to_free_place(places_.partial, places_.final_path);
     committed_ = true;
     return;
   }
   // The old output will be at the partial's place until it is deleted: locked, so that a run that
   // begins meanwhile does not take it for a stale one.
-  std::optional<FolderLock> lock = FolderLock::try_lock(final_);
-  if (!lock) throw Error("{}: another run is using this folder", final_.string());
+  std::optional<FolderLock> lock = FolderLock::try_lock(places_.final_path);
+  if (!lock) throw Error("{}: another run is using this folder", places_.final_path.string());
   locks_.push_back(std::move(*lock));
 
-  fs::path old = partial_;
-  const int error = rename_with(partial_, final_, RENAME_EXCHANGE);
+  fs::path old = places_.partial;
+  const int error = rename_with(places_.partial, places_.final_path, RENAME_EXCHANGE);
   if (not_supported(error)) {
     // Two steps, between which a crash would leave nothing in place (but both folders whole).
-    old = partial_;
+    old = places_.partial;
     old += ".old";
-    rename_or_throw(final_, old);
-    rename_or_throw(partial_, final_);
+    rename_or_throw(places_.final_path, old);
+    rename_or_throw(places_.partial, places_.final_path);
   } else if (error != 0) {
-    throw Error("{}: cannot exchange {} with it: {}", final_.string(), partial_.string(),
-                reason(error));
+    throw Error("{}: cannot exchange {} with it: {}", places_.final_path.string(),
+                places_.partial.string(), reason(error));
   }
   committed_ = true;
-  sync_folder(final_.parent_path());  // before the old one is gone
+  sync_entry();  // before the old one is gone
   remove_or_warn(old);
 }
 

@@ -30,15 +30,26 @@ void check_output_is_no_input(const std::vector<std::filesystem::path>& inputs,
 struct OutputOptions {
   bool overwrite = false;     ///< replace what is in the final place
   bool keep_partial = false;  ///< leave unfinished work behind if there is no commit
+  bool resume = false;        ///< keep what an unfinished run left, and unfinished work as above
 };
+
+/// Where an output is made and where it goes.
+struct OutputPlaces {
+  std::filesystem::path final_path;  ///< absolute, links resolved
+  std::filesystem::path partial;     ///< the `.NAME.partial` folder beside it
+  /// The folder that will be the output, or, if it is a file, the path of the file to create.
+  std::filesystem::path work;
+};
+/// InputError if `output` can be no place.
+OutputPlaces output_places(const std::filesystem::path& output);
 
 /// The one way outputs come to be: work is done in a hidden folder `.NAME.partial` beside the final
 /// place NAME, hence on the same file system, and comes into place whole, by renaming, in commit().
 /// Whatever happens before, a crash included, the final place is as it was.
 ///
 /// The partial folder is locked (flock) while its owner lives, so two runs for one place cannot
-/// mix. One that no one holds is what a crashed run or `keep_partial` left: it is reported by a
-/// warning and deleted.
+/// mix. One that no one holds is what a crashed run or `keep_partial` left: with `resume` it stays
+/// as it is for its owner to judge, else it is reported by a warning and deleted.
 class OutputTransaction {
  public:
   /// Makes and locks the partial folder (and missing parents of `final_path`). InputError if
@@ -53,13 +64,20 @@ class OutputTransaction {
 
   /// Where to write: the folder that will be the output (it exists), or, if the output is a file,
   /// the path of the file to create.
-  const std::filesystem::path& work_path() const { return work_; }
+  const std::filesystem::path& work_path() const { return places_.work; }
   /// The `.NAME.partial` folder.
-  const std::filesystem::path& partial_path() const { return partial_; }
+  const std::filesystem::path& partial_path() const { return places_.partial; }
+
+  /// Deletes everything in the partial folder, with a warning if there is anything.
+  void clear();
+  /// A file in the partial folder that is no part of the output: commit() deletes it when all else
+  /// is safely on the device.
+  void discard_at_commit(std::filesystem::path file) { discarded_.push_back(std::move(file)); }
 
   /// Flushes everything below the partial folder to the device, brings the work to its final place
   /// and flushes that. With `overwrite`, what was there is exchanged with the work in one step
-  /// (renameat2, where the file system can) and then deleted. Error if the system refuses.
+  /// (renameat2, where the file system can) and then deleted. Error if the system refuses;
+  /// a warning if only flushing the place fails once the output is there.
   void commit();
 
  private:
@@ -67,11 +85,11 @@ class OutputTransaction {
   void acquire();
   void place_folder();
   void place_file();
+  void sync_entry() const;
 
   std::vector<std::filesystem::path> made_parents_;  // innermost first
-  std::filesystem::path final_;                      // absolute, links resolved
-  std::filesystem::path partial_;
-  std::filesystem::path work_;
+  OutputPlaces places_;
+  std::vector<std::filesystem::path> discarded_;
   OutputOptions options_;
   bool is_file_ = false;
   bool committed_ = false;

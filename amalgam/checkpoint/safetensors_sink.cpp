@@ -114,13 +114,14 @@ struct ShardPlan {
   std::vector<std::size_t> members;  // indices of tensors
 };
 
-class SafetensorsSink final : public TensorSink {
+class SafetensorsSink final : public FileSink {
  public:
   // `index`: the path and contents of the file that finish() adds.
   SafetensorsSink(std::vector<TensorInfo> infos, const std::vector<ShardPlan>& plans,
                   const std::map<std::string, std::string>& metadata,
-                  std::optional<std::pair<fs::path, std::string>> index)
-      : TensorSink(std::move(infos)), index_(std::move(index)), places_(tensors().size()) {
+                  std::optional<std::pair<fs::path, std::string>> index, SinkStart start)
+      : FileSink(std::move(infos)), places_(tensors().size()) {
+    if (start != SinkStart::join) index_ = std::move(index);
     std::vector<Layout> layouts;
     std::uint64_t needed = 0;
     for (const ShardPlan& plan : plans) {
@@ -128,7 +129,9 @@ class SafetensorsSink final : public TensorSink {
       needed += layouts.back().file_bytes;
     }
     const fs::path folder = plans.front().path.parent_path();
-    if (const std::uint64_t available = free_bytes(folder); needed > available) {
+    const std::uint64_t available = free_bytes(folder);
+    // What is left of an earlier run has its space already.
+    if (start == SinkStart::create && needed > available) {
       throw Error("{}: not enough free space: {} needed, {} free",
                   plans.size() == 1 ? plans.front().path.string() : folder.string(),
                   format_bytes(needed), format_bytes(available));
@@ -136,14 +139,24 @@ class SafetensorsSink final : public TensorSink {
     try {
       for (std::size_t shard = 0; shard < plans.size(); ++shard) {
         const Layout& layout = layouts[shard];
-        File& file = shards_.emplace_back(File::create(plans[shard].path)).file;
-        file.reserve(layout.file_bytes);
-        file.write_exactly(0, std::as_bytes(std::span(layout.start)));
+        const fs::path& path = plans[shard].path;
+        File& file =
+            shards_
+                .emplace_back(start == SinkStart::create ? File::create(path) : File::update(path))
+                .file;
+        if (start != SinkStart::join) {
+          file.reserve(layout.file_bytes);
+          file.write_exactly(0, std::as_bytes(std::span(layout.start)));
+        } else if (file.size() != layout.file_bytes) {
+          throw Error("{}: has {} bytes, but the process that made it gave it {}", path.string(),
+                      file.size(), layout.file_bytes);
+        }
         for (std::size_t i = 0; i < plans[shard].members.size(); ++i) {
           places_[plans[shard].members[i]] = {shard, layout.places[i]};
         }
       }
     } catch (...) {
+      if (start != SinkStart::create) throw;
       for (const Shard& shard : shards_) {
         std::error_code ignored;
         fs::remove(shard.file.path(), ignored);
@@ -164,6 +177,11 @@ class SafetensorsSink final : public TensorSink {
     }
     shard.file.write_exactly(place.offset + offset, bytes);
     shard.write_back.wrote(shard.file, bytes.size());
+  }
+
+  void read(std::size_t tensor, std::uint64_t offset, std::span<std::byte> out) const override {
+    const Place& place = places_.at(tensor);
+    shards_[place.shard].file.read_exactly(place.offset + offset, out);
   }
 
   void finish() override {
@@ -234,20 +252,22 @@ std::string index_json(const std::vector<TensorInfo>& tensors, const std::vector
 
 }  // namespace
 
-std::unique_ptr<TensorSink> create_safetensors_file(
+std::unique_ptr<FileSink> create_safetensors_file(
     const fs::path& path, std::vector<TensorInfo> tensors,
-    const std::map<std::string, std::string>& metadata) {
+    const std::map<std::string, std::string>& metadata, SinkStart start) {
   check_tensors(tensors, path.string());
   std::vector<ShardPlan> plans(1);
   plans[0].path = path;
   plans[0].members.resize(tensors.size());
   std::iota(plans[0].members.begin(), plans[0].members.end(), std::size_t{0});
-  return std::make_unique<SafetensorsSink>(std::move(tensors), plans, metadata, std::nullopt);
+  return std::make_unique<SafetensorsSink>(std::move(tensors), plans, metadata, std::nullopt,
+                                           start);
 }
 
-std::unique_ptr<TensorSink> create_safetensors_folder(
+std::unique_ptr<FileSink> create_safetensors_folder(
     const fs::path& folder, std::vector<TensorInfo> tensors,
-    const std::map<std::string, std::string>& metadata, std::uint64_t shard_bytes) {
+    const std::map<std::string, std::string>& metadata, std::uint64_t shard_bytes,
+    SinkStart start) {
   check_tensors(tensors, folder.string());
   std::error_code error;
   fs::create_directories(folder, error);
@@ -266,7 +286,8 @@ std::unique_ptr<TensorSink> create_safetensors_folder(
     index.emplace(folder / "model.safetensors.index.json",
                   index_json(tensors, plans, folder.string()));
   }
-  return std::make_unique<SafetensorsSink>(std::move(tensors), plans, metadata, std::move(index));
+  return std::make_unique<SafetensorsSink>(std::move(tensors), plans, metadata, std::move(index),
+                                           start);
 }
 
 }  // namespace amalgam

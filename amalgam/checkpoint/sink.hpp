@@ -34,4 +34,22 @@ class TensorSink {
   std::vector<TensorInfo> tensors_;
 };
 
+/// How a sink comes to its files.
+enum class SinkStart {
+  create,  ///< they are new; Error where one exists
+  resume,  ///< what an unfinished run left is kept with its contents; the others are new
+  join,    ///< another process has made them and finishes the checkpoint: all are there
+};
+
+/// A sink into files, of which can be read what is in them already: all of it with
+/// SinkStart::resume, else what was written. Reading needs no order either.
+class FileSink : public TensorSink {
+ public:
+  /// Fills `out` from byte `offset` of the contents of tensor `tensor`.
+  virtual void read(std::size_t tensor, std::uint64_t offset, std::span<std::byte> out) const = 0;
+
+ protected:
+  using TensorSink::TensorSink;
+};
+
 }  // namespace amalgam

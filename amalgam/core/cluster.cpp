@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <string_view>
 #include <vector>
 
@@ -101,6 +102,16 @@ Cluster* joined_cluster() {
   static const std::unique_ptr<Cluster> kCluster = join();
   return kCluster.get();
 }
+
+double sum_over(Cluster* cluster, double value) {
+  if (cluster == nullptr) return value;
+  std::vector<double> all(cluster->size());
+  all[cluster->rank()] = value;
+  cluster->gather(all, std::vector<std::size_t>(all.size(), 1));
+  return std::accumulate(all.begin(), all.end(), 0.0);
+}
+
+void wait_for_all(Cluster* cluster) { (void)sum_over(cluster, 0); }
 
 RankShare share_of(std::size_t rank, std::size_t ranks, std::size_t count) {
   return {count * rank / ranks, count * (rank + 1) / ranks};

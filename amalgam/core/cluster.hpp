@@ -30,6 +30,12 @@ std::size_t launched_processes();
 /// InputError if the launcher started several but this build has no MPI library.
 Cluster* joined_cluster();
 
+/// Returns when all processes have called it; at once without a cluster (null). Error as gather().
+void wait_for_all(Cluster* cluster);
+
+/// The sum over all processes; `value` itself without a cluster (null). All of them get it.
+double sum_over(Cluster* cluster, double value);
+
 /// The part of `count` things that is the rank's: [first, last).
 struct RankShare {
   std::size_t first;

@@ -6,54 +6,26 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <vector>
 
+#include "amalgam/checkpoint/checksum.hpp"
+#include "amalgam/core/cluster.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/fold.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/tensor/convert.hpp"
 #include "amalgam/weights/budget.hpp"
+#include "amalgam/weights/leaves.hpp"
 #include "amalgam/weights/unit_reader.hpp"
 #include "amalgam/weights/units.hpp"
 
 namespace amalgam {
 namespace {
 
-constexpr std::uint64_t kCopyBytes = 1 << 20;
-
 // A Statistic as a value, for core/fold.hpp.
 struct StatisticState {
   std::unique_ptr<Statistic> statistic;
   void combine(StatisticState&& right) const { statistic->combine(*right.statistic); }
-};
-
-// Which leaf of which tensor a fold's leaf number means.
-struct LeafPlace {
-  std::size_t tensor = 0;
-  std::uint64_t leaf = 0;
-};
-
-class LeafIndex {
- public:
-  template <class Include>
-  LeafIndex(const UnitReader& reader, Include include) {
-    for (std::size_t tensor = 0; tensor < reader.tensor_count(); ++tensor) {
-      if (!include(tensor)) continue;
-      first_.push_back(count_);
-      tensor_.push_back(tensor);
-      count_ += reader.grid(tensor).leaves();
-    }
-  }
-  std::uint64_t count() const { return count_; }
-  LeafPlace place(std::uint64_t leaf) const {
-    const auto after = std::upper_bound(first_.begin(), first_.end(), leaf);
-    const auto slot = static_cast<std::size_t>(after - first_.begin()) - 1;
-    return {tensor_[slot], leaf - first_[slot]};
-  }
-
- private:
-  std::vector<std::uint64_t> first_;
-  std::vector<std::size_t> tensor_;
-  std::uint64_t count_ = 0;
 };
 
 class Engine {
@@ -69,19 +41,21 @@ class Engine {
 
   MergeStatistics run() {
     // Contradictions between parameters and members come out before any work is done.
+    std::vector<char> has_pass;
     for (const WorkUnit& unit : units_) {
-      if (!unit.copy) (void)plan_.rule->begin(view(unit));
+      has_pass.push_back(!unit.copy && plan_.rule->begin(view(unit))->needs_pass() ? 1 : 0);
     }
+    owners_ = share_units(plan_, units_, has_pass, options_.share.processes);
     for (std::size_t next = 0; next < units_.size();) {
       const std::size_t end = end_of_small_units(next);
       if (end - next > 1) {
         const std::size_t first = next;
         parallel_for(options_.parallel, end - first, [&](std::size_t i, std::size_t worker) {
-          process(units_[first + i], {1, Runner::sequential}, worker);
+          process(first + i, {1, Runner::sequential}, worker);
         });
         next = end;
       } else {
-        process(units_[next++], options_.parallel, 0);
+        process(next++, options_.parallel, 0);
       }
     }
     sink_.finish();
@@ -96,10 +70,6 @@ class Engine {
  private:
   MergeUnit view(const WorkUnit& unit) const {
     return make_merge_unit(plan_, unit, options_.seed, statistics_memory(buffer_bytes_));
-  }
-
-  bool whole_rows(const WorkUnit& unit) const {
-    return plan_.rule->whole_rows(plan_.tensors[unit.tensors.front()].parameters);
   }
 
   // Units too small to share among threads are done several at a time, one per thread.
@@ -118,35 +88,83 @@ class Engine {
   }
 
   // `slot`: the worker slot of the caller when `parallel` is sequential.
-  void process(const WorkUnit& unit, const Parallel& parallel, std::size_t slot) {
+  void process(std::size_t number, const Parallel& parallel, std::size_t slot) {
+    const WorkUnit& unit = units_[number];
+    const std::vector<LeafPlace> leaves = leaves_to_make(unit, owners_[number], parallel);
+    if (leaves.empty()) return;
     if (unit.copy) {
-      copy(unit, parallel, slot);
+      copy(unit, leaves, parallel, slot);
     } else {
-      merge(unit, parallel, slot);
+      merge(unit, leaves, parallel, slot);
     }
   }
 
-  void copy(const WorkUnit& unit, const Parallel& parallel, std::size_t slot) {
+  // This process's leaves of a unit without those that are done already.
+  std::vector<LeafPlace> leaves_to_make(const WorkUnit& unit, const UnitOwner& owner,
+                                        const Parallel& parallel) {
+    const LeafIndex index(leaf_counts(plan_, unit));
+    RankShare share{0, index.count()};
+    if (owner.split) {
+      share = share_of(options_.share.rank, options_.share.processes, index.count());
+    } else if (owner.rank != options_.share.rank) {
+      return {};
+    }
+    std::vector<char> wanted(share.last - share.first, 1);
+    if (options_.leaves != nullptr) {
+      parallel_for(parallel, wanted.size(), [&](std::size_t i, std::size_t /*worker*/) {
+        check_interrupt();
+        const OutputLeaf leaf = output_leaf(plan_, unit, index.place(share.first + i));
+        if (options_.leaves->wants(leaf)) return;
+        wanted[i] = 0;
+        if (options_.progress != nullptr) options_.progress->advance(leaf.bytes);
+      });
+    }
+    std::vector<LeafPlace> leaves;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (wanted[i] != 0) leaves.push_back(index.place(share.first + i));
+    }
+    return leaves;
+  }
+
+  // Hears what is written of one leaf, for the log.
+  class LeafRecord {
+   public:
+    explicit LeafRecord(LeafLog* log) : log_(log) {}
+    void wrote(std::span<const std::byte> bytes) {
+      if (log_ != nullptr) checksum_.add(bytes);
+    }
+    void done(const OutputLeaf& leaf) const {
+      if (log_ != nullptr) log_->made(leaf, checksum_.value());
+    }
+
+   private:
+    LeafLog* log_;
+    Checksum checksum_;
+  };
+
+  void copy(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, const Parallel& parallel,
+            std::size_t slot) {
     const std::size_t index = unit.tensors.front();
     const PlanTensor& tensor = plan_.tensors[index];
     const TensorSource& source = *plan_.sources[tensor.members.front().source];
-    const std::uint64_t total = tensor.output.bytes;
-    parallel_for(parallel, (total + kCopyBytes - 1) / kCopyBytes,
-                 [&](std::size_t piece, std::size_t worker) {
-                   check_interrupt();
-                   const std::uint64_t offset = piece * kCopyBytes;
-                   const std::uint64_t bytes = std::min(kCopyBytes, total - offset);
-                   std::byte* buffer = scratch_[slot + worker].encoded.get(bytes);
-                   source.read_bytes(tensor.members.front().tensor, offset, {buffer, bytes});
-                   sink_.write(index, offset, {buffer, bytes});
-                   bytes_read_ += bytes;
-                   count_written(bytes);
-                   if (options_.progress != nullptr) options_.progress->advance(bytes);
-                 });
+    parallel_for(parallel, leaves.size(), [&](std::size_t i, std::size_t worker) {
+      check_interrupt();
+      const OutputLeaf leaf = output_leaf(plan_, unit, leaves[i]);
+      const std::span<std::byte> bytes(scratch_[slot + worker].encoded.get(leaf.bytes), leaf.bytes);
+      source.read_bytes(tensor.members.front().tensor, leaf.offset, bytes);
+      sink_.write(index, leaf.offset, bytes);
+      LeafRecord record(options_.leaves);
+      record.wrote(bytes);
+      record.done(leaf);
+      bytes_read_ += leaf.bytes;
+      count_written(leaf.bytes);
+      if (options_.progress != nullptr) options_.progress->advance(leaf.bytes);
+    });
   }
 
-  void merge(const WorkUnit& unit, const Parallel& parallel, std::size_t slot) {
-    const bool rows = whole_rows(unit);
+  void merge(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, const Parallel& parallel,
+             std::size_t slot) {
+    const bool rows = has_whole_rows(plan_, unit);
     const std::uint64_t memory = parallel.workers() == options_.parallel.workers()
                                      ? buffer_bytes_
                                      : buffer_bytes_ / options_.parallel.workers();
@@ -159,13 +177,17 @@ class Engine {
     UnitReader reader(plan_, unit, rows, share, scratch_[slot].resident, options_.non_finite,
                       options_.progress);
     while (merge->needs_pass()) run_pass(merge_unit, *merge, reader, within, slot);
-    apply(unit, *merge, reader, within, slot);
+    apply(unit, leaves, *merge, reader, within, slot);
     bytes_read_ += reader.bytes_read();
   }
 
   void run_pass(const MergeUnit& unit, UnitMerge& merge, UnitReader& reader,
                 const Parallel& parallel, std::size_t slot) {
-    const LeafIndex leaves(reader, [&](std::size_t tensor) { return !unit.tensors[tensor].tied; });
+    std::vector<std::uint64_t> counts(reader.tensor_count());
+    for (std::size_t tensor = 0; tensor < counts.size(); ++tensor) {
+      if (!unit.tensors[tensor].tied) counts[tensor] = reader.grid(tensor).leaves();
+    }
+    const LeafIndex leaves(counts);
     const UnitReader::WantsBlock wants = [&](std::size_t tensor, std::uint64_t first) {
       return merge.wants_block(tensor, first);
     };
@@ -187,22 +209,25 @@ class Engine {
     merge.solve(total ? std::move(total->statistic) : nullptr);
   }
 
-  void apply(const WorkUnit& unit, const UnitMerge& merge, UnitReader& reader,
-             const Parallel& parallel, std::size_t slot) {
-    const LeafIndex leaves(reader, [](std::size_t) { return true; });
+  void apply(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, const UnitMerge& merge,
+             UnitReader& reader, const Parallel& parallel, std::size_t slot) {
     const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
-    parallel_for(parallel, leaves.count(), [&](std::size_t index, std::size_t worker) {
+    parallel_for(parallel, leaves.size(), [&](std::size_t index, std::size_t worker) {
       check_interrupt();
       WorkerScratch& scratch = scratch_[slot + worker];
-      const LeafPlace place = leaves.place(index);
+      const LeafPlace place = leaves[index];
+      LeafRecord record(options_.leaves);
       reader.visit_pieces(place.tensor, place.leaf, scratch, all, [&](const Piece& piece) {
-        apply_piece(unit.tensors[place.tensor], merge, reader, piece, scratch);
+        record.wrote(apply_piece(unit.tensors[place.tensor], merge, reader, piece, scratch));
       });
+      record.done(output_leaf(plan_, unit, place));
     });
   }
 
-  void apply_piece(std::size_t index, const UnitMerge& merge, const UnitReader& reader,
-                   const Piece& piece, WorkerScratch& scratch) {
+  // The bytes that were written; they are the scratch's.
+  std::span<const std::byte> apply_piece(std::size_t index, const UnitMerge& merge,
+                                         const UnitReader& reader, const Piece& piece,
+                                         WorkerScratch& scratch) {
     const TensorInfo& output = plan_.tensors[index].output;
     std::byte* encoded = scratch.encoded.get(dtype_bytes(output.dtype, piece.count));
     const auto merge_block = [&](const auto& block) {
@@ -223,9 +248,10 @@ class Engine {
     } else {
       reader.visit_blocks<float>(piece, scratch, all, merge_block);
     }
-    const std::uint64_t bytes = dtype_bytes(output.dtype, piece.count);
-    sink_.write(index, dtype_bytes(output.dtype, piece.first), {encoded, bytes});
-    count_written(bytes);
+    const std::span<const std::byte> bytes(encoded, dtype_bytes(output.dtype, piece.count));
+    sink_.write(index, dtype_bytes(output.dtype, piece.first), bytes);
+    count_written(bytes.size());
+    return bytes;
   }
 
   // Elections and selections compare, which NaN survives unseen.
@@ -263,6 +289,7 @@ class Engine {
   const std::uint64_t buffer_bytes_;
   const bool spreads_nan_;
   const std::vector<WorkUnit> units_;
+  std::vector<UnitOwner> owners_;  // per unit
   std::vector<WorkerScratch> scratch_;
   std::atomic<std::uint64_t> bytes_read_{0};
   std::atomic<std::uint64_t> bytes_written_{0};
@@ -278,8 +305,8 @@ WorkEstimate estimate_work(const MergePlan& plan, const EngineOptions& options) 
     const PlanTensor& first = plan.tensors[unit.tensors.front()];
     std::uint64_t passes = 1;
     if (!unit.copy) {
-      const bool rows = plan.rule->whole_rows(first.parameters);
-      const MemoryShare share = share_memory(plan, unit, rows, memory, options.parallel.workers());
+      const MemoryShare share =
+          share_memory(plan, unit, has_whole_rows(plan, unit), memory, options.parallel.workers());
       if (!share.resident) passes = plan.rule->passes(first.parameters).size();
     }
     estimate.bytes_read += passes * input_bytes(plan, unit);

@@ -9,8 +9,11 @@
 #include "amalgam/core/parallel.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/weights/plan.hpp"
+#include "amalgam/weights/work_share.hpp"
 
 namespace amalgam {
+
+class LeafLog;
 
 /// What to do about NaN and infinity in inputs (and finite inputs whose result overflows the output
 /// type).
@@ -26,6 +29,8 @@ struct EngineOptions {
   std::uint64_t seed = 0;
   NonFinite non_finite = NonFinite::error;
   Progress* progress = nullptr;  ///< advanced by bytes read and written
+  LeafLog* leaves = nullptr;     ///< chooses what is made, see weights/leaves.hpp; null: all
+  WorkShare share;               ///< what this process makes of a merge that several share
 };
 
 /// What a merge reads and writes, known before it starts.
@@ -41,11 +46,13 @@ struct MergeStatistics {
   std::uint64_t bytes_written = 0;
   std::uint64_t tensors_merged = 0;
   std::uint64_t tensors_copied = 0;
+  std::uint64_t bytes_kept = 0;  ///< of an unfinished run's output, found good and not made again
 };
 
 /// Carries out `plan` into `sink`, whose tensors are plan.tensors' outputs in the same order. Calls
-/// sink.finish(). The result is the same bits for any threads and memory. Raises InputError for
-/// non-finite inputs, Interrupted when a signal asked to stop, Error when reading or writing fails.
+/// sink.finish(). The result is the same bits for any threads, memory and share of the work. Raises
+/// InputError for non-finite inputs, Interrupted when a signal asked to stop, Error when reading or
+/// writing fails.
 MergeStatistics run_merge(const MergePlan& plan, TensorSink& sink, const EngineOptions& options);
 
 }  // namespace amalgam

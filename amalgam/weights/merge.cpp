@@ -8,10 +8,14 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/create.hpp"
+#include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/journal.hpp"
+#include "amalgam/weights/manifest.hpp"
+#include "amalgam/weights/merge_identity.hpp"
 #include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
 #include "amalgam/weights/planner.hpp"
@@ -20,6 +24,9 @@ namespace amalgam {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Results of earlier documents, in the partial folder.
+constexpr const char* kStageFolder = "stages";
 
 // A recipe's documents, each with its plan and its output as later ones see it.
 struct Stage {
@@ -124,6 +131,7 @@ void add(MergeStatistics& sum, const MergeStatistics& part) {
   sum.bytes_written += part.bytes_written;
   sum.tensors_merged += part.tensors_merged;
   sum.tensors_copied += part.tensors_copied;
+  sum.bytes_kept += part.bytes_kept;
 }
 
 OutputDescription describe_output(const std::vector<Recipe>& documents,
@@ -137,41 +145,146 @@ OutputDescription describe_output(const std::vector<Recipe>& documents,
   return output;
 }
 
-// Carries out all documents into one output place.
-MergeStatistics merge_into_place(const std::vector<Recipe>& documents,
-                                 const MergeOptions& options) {
-  const std::vector<Stage> stages = plan_stages(documents, options);
-  if (documents.back().all_models().size() > 1) warn_of_batch_norm(stages.back().plan);
-  const WorkEstimate work = estimate_stages(stages, options.engine);
-  OutputTransaction transaction(options.output, {options.overwrite, options.keep_partial});
-  check_free_space(transaction.partial_path(), output_bytes(stages));
-  Progress progress("merging", work.bytes_read + work.bytes_written, Progress::Unit::bytes,
-                    options.progress);
-  EngineOptions engine = options.engine;
-  engine.progress = &progress;
-
-  const fs::path stage_folder = transaction.partial_path() / "stages";
-  MergeStatistics statistics;
-  for (std::size_t i = 0; i < stages.size(); ++i) {
-    const Stage& stage = stages[i];
-    const bool last = i + 1 == stages.size();
-    const fs::path place = last ? transaction.work_path() : stage_folder / std::to_string(i);
-    if (!last) fs::create_directories(place);
-    {
-      const auto sink =
-          create_checkpoint(place, outputs_of(stage.plan), {*stage.reference, stage.reference_path},
-                            options.shard_bytes);
-      add(statistics, run_merge(stage.plan, *sink, engine));
-    }
-    if (!last) stage.output->connect(open_checkpoint(place));
-  }
-  if (!output_is_file(options.output)) {
-    write_output_files(transaction.work_path(), describe_output(documents, stages, options));
-  }
-  fs::remove_all(stage_folder);
-  transaction.commit();
-  return statistics;
+std::vector<const MergePlan*> plans_of(const std::vector<Stage>& stages) {
+  std::vector<const MergePlan*> plans;
+  for (const Stage& stage : stages) plans.push_back(&stage.plan);
+  return plans;
 }
+
+// What lies beside weights and journals is written anew.
+void delete_side_files(const fs::path& work) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(work)) {
+    const fs::path& path = entry.path();
+    const bool kept = path.extension() == ".safetensors" || path.stem() == "journal" ||
+                      path.filename() == kStageFolder;
+    if (!kept) fs::remove_all(path);
+  }
+}
+
+// Carries out all documents into one output place, alone or as one of several processes.
+class PlacedMerge {
+ public:
+  PlacedMerge(const std::vector<Recipe>& documents, const MergeOptions& options)
+      : documents_(documents),
+        options_(options),
+        rank_(options.cluster == nullptr ? 0 : options.cluster->rank()),
+        processes_(options.cluster == nullptr ? 1 : options.cluster->size()),
+        stages_(plan_stages(documents, options)),
+        places_(output_places(options.output)) {}
+
+  MergeStatistics run() {
+    if (documents_.back().all_models().size() > 1) warn_of_batch_norm(stages_.back().plan);
+    const nlohmann::ordered_json identity = merge_identity(documents_, options_, plans_of(stages_));
+    if (rank_ == 0) prepare(identity);
+    wait_for_all(options_.cluster);
+    if (options_.resume) finished_ = FinishedWork::read(places_.partial);
+    merge_stages(identity);
+    if (rank_ == 0) finish();
+    wait_for_all(options_.cluster);
+    return statistics_;
+  }
+
+ private:
+  // Takes the place, and what an unfinished run of the same merge left there.
+  void prepare(const nlohmann::ordered_json& identity) {
+    transaction_.emplace(options_.output, OutputOptions{.overwrite = options_.overwrite,
+                                                        .keep_partial = options_.keep_partial ||
+                                                                        options_.cluster != nullptr,
+                                                        .resume = options_.resume});
+    const std::optional<FinishedWork> left =
+        options_.resume ? FinishedWork::read(places_.partial) : std::nullopt;
+    if (!left) {
+      if (options_.resume) transaction_->clear();
+      check_free_space(places_.partial, output_bytes(stages_));
+      return;
+    }
+    check_same_merge(left->identity(), identity, options_.output);
+    if (!output_is_file(options_.output)) delete_side_files(places_.work);
+    log::info("{}: going on with an unfinished merge", options_.output.string());
+  }
+
+  void merge_stages(const nlohmann::ordered_json& identity) {
+    const WorkEstimate work = estimate_stages(stages_, options_.engine);
+    Progress progress("merging", (work.bytes_read + work.bytes_written) / processes_,
+                      Progress::Unit::bytes,
+                      rank_ == 0 ? options_.progress : Progress::Mode::never);
+    MergeJournal journal(places_.partial, rank_, identity);
+    for (std::size_t i = 0; i < stages_.size(); ++i) {
+      const bool last = i + 1 == stages_.size();
+      const fs::path place =
+          last ? places_.work : places_.partial / kStageFolder / std::to_string(i);
+      merge_stage(i, place, journal, progress);
+      if (!last) stages_[i].output->connect(open_checkpoint(place));
+    }
+    statistics_.bytes_read = total(statistics_.bytes_read);
+    statistics_.bytes_written = total(statistics_.bytes_written);
+    statistics_.bytes_kept = total(statistics_.bytes_kept);
+  }
+
+  void merge_stage(std::size_t number, const fs::path& place, MergeJournal& journal,
+                   Progress& progress) {
+    const Stage& stage = stages_[number];
+    // The first process makes the files, the others then open them.
+    std::unique_ptr<FileSink> sink;
+    if (rank_ == 0)
+      sink = open_sink(stage, place, finished_ ? SinkStart::resume : SinkStart::create);
+    wait_for_all(options_.cluster);
+    if (rank_ != 0) sink = open_sink(stage, place, SinkStart::join);
+    JournalLog leaves(journal, finished_ ? &*finished_ : nullptr,
+                      static_cast<std::uint32_t>(number), *sink);
+    EngineOptions engine = options_.engine;
+    engine.progress = &progress;
+    engine.leaves = &leaves;
+    engine.share = {rank_, processes_};
+    add(statistics_, run_merge(stage.plan, *sink, engine));
+    statistics_.bytes_kept += leaves.bytes_kept();
+    wait_for_all(options_.cluster);
+  }
+
+  std::unique_ptr<FileSink> open_sink(const Stage& stage, const fs::path& place,
+                                      SinkStart start) const {
+    fs::create_directories(place.parent_path());
+    return create_checkpoint(place, outputs_of(stage.plan),
+                             {*stage.reference, stage.reference_path}, options_.shard_bytes, start);
+  }
+
+  void finish() {
+    if (!output_is_file(options_.output)) {
+      write_output_files(places_.work, describe_output(documents_, stages_, options_));
+    }
+    fs::remove_all(places_.partial / kStageFolder);
+    std::string manifest;
+    if (options_.manifest) {
+      manifest =
+          manifest_text(make_manifest(documents_, options_, plans_of(stages_), places_.work));
+      if (!output_is_file(options_.output)) {
+        write_text_file(places_.work / manifest_place(options_.output).filename(), manifest);
+      }
+    }
+    for (const fs::path& journal : journal_files(places_.partial)) {
+      transaction_->discard_at_commit(journal);
+    }
+    transaction_->commit();
+    // Beside a file, after it: a manifest without its output would be one of something else.
+    if (options_.manifest && output_is_file(options_.output)) {
+      write_text_file(manifest_place(options_.output), manifest);
+    }
+  }
+
+  std::uint64_t total(std::uint64_t bytes) const {
+    return static_cast<std::uint64_t>(sum_over(options_.cluster, static_cast<double>(bytes)));
+  }
+
+  const std::vector<Recipe>& documents_;
+  const MergeOptions& options_;
+  const std::size_t rank_;
+  const std::size_t processes_;
+  const std::vector<Stage> stages_;
+  const OutputPlaces places_;
+  std::optional<OutputTransaction> transaction_;  // of the first process
+  std::optional<FinishedWork> finished_;
+  MergeStatistics statistics_;
+};
 
 fs::path with_alpha(const fs::path& output, double alpha) {
   const std::string suffix = fmt::format("-alpha-{}", alpha);
@@ -213,21 +326,38 @@ MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeO
   const auto start = std::chrono::steady_clock::now();
   MergeReport report;
   const std::vector<Job> jobs = jobs_of(documents, options.output);
+  // Of several outputs, an unfinished run may have brought some into place.
+  const auto is_done = [&](const Job& job) {
+    return options.resume && jobs.size() > 1 && !options.overwrite && fs::exists(job.output);
+  };
   for (const Job& job : jobs) {
-    if (!options.overwrite && fs::exists(job.output)) {
+    if (!options.overwrite && fs::exists(job.output) && !is_done(job)) {
       throw InputError(
           "{}: already exists; choose another place or ask to overwrite it (--overwrite)",
           job.output.string());
     }
   }
   for (const Job& job : jobs) {
+    report.outputs.push_back(job.output);
+    if (is_done(job)) {
+      log::info("{}: is there already and stays as it is", job.output.string());
+      continue;
+    }
     MergeOptions one = options;
     one.output = job.output;
-    add(report.statistics, merge_into_place(job.documents, one));
-    report.outputs.push_back(job.output);
+    add(report.statistics, PlacedMerge(job.documents, one).run());
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
+}
+
+MergePlan plan_one_merge(const std::vector<Recipe>& documents, const MergeOptions& options) {
+  std::vector<Stage> stages = plan_stages(documents, options);
+  if (stages.size() != 1 || jobs_of(documents, options.output).size() != 1) {
+    throw InputError("{}: the recipe has several stages or outputs, expected one of each",
+                     documents.front().label);
+  }
+  return std::move(stages.front().plan);
 }
 
 MergePreview preview_merge(const std::vector<Recipe>& documents, const MergeOptions& options) {

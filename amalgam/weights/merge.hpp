@@ -7,21 +7,28 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/core/cluster.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/weights/engine.hpp"
 #include "amalgam/weights/recipe.hpp"
 
 namespace amalgam {
 
-/// How a recipe is carried out.
+/// How a recipe is carried out. What the bits of the result depend on is part of merge_identity
+/// (weights/merge_identity.hpp).
 struct MergeOptions {
   /// A folder in Hugging Face layout, or one file if it ends in `.safetensors` or `.gguf`.
   std::filesystem::path output;
   EngineOptions engine;  ///< its `progress` is set by merge_checkpoints
   Progress::Mode progress = Progress::Mode::automatic;
   std::uint64_t shard_bytes = 5'000'000'000;
-  bool overwrite = false;             ///< replace an existing output (swapped in at the end)
-  bool keep_partial = false;          ///< keep OUT.partial when interrupted
+  bool overwrite = false;     ///< replace an existing output (swapped in at the end)
+  bool keep_partial = false;  ///< keep OUT.partial when interrupted
+  /// Go on with what an unfinished run of the same merge left, if it left anything; keep what is
+  /// unfinished if this one does not finish either.
+  bool resume = false;
+  bool manifest = false;              ///< write a manifest too (weights/manifest.hpp)
+  Cluster* cluster = nullptr;         ///< processes that share the work; null: this one alone
   std::optional<DType> dtype;         ///< of the output, before what the recipe says
   bool allow_shape_mismatch = false;  ///< leave members of another shape out, tensor by tensor
 };
@@ -37,8 +44,13 @@ struct MergeReport {
 /// place: weights, config, tokenizer, model card and recipe in a folder, or a single file.
 /// InputError for anything wrong with recipe or inputs, before anything is written where it can be
 /// known; Error when the disk fails; Interrupted on a signal. In each case the final place is
-/// untouched.
+/// untouched. With a cluster, all its processes call this with the same arguments and see the same
+/// files; they share the work, and the unfinished output is always kept.
 MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeOptions& options);
+
+/// The plan of a recipe of one document under these options. InputError as merge_checkpoints', and
+/// for a recipe of several stages or outputs.
+MergePlan plan_one_merge(const std::vector<Recipe>& documents, const MergeOptions& options);
 
 /// What merge_checkpoints would do, for `--dry-run`.
 struct MergePreview {

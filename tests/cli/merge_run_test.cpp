@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "tests/cli/merge_fixture.hpp"
+#include "tests/cli/start_binary.hpp"
 
 namespace amalgam {
 namespace {
@@ -39,21 +40,6 @@ class MergeRun : public MergeFixture {
     return file;
   }
 };
-
-// Starts the program and returns its process id; its output goes to /dev/null.
-pid_t start_amalgam(std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), AMALGAM_BINARY);
-  std::vector<char*> argv;
-  for (std::string& word : arguments) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  pid_t child = 0;
-  if (posix_spawn(&child, AMALGAM_BINARY, &actions, nullptr, argv.data(), environ) != 0) return -1;
-  posix_spawn_file_actions_destroy(&actions);
-  return child;
-}
 
 int exit_code(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

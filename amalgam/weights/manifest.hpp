@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "amalgam/checkpoint/merkle.hpp"
+#include "amalgam/weights/engine.hpp"
+#include "amalgam/weights/merge.hpp"
+#include "amalgam/weights/plan.hpp"
+
+namespace amalgam {
+
+/// A file as a manifest knows it.
+struct ManifestFile {
+  std::string path;  ///< of an input as the recipe leads to it; of an output below its folder
+  std::uint64_t bytes = 0;
+  Digest root{};               ///< merkle_root of `blocks`
+  std::vector<Digest> blocks;  ///< of outputs only
+};
+
+/// What a merge was made from and what came out, for others to check (docs/reliability.md).
+struct Manifest {
+  std::string version;  ///< of Amalgam
+  std::string recipe;   ///< YAML, all documents
+  std::uint64_t seed = 0;
+  bool propagates_nan = false;
+  bool allows_shape_mismatch = false;
+  std::string dtype;  ///< of the command line; empty: none
+  std::vector<ManifestFile> inputs;
+  std::vector<ManifestFile> outputs;
+};
+
+/// Where the manifest of an output lies: `amalgam_manifest.json` in a folder, `NAME.manifest.json`
+/// beside a file.
+std::filesystem::path manifest_place(const std::filesystem::path& output);
+
+/// The manifest of a merge whose output (all of it) lies at `work`: a folder, or one file that will
+/// be called as options.output. Reads every byte of inputs and output once.
+Manifest make_manifest(const std::vector<Recipe>& documents, const MergeOptions& options,
+                       const std::vector<const MergePlan*>& plans,
+                       const std::filesystem::path& work);
+
+/// The manifest as JSON.
+std::string manifest_text(const Manifest& manifest);
+
+/// Reads what manifest_text wrote. InputError naming `where` for anything else, and for a file
+/// whose blocks do not give its root.
+Manifest parse_manifest(std::string_view text, std::string_view where);
+
+}  // namespace amalgam

@@ -1,0 +1,124 @@
+#include "amalgam/weights/merge_identity.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "amalgam/checkpoint/checksum.hpp"
+#include "amalgam/checkpoint/file.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/weights/planner.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+constexpr std::uint64_t kHeaderBytes = 1 << 20;
+
+void add_files(const fs::path& path, std::set<fs::path>& files) {
+  std::error_code unknown;
+  if (fs::is_regular_file(path, unknown)) {
+    files.insert(path);
+  } else if (fs::is_directory(path, unknown)) {
+    for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+      if (entry.is_regular_file(unknown)) files.insert(entry.path());
+    }
+  }
+}
+
+ordered_json describe_input(const fs::path& path) {
+  const File file = File::open(path);
+  struct stat status {};
+  if (::fstat(file.descriptor(), &status) != 0) throw Error("{}: cannot stat", path.string());
+  std::vector<std::byte> header(std::min(kHeaderBytes, file.size()));
+  file.read_exactly(0, header);
+  return {
+      {"path", path.string()},
+      {"bytes", file.size()},
+      {"modified", std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec},
+      {"header", checksum_of(header)}};
+}
+
+std::uint64_t checksum_of_plan(const MergePlan& plan) {
+  const std::string text =
+      plan_as_json(plan).dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return checksum_of(std::as_bytes(std::span(text)));
+}
+
+// What is different about the inputs: the first file that is, or that only one side has.
+std::string changed_input(const ordered_json& found, const ordered_json& expected) {
+  for (const ordered_json& now : expected) {
+    const auto then = std::find_if(found.begin(), found.end(),
+                                   [&](const auto& one) { return one.at("path") == now["path"]; });
+    if (then == found.end()) return fmt::format("'{}' is new", now["path"].get<std::string>());
+    if (*then != now) return fmt::format("'{}' has changed", now["path"].get<std::string>());
+  }
+  return "a file is gone";
+}
+
+}  // namespace
+
+const char* amalgam_version() { return AMALGAM_VERSION; }
+
+std::vector<fs::path> input_files(const std::vector<Recipe>& documents,
+                                  const std::vector<const MergePlan*>& plans) {
+  std::set<fs::path> files;
+  for (const Recipe& document : documents) {
+    for (const ModelReference& model : document.all_models()) {
+      add_files(model.path, files);
+      if (!model.adapter.empty()) add_files(model.adapter, files);
+    }
+  }
+  // Files that parameters name, such as Fisher information.
+  for (const MergePlan* plan : plans) {
+    for (const auto& source : plan->sources) add_files(source->label(), files);
+  }
+  return {files.begin(), files.end()};
+}
+
+ordered_json merge_identity(const std::vector<Recipe>& documents, const MergeOptions& options,
+                            const std::vector<const MergePlan*>& plans) {
+  ordered_json stages = ordered_json::array();
+  for (const MergePlan* plan : plans) stages.push_back(checksum_of_plan(*plan));
+  ordered_json inputs = ordered_json::array();
+  for (const fs::path& file : input_files(documents, plans)) inputs.push_back(describe_input(file));
+  return {{"version", amalgam_version()},
+          {"recipe", format_recipes(documents)},
+          {"options",
+           {{"seed", options.engine.seed},
+            {"nan", options.engine.non_finite == NonFinite::propagate ? "propagate" : "error"},
+            {"dtype", options.dtype ? std::string(dtype_name(*options.dtype)) : std::string()},
+            {"shard_bytes", options.shard_bytes}}},
+          {"plans", stages},
+          {"inputs", inputs}};
+}
+
+void check_same_merge(const ordered_json& found, const ordered_json& expected,
+                      const fs::path& place) {
+  if (found == expected) return;
+  std::string difference = "what is to be merged has changed";
+  for (const char* key : {"version", "recipe", "options"}) {
+    if (found.value(key, ordered_json()) != expected[key]) {
+      difference = fmt::format("the {} {} changed", key,
+                               std::string_view(key) == "options" ? "have" : "has");
+      break;
+    }
+  }
+  if (difference.starts_with("what") && found.contains("inputs") && found["inputs"].is_array()) {
+    if (found["inputs"] != expected["inputs"]) {
+      difference = "input " + changed_input(found["inputs"], expected["inputs"]);
+    }
+  }
+  throw InputError(
+      "{}: cannot go on with this unfinished merge: {} since it began; go on as it was, or begin "
+      "again without --resume",
+      place.string(), difference);
+}
+
+}  // namespace amalgam

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "amalgam/weights/engine.hpp"
+
+namespace amalgam {
+
+/// What is checked of an output with a manifest.
+struct VerifyOptions {
+  bool hash = true;             ///< hash all files of the output
+  bool hash_inputs = false;     ///< hash all inputs
+  std::uint64_t recompute = 0;  ///< leaves (of up to 131072 elements) to make again from the inputs
+  std::uint64_t sample_seed = 0;  ///< chooses them
+  EngineOptions engine;           ///< threads and memory; the rest comes from the manifest
+  Progress::Mode progress = Progress::Mode::automatic;
+};
+
+/// What was checked and what is not as it was.
+struct VerifyReport {
+  std::uint64_t files = 0;       ///< of the output, hashed
+  std::uint64_t bytes = 0;       ///< hashed, of output and inputs
+  std::uint64_t inputs = 0;      ///< hashed
+  std::uint64_t recomputed = 0;  ///< leaves made again
+  /// One sentence per difference, at most 100: the file, the bytes and, where it is known, the
+  /// tensor. Empty: all is well.
+  std::vector<std::string> differences;
+};
+
+/// Checks the merge at `output` by its manifest (weights/manifest.hpp). InputError if there is no
+/// manifest or it is none, if inputs are to be read and are not there, or if leaves are to be made
+/// again of a recipe of several stages (which would take all of the earlier ones).
+VerifyReport verify_merge(const std::filesystem::path& output, const VerifyOptions& options);
+
+}  // namespace amalgam

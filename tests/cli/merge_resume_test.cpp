@@ -1,0 +1,211 @@
+// What `amalgam merge --resume` promises: whenever a merge was killed, going on with it gives the
+// bits of one that was not.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+#include "tests/cli/merge_fixture.hpp"
+#include "tests/cli/start_binary.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+
+class MergeResume : public MergeFixture {
+ protected:
+  MergeResume() {
+    for (const std::uint64_t seed : {1, 2, 3}) models_.push_back(write_model(seed));
+  }
+
+  // About 12 MB: several leaves in one tensor, one each in others, and a tensor that is copied.
+  std::string write_model(std::uint64_t seed) const {
+    std::vector<MemoryTensor> tensors = {tensor("embedding.weight", {3000, 700}, seed, DType::bf16),
+                                         tensor("layers.0.weight", {900, 700}, seed),
+                                         tensor("layers.1.weight", {900, 700}, seed),
+                                         tensor("norm.weight", {17}, seed, DType::f16)};
+    MemoryTensor steps = tensor("steps", {100'000}, 1, DType::f64);
+    steps.info = make_tensor_info("steps", DType::i64, {100'000}, "test");
+    tensors.push_back(std::move(steps));
+    return write("resume" + std::to_string(seed), tensors);
+  }
+
+  std::vector<std::string> words(const std::string& output) const {
+    return {"merge",          "-m", "ties",        "-b", models_[0], models_[1],  models_[2], "-p",
+            "weight=0.7,0.4", "-p", "density=0.4", "-o", output,     "--threads", "2"};
+  }
+
+  static std::vector<std::string> resumed(std::vector<std::string> words) {
+    words.push_back("--resume");
+    return words;
+  }
+
+  // The whole output of a merge that nothing disturbs.
+  std::string expected() const {
+    const RunResult result = run_amalgam(words(path("whole.safetensors")));
+    EXPECT_EQ(result.code, 0) << result.err;
+    return contents_of(path("whole.safetensors"));
+  }
+
+  fs::path partial() const { return folder_ / ".out.safetensors.partial"; }
+  fs::path journal() const { return partial() / "journal.0"; }
+
+  // Records in the journal of a running merge; none if it has not begun, or has ended.
+  std::size_t records() const {
+    std::ifstream file(journal(), std::ios::binary);
+    std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    if (bytes.size() < 16) return 0;
+    std::uint32_t identity = 0;
+    std::memcpy(&identity, bytes.data() + 12, sizeof(identity));
+    const std::size_t beginning = 16 + identity + 8;
+    return bytes.size() < beginning ? 0 : (bytes.size() - beginning) / 32;
+  }
+
+  // Leaves the work of a merge that was killed when it had made that many of its 29 leaves.
+  void kill_after(std::size_t leaves) const {
+    for (int attempt = 0; attempt < 20 && !fs::exists(journal()); ++attempt) {
+      fs::remove(out());
+      const pid_t child = start_amalgam(words(out()));
+      ASSERT_GT(child, 0);
+      int status = 0;
+      while (waitpid(child, &status, WNOHANG) != child) {
+        if (records() >= leaves) kill(child, SIGKILL);
+        std::this_thread::yield();
+      }
+    }
+    ASSERT_TRUE(fs::exists(journal())) << "no merge was killed before its end";
+  }
+
+  std::vector<std::string> models_;
+};
+
+TEST_F(MergeResume, GivesTheSameBitsAfterAKillAtAnyMoment) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::string whole = expected();
+  const auto whole_time = std::chrono::steady_clock::now() - start;
+  RandomStream random(7, "moments");
+  int unfinished = 0;
+  for (int run = 0; run < 20; ++run) {
+    const pid_t child = start_amalgam(resumed(words(out())));
+    ASSERT_GT(child, 0);
+    // The moment is anywhere in a run; that it comes late on a busy machine is a moment as well.
+    std::this_thread::sleep_for(whole_time * random.uniform());
+    kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    if (!fs::exists(out())) {
+      ++unfinished;
+      if (run % 3 == 0) continue;  // the next run goes on with this one, and is killed too
+      const RunResult result = run_amalgam(resumed(words(out())));
+      ASSERT_EQ(result.code, 0) << result.err;
+    }
+    ASSERT_EQ(contents_of(out()), whole) << "run " << run;
+    EXPECT_FALSE(fs::exists(partial()));
+    fs::remove(out());
+  }
+  EXPECT_GT(unfinished, 0);
+}
+
+TEST_F(MergeResume, MakesOnlyWhatIsNotThereYet) {
+  const std::string whole = expected();
+  kill_after(5);
+  std::vector<std::string> arguments = resumed(words(out()));
+  arguments.push_back("--json");
+  const RunResult result = run_amalgam(arguments);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(contents_of(out()), whole);
+  const auto json = result.json();
+  EXPECT_GT(json["bytes_kept"], 0);
+  EXPECT_EQ(json["bytes_kept"].get<std::uint64_t>() + json["bytes_written"].get<std::uint64_t>(),
+            2 * 3000 * 700 + 2 * 4 * 900 * 700 + 2 * 17 + 8 * 100'000);
+}
+
+TEST_F(MergeResume, WhatWasDamagedSinceIsMadeAgain) {
+  const std::string whole = expected();
+  kill_after(5);
+  {  // All data are lost, as in a power failure, and the last record of the journal is torn.
+    std::fstream output(partial() / "out.safetensors", std::ios::in | std::ios::out);
+    output.seekp(100'000);
+    output << std::string(12'000'000, '\0');
+    fs::resize_file(partial() / "out.safetensors", whole.size());
+    fs::resize_file(journal(), fs::file_size(journal()) - 5);
+  }
+  const RunResult result = run_amalgam(resumed(words(out())));
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(contents_of(out()), whole);
+}
+
+TEST_F(MergeResume, RefusesToGoOnWithAnotherMerge) {
+  kill_after(1);
+  const auto expect_refused = [&](const std::vector<std::string>& other, const char* why) {
+    const RunResult result = run_amalgam(other);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find("cannot go on with this unfinished merge"), std::string::npos);
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+  };
+  std::vector<std::string> other = resumed(words(out()));
+  other[8] = "weight=0.7,0.5";
+  expect_refused(other, "the recipe has changed");
+  other = resumed(words(out()));
+  other.insert(other.end(), {"--seed", "3"});
+  expect_refused(other, "the options have changed");
+  write_model(2);  // the same bytes at another time: whether they are the same is not known
+  expect_refused(resumed(words(out())), "resume2.safetensors' has changed");
+  EXPECT_TRUE(fs::exists(journal()));  // the work is still there
+}
+
+TEST_F(MergeResume, WithNothingToGoOnWithItBegins) {
+  const std::string whole = expected();
+  fs::create_directory(partial());
+  std::ofstream(journal()) << "AMALGAMJ";  // killed while it wrote the beginning
+  std::ofstream(partial() / "out.safetensors") << "unfinished";
+  const RunResult result = run_amalgam(resumed(words(out())));
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_NE(result.err.find("deleting the unfinished output"), std::string::npos) << result.err;
+  EXPECT_EQ(contents_of(out()), whole);
+}
+
+TEST_F(MergeResume, KeepsFoldersShardsAndStagesApart) {
+  std::ofstream(path("stages.yml"))
+      << "name: half\nmerge_method: linear\nmodels:\n"
+      << "  - {model: " << models_[0] << ", parameters: {weight: 1}}\n"
+      << "  - {model: " << models_[1] << ", parameters: {weight: 1}}\n"
+      << "---\nname: all\nmerge_method: linear\nmodels:\n"
+      << "  - {model: half, parameters: {weight: 1}}\n"
+      << "  - {model: " << models_[2] << ", parameters: {weight: 1}}\n";
+  const auto arguments = [&](const std::string& output) {
+    return std::vector<std::string>{"merge", path("stages.yml"), "-o",
+                                    output,  "--shard-size",     "3MB"};
+  };
+  ASSERT_EQ(run_amalgam(arguments(path("whole"))).code, 0);
+  RandomStream random(9, "moments");
+  for (int run = 0; run < 5; ++run) {
+    const pid_t child = start_amalgam(resumed(arguments(path("out"))));
+    std::this_thread::sleep_for(std::chrono::microseconds(random.below(200'000)));
+    kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    if (fs::exists(path("out"))) continue;
+    const RunResult result = run_amalgam(resumed(arguments(path("out"))));
+    ASSERT_EQ(result.code, 0) << result.err;
+    std::size_t files = 0;
+    for (const auto& entry : fs::directory_iterator(path("whole"))) {
+      ++files;
+      EXPECT_EQ(contents_of(fs::path(path("out")) / entry.path().filename()),
+                contents_of(entry.path()))
+          << entry.path();
+    }
+    EXPECT_EQ(std::distance(fs::directory_iterator(path("out")), fs::directory_iterator()),
+              static_cast<std::ptrdiff_t>(files));
+    fs::remove_all(path("out"));
+  }
+}
+
+}  // namespace
+}  // namespace amalgam

@@ -1,0 +1,152 @@
+"""A merge that several processes share gives the bits of one process; if one of them dies the job
+ends, and --resume goes on with what it left.
+
+    mpi_merge_test.py BINARY MPIEXEC
+"""
+
+import filecmp
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy
+
+BINARY, MPIEXEC = sys.argv[1:3]
+
+# For containers: Open MPI refuses to run as root, or more processes than processors, unless told.
+os.environ |= {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "OMPI_MCA_btl": "self,vader,tcp",
+    "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
+}
+
+
+def write_model(path, seed, rows):
+    random = numpy.random.default_rng(seed)
+    header, blobs, end = {}, [], 0
+    shapes = {f"layers.{i}.weight": (rows, 512) for i in range(5)}
+    shapes |= {"embedding.weight": (4 * rows, 512), "norm.weight": (512,)}
+    for name, shape in sorted(shapes.items()):
+        blob = random.standard_normal(shape).astype(numpy.float32).tobytes()
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + len(blob)]}
+        blobs.append(blob)
+        end += len(blob)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + b"".join(blobs))
+
+
+def run(words, processes=None, code=0):
+    launcher = [MPIEXEC, "-n", str(processes)] if processes else []
+    done = subprocess.run(launcher + [BINARY, *words], capture_output=True, text=True)
+    assert done.returncode == code, (words, processes, done.returncode, done.stderr)
+    return done
+
+
+def same(a, b):
+    names = sorted(path.name for path in a.iterdir())
+    assert names == sorted(path.name for path in b.iterdir()), (a, b)
+    for name in names:
+        assert filecmp.cmp(a / name, b / name, shallow=False), (a / name, b / name)
+
+
+def the_bits_of_one_process(folder):
+    for seed in range(3):
+        write_model(folder / f"{seed}.safetensors", seed, 700)
+    base, *members = (str(folder / f"{seed}.safetensors") for seed in range(3))
+    parameters = ["-p", "weight=0.7,0.4", "-p", "density=0.4"]
+    methods = {
+        "ties": ["-m", "ties", "-b", base, *members, *parameters],  # statistics per tensor
+        "paper": ["-m", "ties", "-b", base, *members, *parameters, "-p", "dialect=paper"],  # model
+        "dare": ["-m", "dare_linear", "-b", base, *members, *parameters],  # none
+        "della": ["-m", "della", "-b", base, *members, *parameters],  # rows
+        "median": ["-m", "geometric_median", base, *members],  # many passes
+    }
+    for name, words in methods.items():
+        alone = folder / f"{name}-alone"
+        run(["merge", *words, "-o", str(alone), "--shard-size", "3MB"])
+        for processes in (1, 2, 3):
+            shared = folder / f"{name}-{processes}"
+            done = run(["merge", *words, "-o", str(shared), "--shard-size", "3MB", "--threads", "1",
+                        "--json"], processes)
+            report = json.loads(done.stdout)  # printed once
+            assert report["bytes_written"] == (9 * 700 + 1) * 512 * 4, report
+            same(alone, shared)
+            assert not (folder / f".{shared.name}.partial").exists()
+
+
+def processes_of(place):
+    """The processes that write `place`."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == BINARY.encode() and str(place).encode() in words:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def a_process_that_dies(folder):
+    for seed in range(3):
+        write_model(folder / f"large{seed}.safetensors", seed, 5000)
+    base, *members = (str(folder / f"large{seed}.safetensors") for seed in range(3))
+    words = ["merge", "-m", "ties", "-b", base, *members, "-p", "weight=1", "-p", "density=0.4",
+             "--threads", "1"]
+    whole, place = folder / "whole.safetensors", folder / "killed.safetensors"
+    run([*words, "-o", str(whole)])
+    journal = folder / ".killed.safetensors.partial" / "journal.1"
+    interrupted = 0
+    for _ in range(3):
+        job = subprocess.Popen([MPIEXEC, "-n", "3", BINARY, *words, "-o", str(place)],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while job.poll() is None and not (journal.exists() and journal.stat().st_size > 2000):
+            time.sleep(0.002)
+        running = processes_of(place)
+        if job.poll() is None and len(running) == 3:
+            os.kill(running[-1], signal.SIGKILL)
+        code = job.wait(timeout=120)
+        while processes_of(place):
+            time.sleep(0.05)
+        if code == 0:  # it was done before
+            place.unlink()
+            continue
+        interrupted += 1
+        assert not place.exists()
+        done = run([*words, "-o", str(place), "--resume", "--json"], 2)
+        assert json.loads(done.stdout)["bytes_kept"] > 0, done.stdout
+        assert filecmp.cmp(whole, place, shallow=False)
+        place.unlink()
+    assert interrupted > 0
+
+
+def errors(folder):
+    done = run(["merge", "-m", "linear", str(folder / "absent.safetensors"), "-p", "weight=1", "-o",
+                str(folder / "x.safetensors")], 2, code=2)
+    assert "absent.safetensors" in done.stderr, done.stderr
+    assert not (folder / "x.safetensors").exists()
+
+
+def main():
+    probe = subprocess.run([MPIEXEC, "-n", "2", "true"], capture_output=True, text=True)
+    if probe.returncode != 0:
+        print("this machine's MPI starts no processes:", probe.stderr)
+        sys.exit(77)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        the_bits_of_one_process(folder)
+        a_process_that_dies(folder)
+        errors(folder)
+
+
+main()
