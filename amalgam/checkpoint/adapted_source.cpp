@@ -259,13 +259,23 @@ template <class T>
 void AdaptedSource::add_factors(std::size_t tensor, const LowRankFactors<T>& factors,
                                 std::uint64_t first, std::span<T> out) const {
   const std::uint64_t columns = columns_of(tensors()[tensor]);
-  for_each_row_run(
-      columns, first, out.size(),
-      [&](std::uint64_t row, std::uint64_t column, std::uint64_t at, std::uint64_t length) {
-        const std::span<const T> left(factors.left.data() + row * factors.rank, factors.rank);
-        kernels::add_low_rank(left, factors.right.data() + column, columns,
-                              out.subspan(at, length));
-      });
+  while (!out.empty()) {
+    const std::uint64_t row = first / columns;
+    const std::uint64_t column = first % columns;
+    // Whole rows together, and what is before and after them.
+    const std::uint64_t rows = column == 0 ? std::max<std::uint64_t>(1, out.size() / columns) : 1;
+    const std::uint64_t length = std::min<std::uint64_t>(columns - column, out.size());
+    kernels::add_low_rank(kernels::LowRankBlock<T>{.left = factors.left.data() + row * factors.rank,
+                                                   .rank = factors.rank,
+                                                   .right = factors.right.data() + column,
+                                                   .out = out.data(),
+                                                   .stride = columns,
+                                                   .rows = rows,
+                                                   .columns = length});
+    const std::uint64_t done = rows == 1 ? length : rows * columns;
+    first += done;
+    out = out.subspan(done);
+  }
 }
 
 // DoRA: the magnitude of every output over the norm of its weights. All of the tensor is read.

@@ -5,6 +5,7 @@
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/folder.hpp"
+#include "amalgam/checkpoint/transposed.hpp"
 #include "amalgam/core/error.hpp"
 
 namespace amalgam {
@@ -157,16 +158,6 @@ class Reader {
   Adapter adapter_;
   std::map<std::string, AdapterModule> modules_;
 };
-
-// [rows, columns] as [columns, rows].
-template <class T>
-std::vector<T> transposed(const std::vector<T>& matrix, std::size_t rows, std::size_t columns) {
-  std::vector<T> result(matrix.size());
-  for (std::size_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < columns; ++j) result[j * rows + i] = matrix[i * columns + j];
-  }
-  return result;
-}
 
 }  // namespace
 

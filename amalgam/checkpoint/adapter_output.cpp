@@ -6,21 +6,13 @@
 #include "amalgam/checkpoint/adapter_config.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
+#include "amalgam/checkpoint/transposed.hpp"
 #include "amalgam/core/error.hpp"
 
 namespace amalgam {
 namespace {
 
 constexpr const char* kWrapper = "base_model.model.";
-
-std::vector<double> transposed(const std::vector<double>& matrix, std::size_t rows,
-                               std::size_t columns) {
-  std::vector<double> result(matrix.size());
-  for (std::size_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < columns; ++j) result[j * rows + i] = matrix[i * columns + j];
-  }
-  return result;
-}
 
 void add_factors(const NewAdapterModule& module, bool weights_transposed, DType dtype,
                  std::vector<MemoryTensor>& tensors) {

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
@@ -227,8 +226,6 @@ class Merger {
   }
 
   void take_saved() {
-    std::set<std::string> targets;
-    for (const auto& entry : groups_) targets.insert(entry.first);
     std::map<std::string, std::pair<MemoryTensor, const Adapter*>> taken;
     for (const Adapter& adapter : adapters_) {
       for (const auto& [name, index] : adapter.saved) {

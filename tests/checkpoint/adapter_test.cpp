@@ -199,19 +199,30 @@ RC_GTEST_PROP(AdapterProperty, AnyRangeIsThatPartOfTheWhole, ()) {
 }
 
 TEST(Adapter, TheProductHasTheSameBitsOnEveryTarget) {
+  constexpr std::size_t kRows = 7;
   constexpr std::size_t kColumns = 101;
-  const std::vector<double> wide = normal(5 * kColumns, "right");
+  constexpr std::size_t kRank = 5;
+  const std::vector<double> wide = normal(kRank * kColumns, "right");
   const std::vector<float> right(wide.begin(), wide.end());
-  const std::vector<float> left = {0.1F, -0.7F, 3.3F, 1e-3F, 17.F};
-  std::vector<float> expected(kColumns, 0.25F);
-  for (std::size_t j = 0; j < kColumns; ++j) {
+  const std::vector<double> factors = normal(kRows * kRank, "left");
+  const std::vector<float> left(factors.begin(), factors.end());
+  std::vector<float> expected(kRows * kColumns, 0.25F);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
     float sum = 0;
-    for (std::size_t k = 0; k < 5; ++k) sum += left[k] * right[k * kColumns + j];
-    expected[j] += sum;
+    for (std::size_t k = 0; k < kRank; ++k) {
+      sum += left[i / kColumns * kRank + k] * right[k * kColumns + i % kColumns];
+    }
+    expected[i] += sum;
   }
   for_each_simd_target([&](const std::string& target) {
-    std::vector<float> out(kColumns, 0.25F);
-    kernels::add_low_rank(left, right.data(), kColumns, std::span<float>(out));
+    std::vector<float> out(kRows * kColumns, 0.25F);
+    kernels::add_low_rank(kernels::LowRankBlock<float>{.left = left.data(),
+                                                       .rank = kRank,
+                                                       .right = right.data(),
+                                                       .out = out.data(),
+                                                       .stride = kColumns,
+                                                       .rows = kRows,
+                                                       .columns = kColumns});
     EXPECT_EQ(out, expected) << target;
   });
 }
