@@ -14,7 +14,9 @@ namespace amalgam::labels {
 
 /// How new annotations are taken in.
 struct AbsorbOptions {
-  double tolerance = 1e-4;        ///< ends when no posterior changed by more in a sweep
+  /// Ends when no posterior changed by more in a sweep. Those that would change by less than a
+  /// hundredth of it stay as they are.
+  double tolerance = 1e-4;
   std::size_t max_sweeps = 1000;  ///< at most so many
   /// A worker without new annotations joins the update once the posteriors of the tasks that he
   /// annotated have changed by this share of all his annotations in sum.
@@ -68,12 +70,12 @@ class IncrementalFit {
   /// saves most of the sweeps.
   RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel);
 
-  /// Everything as a table and the fit of it, for writing.
+  /// Everything as a table and the fit of it, for writing; with LabelFit::evidence, if asked for.
   struct Result {
     AnnotationTable table;
     LabelFit fit;
   };
-  Result result() const;
+  Result result(bool keep_evidence = false) const;
 
   const std::string& method() const { return method_; }
   std::size_t task_count() const { return tasks_.size(); }
@@ -102,7 +104,7 @@ class IncrementalFit {
     Label label;
     float weight;
   };
-  struct Update;
+  class Update;
 
   IncrementalFit() = default;
   void set_method();
@@ -113,15 +115,13 @@ class IncrementalFit {
   void each_row(Task task, const Body& body) const;
   template <class Body>
   void each_worker_row(Worker worker, const Body& body) const;
+  std::size_t place_of_logs(const Row& row) const;
   void add_log_likelihood(const Row& row, double* logits) const;
   void count(Worker worker, Label label, float weight, const double* change);
   void recount(const Parallel& parallel);
   void refresh(Worker worker);
   void refresh_prior();
   double expect(Task task, std::vector<double>& change, double* log_likelihood = nullptr) const;
-  void add_rows(const AnnotationTable& added, Update& update);
-  double sweep(std::span<const Task> tasks, double noticeable, Update& update);
-  bool join_workers(double spread, Update& update);
   struct Sweep {
     double objective = 0;
     double largest_change = 0;
@@ -174,6 +174,47 @@ void IncrementalFit::each_row(Task task, const Body& body) const {
   // else.
   if (task >= has_more_.size() || has_more_[task] == 0) return;
   for (const Row& row : more_.at(task)) body(row);
+}
+
+// Where in logs_ what the row says of the classes begins.
+inline std::size_t IncrementalFit::place_of_logs(const Row& row) const {
+  if (is_coin_) return 2 * std::size_t{row.worker};
+  return (std::size_t{row.worker} * labels_.size() + row.label) * labels_.size();
+}
+
+inline void IncrementalFit::add_log_likelihood(const Row& row, double* logits) const {
+  const std::size_t classes = labels_.size();
+  const double* const said = logs_.data() + place_of_logs(row);
+  if (is_coin_) {
+    for (std::size_t k = 0; k < classes; ++k) {
+      logits[k] += row.weight * (k == row.label ? said[0] : said[1]);
+    }
+    return;
+  }
+  for (std::size_t k = 0; k < classes; ++k) logits[k] += row.weight * said[k];
+}
+
+// `change`: of the posterior of the row's task.
+inline void IncrementalFit::count(Worker worker, Label label, float weight, const double* change) {
+  const std::size_t classes = labels_.size();
+  if (is_coin_) {
+    counts_[worker] += weight * change[label];
+    return;
+  }
+  double* said = counts_.data() + (std::size_t{worker} * classes + label) * classes;
+  for (std::size_t k = 0; k < classes; ++k) said[k] += weight * change[k];
+}
+
+template <class Body>
+void IncrementalFit::each_worker_row(Worker worker, const Body& body) const {
+  if (worker + std::size_t{1} < worker_begins_.size()) {
+    for (std::uint64_t i = worker_begins_[worker]; i < worker_begins_[worker + 1]; ++i) {
+      body(worker_rows_[i]);
+    }
+  }
+  if (const auto found = more_worker_rows_.find(worker); found != more_worker_rows_.end()) {
+    for (const WorkerRow& row : found->second) body(row);
+  }
 }
 
 }  // namespace amalgam::labels
