@@ -18,6 +18,13 @@ constexpr std::size_t kBuffer = std::size_t{1} << 20U;
 // strerror is only unsafe for unknown numbers.
 std::string reason() { return std::strerror(errno); }  // NOLINT(concurrency-mt-unsafe)
 
+// A device that fails or is full is no matter of what the user asked for.
+[[noreturn]] void fail_to_open(const std::filesystem::path& path) {
+  const bool failed = errno == EIO || errno == ENOSPC || errno == EDQUOT || errno == EMFILE;
+  if (failed) throw Error("{}: cannot be written: {}", path.string(), reason());
+  throw InputError("{}: cannot be written: {}", path.string(), reason());
+}
+
 }  // namespace
 
 TextOutput::TextOutput(const std::filesystem::path& path) : path_(path) {
@@ -33,7 +40,7 @@ TextOutput::TextOutput(const std::filesystem::path& path) : path_(path) {
   if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
     // A pipe or a device is written to, not replaced.
     descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-    if (descriptor_ < 0) throw InputError("{}: cannot be written: {}", path.string(), reason());
+    if (descriptor_ < 0) fail_to_open(path);
     in_place_ = true;
     return;
   }
@@ -42,7 +49,7 @@ TextOutput::TextOutput(const std::filesystem::path& path) : path_(path) {
   partial_ =
       path_.parent_path() / fmt::format(".{}.{}.partial", path_.filename().string(), getpid());
   descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) throw InputError("{}: cannot be written: {}", path.string(), reason());
+  if (descriptor_ < 0) fail_to_open(path);
 }
 
 TextOutput::~TextOutput() {
