@@ -14,6 +14,7 @@ void register_label(CLI::App& root, bool& needs_library) {
   label->require_subcommand(1);
   register_label_aggregate(*label);
   register_label_update(*label);
+  register_label_predict(*label);
   register_label_agreement(*label);
   register_label_ask(*label);
   register_label_methods(*label);

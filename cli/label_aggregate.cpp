@@ -9,6 +9,7 @@
 #include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/label_metrics.hpp"
+#include "amalgam/labels/label_predictor.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/label_options.hpp"
 #include "cli/output.hpp"
@@ -33,6 +34,7 @@ struct AggregateOptions {
   std::string confusion;
   std::string tasks;
   std::string state;
+  std::string model;
   double settle = 1e-6;
   CommonOptions common;
 };
@@ -103,6 +105,7 @@ Aggregated aggregate(const AggregateOptions& options) {
   context.seed = options.common.seed;
   context.parallel = options.common.parallel();
   context.cluster = joined_cluster();
+  context.keep_evidence = !options.model.empty();
   if (options.use_gold || info.needs_gold) {
     check_usable(*result.gold);
     context.gold = &result.gold->gold;
@@ -126,7 +129,7 @@ Aggregated aggregate(const AggregateOptions& options) {
           settled.sweeps, settled.largest_change);
     }
     fit.save(options.state);
-    result.fit = fit.result().fit;
+    result.fit = fit.result(context.keep_evidence).fit;
     result.fit.iterations = settled.sweeps;
     result.fit.converged = settled.converged;
   } else {
@@ -153,6 +156,9 @@ void write_files(const AggregateOptions& options, const Aggregated& result) {
   }
   if (!options.confusion.empty()) write_confusion(options.confusion, result.table, result.fit);
   if (!options.tasks.empty()) write_task_columns(options.tasks, result.table, result.fit);
+  if (!options.model.empty()) {
+    LabelPredictor(options.method, result.table, result.fit).save(options.model);
+  }
 }
 
 // Tasks without an annotation have the prior's label; they count as uncovered, not as right.
@@ -231,11 +237,12 @@ void run(const AggregateOptions& options) {
   std::vector<std::string> inputs = options.annotations.paths;
   inputs.push_back(options.gold);
   check_outputs(inputs, {options.out, options.soft, options.workers, options.confusion,
-                         options.tasks, options.state});
+                         options.tasks, options.state, options.model});
   if (options.common.json && options.out == "-") {
     throw InputError("--json and --out - both want the standard output");
   }
   if (!options.state.empty()) labels::check_state_name(options.state);
+  if (!options.model.empty()) labels::check_state_name(options.model);
   const Aggregated result = aggregate(options);
   // All processes of a job have the same result.
   if (const Cluster* cluster = joined_cluster(); cluster != nullptr && cluster->rank() > 0) return;
@@ -288,6 +295,10 @@ void register_label_aggregate(CLI::App& label) {
                   "Fit until no probability changes by --settle, and write a state that 'label "
                   "update' takes further annotations into")
       ->type_name("STATE.safetensors");
+  app->add_option(
+         "--model", options->model,
+         "Write what was learned of the workers, by which 'label predict' labels new tasks")
+      ->type_name("MODEL.safetensors");
   app->add_option("--settle", options->settle, "See --state")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -12,6 +12,7 @@ void register_label_methods(CLI::App& label);
 void register_label_agreement(CLI::App& label);
 void register_label_ask(CLI::App& label);
 void register_label_update(CLI::App& label);
+void register_label_predict(CLI::App& label);
 void register_label_weak(CLI::App& label);
 void register_label_bags(CLI::App& label, bool& needs_library);
 void register_label_autows(CLI::App& label, bool& needs_library);

@@ -11,8 +11,10 @@
 #include "amalgam/core/text.hpp"
 #include "amalgam/data/text_output.hpp"
 #include "amalgam/labels/annotation_files.hpp"
+#include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/label_metrics.hpp"
+#include "amalgam/labels/label_predictor.hpp"
 #include "amalgam/labels/weak/fit_votes.hpp"
 #include "amalgam/labels/weak/function_analysis.hpp"
 #include "amalgam/labels/weak/vote_matrix.hpp"
@@ -37,6 +39,7 @@ struct WeakOptions {
   std::string soft;
   std::string functions;
   std::string analysis;
+  std::string model;
   CommonOptions common;
 };
 
@@ -81,6 +84,7 @@ Weak label(const WeakOptions& options) {
   FitContext context;
   context.seed = options.common.seed;
   context.parallel = options.common.parallel();
+  context.keep_evidence = !options.model.empty();
   if (info.needs_gold) context.gold = gold;
   result.analysis = analyse_functions(result.table, gold, context.parallel);
   const auto start = std::chrono::steady_clock::now();
@@ -224,10 +228,11 @@ std::string summary_of(const WeakOptions& options, const Weak& result) {
 
 void run(const WeakOptions& options) {
   check_outputs({options.matrix, options.gold},
-                {options.out, options.soft, options.functions, options.analysis});
+                {options.out, options.soft, options.functions, options.analysis, options.model});
   if (options.common.json && options.out == "-") {
     throw InputError("--json and --out - both want the standard output");
   }
+  if (!options.model.empty()) check_state_name(options.model);
   const Weak result = label(options);
   write_hard_labels(options.out, result.table, result.hard.labels);
   if (!options.soft.empty()) write_soft_labels(options.soft, result.table, result.fit.posterior);
@@ -236,6 +241,9 @@ void run(const WeakOptions& options) {
                   result.gold ? &result.gold->gold : nullptr);
   }
   if (!options.analysis.empty()) write_analysis(options.analysis, result);
+  if (!options.model.empty()) {
+    LabelPredictor(options.method, result.table, result.fit).save(options.model);
+  }
   if (options.common.json) return print_json(json_of(options, result));
   if (options.out == "-") {
     fmt::print(stderr, "{}", summary_of(options, result));
@@ -291,6 +299,10 @@ void register_label_weak(CLI::App& label) {
          "Write each function's coverage, overlap, conflict, the classes it votes for, and "
          "with gold its accuracy")
       ->type_name("ANALYSIS.csv");
+  app->add_option("--model", options->model,
+                  "Write what was learned of the functions, by which 'label predict' labels new "
+                  "items")
+      ->type_name("MODEL.safetensors");
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
   app->callback([options] { run(*options); });

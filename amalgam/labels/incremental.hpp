@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_model.hpp"
 
 namespace amalgam::labels {
@@ -44,9 +45,6 @@ struct RefineReport {
   bool converged = false;
   double largest_change = 0;
 };
-
-/// InputError unless a state may have this name: it ends in .safetensors.
-void check_state_name(const std::filesystem::path& path);
 
 /// A fit by expectation-maximisation that takes in more annotations in time proportional to what
 /// they change: the posteriors of the tasks that were annotated, then those of all tasks of their

@@ -40,6 +40,31 @@ class LabelWeak : public testing::Test {
   std::string gold_;
 };
 
+TEST_F(LabelWeak, AModelLabelsRowsWithoutAFit) {
+  const std::string matrix = votes();
+  const RunResult fitted =
+      run_amalgam({"label", "weak", matrix, "--out", path("labels.csv"), "--soft", path("soft.csv"),
+                   "--model", path("model.safetensors")});
+  ASSERT_EQ(fitted.code, 0) << fitted.err;
+  const RunResult same =
+      run_amalgam({"label", "predict", path("model.safetensors"), "--matrix", matrix, "--out",
+                   path("again.csv"), "--gold", write("gold.csv", gold_), "--json"});
+  ASSERT_EQ(same.code, 0) << same.err;
+  EXPECT_EQ(contents_of(path("again.csv")), contents_of(path("labels.csv")));
+  EXPECT_EQ(same.json()["method"], "generative");
+  EXPECT_GT(same.json()["accuracy"].get<double>(), .8);
+  // Annotations by names that the model knows are votes as well; those of others say nothing.
+  const RunResult other =
+      run_amalgam({"label", "predict", path("model.safetensors"),
+                   write("more.csv", "task,worker,label\nx,a,1\nx,b,1\nx,zoe,0\n"), "--out", "-"});
+  ASSERT_EQ(other.code, 0) << other.err;
+  EXPECT_EQ(other.out, "task,label\nx,1\n");
+  EXPECT_THAT(other.err, ::testing::HasSubstr("1 of 3 annotations are of workers whom the model"));
+  const RunResult wrong =
+      run_amalgam({"label", "predict", matrix, "--matrix", matrix, "--out", path("x.csv")});
+  EXPECT_EQ(wrong.code, 2);
+}
+
 TEST_F(LabelWeak, WritesLabelsProbabilitiesAndAnalysis) {
   const std::string matrix = votes();
   const RunResult run = run_amalgam({"label", "weak", matrix, "--method", "dawid-skene", "--gold",

@@ -1,0 +1,93 @@
+#include "amalgam/labels/column_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/safetensors_sink.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/core/utf8.hpp"
+
+namespace amalgam::labels {
+
+void add_names(std::vector<Column>& columns, const std::string& what, const StringPool& pool) {
+  std::vector<char> bytes;
+  std::vector<std::uint64_t> begins{0};
+  for (std::size_t id = 0; id < pool.size(); ++id) {
+    const std::string_view name = pool[id];
+    bytes.insert(bytes.end(), name.begin(), name.end());
+    begins.push_back(bytes.size());
+  }
+  columns.push_back(make_column(what + ".names", DType::u8, bytes));
+  columns.push_back(make_column(what + ".begins", DType::u64, begins));
+}
+
+void write_column_file(const std::filesystem::path& path, const std::vector<Column>& columns,
+                       const std::map<std::string, std::string>& metadata) {
+  check_state_name(path);
+  std::vector<TensorInfo> tensors;
+  for (const Column& one : columns) {
+    tensors.push_back(make_tensor_info(one.name, one.dtype, one.shape, path.string()));
+  }
+  OutputTransaction transaction(path, {.overwrite = true});
+  const auto sink = create_safetensors_file(transaction.work_path(), tensors, metadata);
+  for (const Column& one : columns) {
+    const auto found = std::ranges::find(sink->tensors(), one.name, &TensorInfo::name);
+    sink->write(static_cast<std::size_t>(found - sink->tensors().begin()), 0, one.bytes);
+  }
+  sink->finish();
+  transaction.commit();
+}
+
+void check_state_name(const std::filesystem::path& path) {
+  if (path.extension() != ".safetensors") {
+    throw InputError("{}: expected a name that ends in .safetensors for a state", path.string());
+  }
+}
+
+ColumnReader::ColumnReader(const std::filesystem::path& path)
+    : path_(path), source_(open_checkpoint(path.string())) {}
+
+void ColumnReader::fail(std::string_view what) const {
+  throw InputError("{}: {}", path_.string(), what);
+}
+
+void ColumnReader::check(bool holds, std::string_view what) const {
+  if (!holds) fail(fmt::format("its {} do not fit together", what));
+}
+
+std::string ColumnReader::text(const std::string& key) const {
+  const auto found = source_->metadata().find(key);
+  if (found == source_->metadata().end()) fail(fmt::format("it has no '{}'", key));
+  return found->second;
+}
+
+bool ColumnReader::has_text(const std::string& key) const {
+  return source_->metadata().contains(key);
+}
+
+StringPool ColumnReader::names(const std::string& what) const {
+  const auto bytes = column<char>(what + ".names", DType::u8);
+  const auto begins = column<std::uint64_t>(what + ".begins", DType::u64);
+  check(!begins.empty() && begins.front() == 0 && begins.back() == bytes.size(), what);
+  StringPool pool;
+  for (std::size_t i = 0; i + 1 < begins.size(); ++i) {
+    check(begins[i] < begins[i + 1] && begins[i + 1] <= bytes.size(), what);
+    const std::string_view name(bytes.data() + begins[i], begins[i + 1] - begins[i]);
+    check(is_utf8(name) && pool.add(name) == i, what);
+  }
+  return pool;
+}
+
+std::size_t ColumnReader::index_of(const std::string& name, DType dtype) const {
+  const auto found = source_->find(name);
+  if (!found) fail(fmt::format("it has no '{}'", name));
+  if (source_->tensors()[*found].dtype != dtype) {
+    fail(fmt::format("'{}' has another type than expected", name));
+  }
+  return *found;
+}
+
+}  // namespace amalgam::labels

@@ -1,0 +1,192 @@
+#include "amalgam/labels/label_predictor.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/labels/column_file.hpp"
+#include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/models/em.hpp"
+
+namespace amalgam::labels {
+namespace {
+
+constexpr const char* kFormat = "amalgam.labels.model";
+constexpr const char* kStateFormat = "amalgam.labels.state";
+constexpr const char* kVersion = "1";
+constexpr const char* kMethod = "amalgam.labels.method";
+constexpr const char* kScores = "amalgam.labels.scores";
+constexpr const char* kLogits = "logits";
+constexpr const char* kOneAgainstRest = "one-against-rest";
+
+bool is_tables(const VoteEvidence& evidence) { return evidence.form == VoteEvidence::Form::tables; }
+
+std::vector<double> uniform(std::size_t classes) {
+  return std::vector<double>(classes, 1.0 / static_cast<double>(classes));
+}
+
+// Adds what a vote of weight `weight` says.
+void add_vote(const VoteEvidence& evidence, Worker worker, Label label, double weight,
+              std::span<double> scores) {
+  const std::size_t classes = scores.size();
+  if (is_tables(evidence)) {
+    const double* said = evidence.values.data() + (std::size_t{worker} * classes + label) * classes;
+    for (std::size_t k = 0; k < classes; ++k) scores[k] += weight * said[k];
+    return;
+  }
+  const double* same = evidence.values.data() + std::size_t{worker} * 2 * classes;
+  const double* other = same + classes;
+  for (std::size_t k = 0; k < classes; ++k) scores[k] += weight * (k == label ? same[k] : other[k]);
+}
+
+}  // namespace
+
+LabelPredictor::LabelPredictor(std::string method, const AnnotationTable& table,
+                               const LabelFit& fit)
+    : method_(std::move(method)),
+      workers_(table.worker_names),
+      labels_(table.label_names),
+      prior_(fit.prior),
+      evidence_(fit.evidence) {
+  if (evidence_.form == VoteEvidence::Form::none) {
+    throw InputError(
+        "method '{}' learns nothing of workers by which new tasks can be labelled; dawid-skene "
+        "does",
+        method_);
+  }
+  if (prior_.empty()) prior_ = uniform(labels_.size());
+}
+
+std::vector<Worker> LabelPredictor::known_workers(const AnnotationTable& table) const {
+  std::vector<Worker> known;
+  for (std::size_t w = 0; w < table.worker_count(); ++w) {
+    known.push_back(workers_.find(table.worker_names[w]));
+  }
+  return known;
+}
+
+std::vector<Label> LabelPredictor::known_labels(const AnnotationTable& table) const {
+  std::vector<Label> known;
+  for (std::size_t l = 0; l < table.label_count(); ++l) {
+    const std::uint32_t found = labels_.find(table.label_names[l]);
+    known.push_back(found == StringPool::npos ? kNoLabel : static_cast<Label>(found));
+  }
+  for (const Label label : table.labels) {
+    if (known[label] != kNoLabel) continue;
+    throw InputError(
+        "an annotation has the label '{}', which the model does not know; it was fitted to {} "
+        "labels "
+        "('{}' is one), and a new one needs a new fit",
+        table.label_names[label], labels_.size(), labels_[0]);
+  }
+  return known;
+}
+
+LabelPrediction LabelPredictor::predict(const AnnotationTable& table,
+                                        const Parallel& parallel) const {
+  const std::vector<Worker> workers = known_workers(table);
+  const std::vector<Label> labels = known_labels(table);
+  const std::size_t classes = labels_.size();
+  LabelPrediction result;
+  result.soft = SoftLabels(table.task_count(), classes);
+  std::vector<char> covered(table.task_count(), 0);
+  parallel_for(parallel, models::task_blocks(table), [&](std::size_t block, std::size_t) {
+    const models::TaskRange range = models::task_range(table, block);
+    for (Task task = range.begin; task < range.end; ++task) {
+      const std::span<double> scores = result.soft.row(task);
+      std::ranges::copy(evidence_.start, scores.begin());
+      const auto [first, last] = table.rows_of(task);
+      for (std::size_t row = first; row < last; ++row) {
+        const Worker worker = workers[table.workers[row]];
+        if (worker == StringPool::npos || table.weight(row) == 0) continue;
+        covered[task] = 1;
+        add_vote(evidence_, worker, labels[table.labels[row]], table.weight(row), scores);
+      }
+      if (covered[task] == 0) {
+        std::ranges::copy(prior_, scores.begin());
+        continue;
+      }
+      if (evidence_.one_against_rest) {
+        for (double& score : scores) score = portable_logistic(score);
+      }
+      models::softmax_in_place(scores.data(), classes);
+    }
+  });
+  constexpr std::size_t kNamed = 3;
+  for (const Worker worker : table.workers) {
+    result.of_unknown_workers += workers[worker] == StringPool::npos ? 1 : 0;
+  }
+  result.used = table.rows() - result.of_unknown_workers;
+  for (std::size_t w = 0; w < workers.size() && result.unknown.size() < kNamed; ++w) {
+    if (workers[w] == StringPool::npos) result.unknown.emplace_back(table.worker_names[w]);
+  }
+  result.uncovered = static_cast<std::uint64_t>(std::ranges::count(covered, 0));
+  return result;
+}
+
+void LabelPredictor::save(const std::filesystem::path& path) const {
+  const std::size_t classes = labels_.size();
+  std::vector<Column> columns;
+  add_names(columns, "workers", workers_);
+  add_names(columns, "labels", labels_);
+  columns.push_back(make_column("prior", DType::f64, prior_));
+  columns.push_back(make_column("start", DType::f64, evidence_.start));
+  if (is_tables(evidence_)) {
+    columns.push_back(make_column("tables", DType::f64, evidence_.values,
+                                  Shape{workers_.size(), classes, classes}));
+  } else {
+    columns.push_back(
+        make_column("sides", DType::f64, evidence_.values, Shape{workers_.size(), 2, classes}));
+  }
+  write_column_file(path, columns,
+                    {{kFormat, kVersion},
+                     {kMethod, method_},
+                     {kScores, evidence_.one_against_rest ? kOneAgainstRest : kLogits}});
+}
+
+LabelPredictor LabelPredictor::load(const std::filesystem::path& path) {
+  const ColumnReader reader(path);
+  if (reader.has_text(kStateFormat)) {
+    const IncrementalFit state = IncrementalFit::load(path);
+    const IncrementalFit::Result result = state.result(true);
+    return LabelPredictor(state.method(), result.table, result.fit);
+  }
+  if (!reader.has_text(kFormat) || reader.text(kFormat) != kVersion) {
+    reader.fail(
+        "it is no fitted label model (of version 1); 'amalgam label aggregate --model' or 'label "
+        "weak --model' makes them");
+  }
+  LabelPredictor model;
+  model.method_ = reader.text(kMethod);
+  model.workers_ = reader.names("workers");
+  model.labels_ = reader.names("labels");
+  model.prior_ = reader.column<double>("prior", DType::f64);
+  VoteEvidence& evidence = model.evidence_;
+  evidence.start = reader.column<double>("start", DType::f64);
+  evidence.one_against_rest = reader.text(kScores) == kOneAgainstRest;
+  reader.check(evidence.one_against_rest || reader.text(kScores) == kLogits, "scores");
+  const bool tables = reader.has_column("tables");
+  evidence.form = tables ? VoteEvidence::Form::tables : VoteEvidence::Form::sides;
+  evidence.values = reader.column<double>(tables ? "tables" : "sides", DType::f64);
+  const std::size_t classes = model.labels_.size();
+  reader.check(classes >= 2 && classes <= kMostLabels && !model.workers_.empty(), "names");
+  reader.check(model.prior_.size() == classes && evidence.start.size() == classes, "labels");
+  const std::size_t numbers = classes * (tables ? classes : 2);
+  reader.check(evidence.values.size() / numbers == model.workers_.size() &&
+                   evidence.values.size() % numbers == 0,
+               "workers");
+  for (const std::vector<double>* values : {&model.prior_, &evidence.start, &evidence.values}) {
+    reader.check(std::ranges::all_of(*values, [](double x) { return std::isfinite(x); }),
+                 "numbers");
+  }
+  return model;
+}
+
+void set_label_names(AnnotationTable& table, const StringPool& labels) {
+  for (Label& label : table.labels) {
+    label = static_cast<Label>(labels.find(table.label_names[label]));
+  }
+  table.label_names = labels;
+}
+
+}  // namespace amalgam::labels
