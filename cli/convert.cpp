@@ -12,6 +12,7 @@
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/csr.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -123,6 +124,8 @@ void convert(const ConvertOptions& options) {
   const fs::path model = without_adapters(options.input);
   check_output_is_no_input({model}, output);
   const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
+  // Packed weights may go from container to container, but are no numbers to convert.
+  if (wanted || output.extension() == ".gguf") refuse_packed_weights(*source, model);
   std::vector<TensorInfo> tensors = converted_tensors(
       *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);
 
@@ -136,6 +139,9 @@ void convert(const ConvertOptions& options) {
   if (!output_is_file(output) && fs::is_directory(model)) {
     copy_side_files(model, transaction.work_path());
     if (wanted) set_config_dtype(transaction.work_path(), *wanted);
+    if (dynamic_cast<const ScaledFp8Source*>(source.get()) != nullptr) {
+      drop_quantisation_config(transaction.work_path());
+    }
   }
   transaction.commit();
   report(options, *source, statistics);

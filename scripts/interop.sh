@@ -14,6 +14,12 @@ if [ ! -x "$work/venv/bin/python" ]; then
   "$work/venv/bin/pip" install --quiet numpy safetensors gguf
 fi
 "$work/venv/bin/python" "$here/interop_check.py" "$amalgam" "$work"
+# Merged vocabularies in the real tokenizers.
+if [ ! -x "$work/tokenizers-venv/bin/python" ]; then
+  /usr/bin/python3 -m venv "$work/tokenizers-venv"
+  "$work/tokenizers-venv/bin/pip" install --quiet tokenizers safetensors numpy
+fi
+"$work/tokenizers-venv/bin/python" "$here/interop_tokenizers.py" "$amalgam" "$work/tokenizers"
 # crowd-kit 1.4 works with scikit-learn before 1.6 only, hence an environment of its own.
 if [ ! -x "$work/labels-venv/bin/python" ]; then
   /usr/bin/python3 -m venv "$work/labels-venv"

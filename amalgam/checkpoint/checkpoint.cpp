@@ -11,7 +11,9 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/folder.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/safetensors.hpp"
+#include "amalgam/checkpoint/scaled_fp8.hpp"
 #include "amalgam/checkpoint/torch_archive.hpp"
 #include "amalgam/core/error.hpp"
 
@@ -115,7 +117,8 @@ std::unique_ptr<TensorSource> open_checkpoint(const fs::path& path) {
   if (const auto parts = split_adapted_path(path)) {
     return apply_adapter(open_checkpoint(parts->base), open_adapter(parts->adapter));
   }
-  return is_folder(path) ? open_folder(path) : open_checkpoint_file(path);
+  if (!is_folder(path)) return unscale_fp8(open_checkpoint_file(path));
+  return unscale_fp8(open_folder(path), read_fp8_layout(path));
 }
 
 std::unique_ptr<TensorSource> open_checkpoint_file(const fs::path& path) {

@@ -91,6 +91,12 @@ void set_config_dtype(const fs::path& folder, DType dtype) {
   if (is_changed) write_text_file(folder / "config.json", config->dump(2) + "\n");
 }
 
+void drop_quantisation_config(const fs::path& folder) {
+  std::optional<nlohmann::ordered_json> config = read_config(folder);
+  if (!config || config->erase("quantization_config") == 0) return;
+  write_text_file(folder / "config.json", config->dump(2) + "\n");
+}
+
 std::optional<std::string> config_model_type(const fs::path& folder) {
   const std::optional<nlohmann::ordered_json> config = read_config(folder);
   if (!config || !config->contains("model_type")) return std::nullopt;

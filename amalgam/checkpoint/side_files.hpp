@@ -32,6 +32,10 @@ std::string_view torch_dtype_name(DType dtype);
 /// not a JSON object.
 void set_config_dtype(const std::filesystem::path& folder, DType dtype);
 
+/// Takes `quantization_config` out of config.json of `folder`, whose weights are no longer
+/// quantised; nothing happens without one.
+void drop_quantisation_config(const std::filesystem::path& folder);
+
 /// `model_type` of a folder's config.json, if there is one.
 std::optional<std::string> config_model_type(const std::filesystem::path& folder);
 

@@ -19,6 +19,7 @@
 #include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
 #include "amalgam/weights/planner.hpp"
+#include "amalgam/weights/vocabulary.hpp"
 
 namespace amalgam {
 namespace {
@@ -38,6 +39,10 @@ struct Stage {
   std::shared_ptr<const TensorSource> reference;
   fs::path reference_path;
   bool tied_embeddings = false;
+  std::shared_ptr<const VocabularyPlan> vocabulary;  // if the document asks for one
+  // What the output folder gets if that is not simply the reference's: the vocabulary's, or that of
+  // the stage it is made from.
+  std::shared_ptr<const Tokenizer> tokenizer;
 };
 
 std::vector<fs::path> inputs_of(const std::vector<Recipe>& documents) {
@@ -49,6 +54,33 @@ std::vector<fs::path> inputs_of(const std::vector<Recipe>& documents) {
     }
   }
   return inputs;
+}
+
+const Stage* find_stage(const std::vector<Stage>& stages, const ModelReference& model) {
+  const auto found = std::find_if(stages.begin(), stages.end(), [&](const Stage& stage) {
+    return stage.document->name == model.path;
+  });
+  return found == stages.end() ? nullptr : &*found;
+}
+
+std::shared_ptr<const Tokenizer> tokenizer_of(const ModelReference& model,
+                                              const std::vector<Stage>& stages) {
+  const Stage* stage = find_stage(stages, model);
+  if (stage != nullptr && stage->tokenizer) return stage->tokenizer;
+  return std::make_shared<const Tokenizer>(
+      Tokenizer::read(stage != nullptr ? stage->reference_path : fs::path(model.path)));
+}
+
+std::shared_ptr<const VocabularyPlan> vocabulary_of(const Recipe& document,
+                                                    const std::vector<Stage>& stages,
+                                                    const ModelOpener& open) {
+  if (document.tokenizer_source.empty()) return nullptr;
+  // The first to lay down numbers is the base (or first model).
+  std::vector<ModelVocabulary> models;
+  for (const ModelReference& model : document.all_models()) {
+    models.push_back({model, tokenizer_of(model, stages), vocabulary_rows(*open(model).tensors)});
+  }
+  return std::make_shared<const VocabularyPlan>(plan_vocabulary(document, models));
 }
 
 // Plans everything before anything is written.
@@ -74,12 +106,14 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
     }
     const bool last = &document == &documents.back();
     Stage stage{.document = &document};
+    stage.vocabulary = vocabulary_of(document, stages, open);
     stage.plan = plan_merge(document, open,
                             {.allow_shape_mismatch = options.allow_shape_mismatch,
                              .dtype = last ? options.dtype : std::nullopt,
                              .quantised_output = last && options.output.extension() == ".gguf",
                              // The integer tensors of a stage cannot be compared before it is made.
-                             .compare_copied = documents.size() == 1});
+                             .compare_copied = documents.size() == 1,
+                             .vocabulary = stage.vocabulary.get()});
     stage.output = std::make_shared<PlannedOutput>(document.name, stage.plan);
     const OpenedModel reference = open(document.reference());
     stage.reference = reference.tensors;
@@ -89,7 +123,9 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
       if (earlier.document->name != document.reference().path) continue;
       stage.reference = earlier.reference;
       stage.reference_path = earlier.reference_path;
+      stage.tokenizer = earlier.tokenizer;
     }
+    if (stage.vocabulary) stage.tokenizer = stage.vocabulary->tokenizer;
     stages.push_back(std::move(stage));
   }
   return stages;
@@ -142,6 +178,7 @@ OutputDescription describe_output(const std::vector<Recipe>& documents,
     if (fs::exists(model.path)) output.models.emplace_back(model.path);
   }
   output.seed = options.engine.seed;
+  output.tokenizer = stages.back().tokenizer.get();
   return output;
 }
 

@@ -2,6 +2,7 @@
 
 #include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
 
 namespace amalgam {
 
@@ -13,6 +14,7 @@ std::shared_ptr<const TensorSource> with_adapter(std::shared_ptr<const TensorSou
 
 OpenedModel open_model(const ModelReference& reference) {
   std::shared_ptr<const TensorSource> source = open_checkpoint(reference.path);
+  refuse_packed_weights(*source, without_adapters(reference.path));
   ModelConfig config = read_model_config(without_adapters(reference.path), *source);
   return {with_adapter(std::move(source), reference), std::move(config)};
 }

@@ -108,13 +108,14 @@ std::uint64_t vocabulary_rows(const MergePlan& plan) {
   return rows;
 }
 
-// Embeddings are only ever cut, so a larger stated vocabulary is out of date.
-void update_vocabulary(json& config, std::uint64_t rows) {
+// Without another vocabulary embeddings are only ever cut, so a larger stated one is out of date.
+void update_vocabulary(json& config, std::uint64_t rows, bool another) {
   for (auto& [key, value] : config.items()) {
-    if (key == "vocab_size" && value.is_number_unsigned() && value.get<std::uint64_t>() > rows) {
+    if (key == "vocab_size" && value.is_number_unsigned() &&
+        (another || value.get<std::uint64_t>() > rows)) {
       value = rows;
     } else if (value.is_object() && contains_any(key, {"text", "language", "llm"})) {
-      update_vocabulary(value, rows);
+      update_vocabulary(value, rows, another);
     }
   }
 }
@@ -145,7 +146,7 @@ bool update_dtype(json& config, const std::string& name, int depth) {
 
 }  // namespace
 
-json updated_config(json config, const MergePlan& plan) {
+json updated_config(json config, const MergePlan& plan, bool another_vocabulary) {
   if (!config.is_object()) return config;
   for (const PlanLayers& layers : plan.layers) {
     if (keeps_layers(layers)) continue;
@@ -155,7 +156,11 @@ json updated_config(json config, const MergePlan& plan) {
           layers.old_count, layers.prefix, layers.origins.size());
     }
   }
-  if (const std::uint64_t rows = vocabulary_rows(plan); rows > 0) update_vocabulary(config, rows);
+  if (const std::uint64_t rows = vocabulary_rows(plan); rows > 0) {
+    update_vocabulary(config, rows, another_vocabulary);
+  }
+  // Weights with scales were read as what they mean, and other quantised ones were refused.
+  config.erase("quantization_config");
   if (const auto dtype = main_dtype(plan)) {
     const std::string name(torch_dtype_name(*dtype));
     if (!name.empty() && !update_dtype(config, name, 0)) config["torch_dtype"] = name;

@@ -20,27 +20,13 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::uint64_t kLargestModule = 4'000'000;
-constexpr std::uint64_t kLargestTokenizerConfig = 64'000'000;
-constexpr const char* kTokenizerConfig = "tokenizer_config.json";
-constexpr const char* kChatTemplate = "chat_template.jinja";
-
+// Besides config.json and the tokenizer's.
 constexpr std::array kCopied = {
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer.model.v3",
-    "tekken.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "video_preprocessor_config.json",
+    "preprocessor_config.json",          "processor_config.json", "video_preprocessor_config.json",
+    "feature_extractor_config.json",     "modules.json",          "sentence_bert_config.json",
+    "config_sentence_transformers.json",
 };
+constexpr std::uint64_t kLargestModuleFile = 4'000'000'000;
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -55,70 +41,63 @@ void write_json(const fs::path& path, const json& value) {
   write_text_file(path, value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
-// The chat template of a model's folder; empty if it has none.
-std::string chat_template_of(const fs::path& model) {
-  if (is_file(model / kChatTemplate)) {
-    return read_text_file(model / kChatTemplate, kLargestTokenizerConfig);
-  }
-  if (!is_file(model / kTokenizerConfig)) return {};
-  const json config = read_json(model / kTokenizerConfig, kLargestTokenizerConfig);
-  const auto found = config.is_object() ? config.find("chat_template") : config.end();
-  return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-// What most models have; of equally common ones the first.
-std::string most_common_template(const std::vector<fs::path>& models) {
-  std::vector<std::pair<std::string, std::size_t>> counts;
-  for (const fs::path& model : models) {
-    std::string text = chat_template_of(model);
-    if (text.empty()) continue;
-    const auto known = std::find_if(counts.begin(), counts.end(),
-                                    [&](const auto& count) { return count.first == text; });
-    if (known == counts.end()) {
-      counts.emplace_back(std::move(text), 1);
-    } else {
-      ++known->second;
-    }
-  }
-  const auto most =
-      std::max_element(counts.begin(), counts.end(),
-                       [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == counts.end() ? std::string() : most->first;
-}
-
-void write_chat_template(const fs::path& folder, const OutputDescription& output) {
-  const std::string& asked = output.documents.back().chat_template;
-  const bool has_config = is_file(output.reference / kTokenizerConfig);
-  const std::string text = asked == "auto" ? most_common_template(output.models) : asked;
-  if (text.empty()) {
-    if (has_config) {
-      copy_file(output.reference / kTokenizerConfig, folder / kTokenizerConfig, kLargestSideFile);
-    }
-    for (const char* name : {kChatTemplate, "chat_template.json"}) {
-      if (is_file(output.reference / name)) {
-        copy_file(output.reference / name, folder / name, kLargestSideFile);
-      }
-    }
-    return;
-  }
-  if (!has_config) {
-    write_text_file(folder / kChatTemplate, text);
-    return;
-  }
-  json config = read_json(output.reference / kTokenizerConfig, kLargestTokenizerConfig);
-  if (!config.is_object()) {
-    throw InputError("{}: not a JSON object", (output.reference / kTokenizerConfig).string());
-  }
-  config["chat_template"] = text;
-  write_json(folder / kTokenizerConfig, config);
-}
-
 // Configs of models with code of their own name it in "auto_map".
 void copy_modules(const fs::path& from, const fs::path& to) {
   for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
     if (entry.path().extension() == ".py" && is_file(entry.path())) {
       copy_file(entry.path(), to / entry.path().filename(), kLargestModule);
     }
+  }
+}
+
+// Sub-folders that modules.json of sentence-transformers names (pooling, dense layers).
+void copy_module_folders(const fs::path& from, const fs::path& to) {
+  if (!is_file(from / "modules.json")) return;
+  const json modules = read_json(from / "modules.json", kLargestConfig);
+  if (!modules.is_array()) return;
+  for (const json& module : modules) {
+    const json path = module.is_object() ? module.value("path", json()) : json();
+    if (!path.is_string() || path.get_ref<const std::string&>().empty()) continue;
+    const fs::path name = path.get<std::string>();
+    std::error_code ignored;
+    if (name.has_parent_path() || name == ".." || name == "." ||
+        !fs::is_directory(from / name, ignored)) {
+      log::warn("{}: modules.json names '{}', which is not a folder beside it and is left out",
+                from.string(), name.string());
+      continue;
+    }
+    if (fs::exists(to / name)) continue;
+    fs::create_directory(to / name);
+    for (const fs::directory_entry& entry : fs::directory_iterator(from / name)) {
+      if (!is_file(entry.path())) continue;
+      copy_file(entry.path(), to / name / entry.path().filename(), kLargestModuleFile);
+      if (entry.path().extension() == ".safetensors" || entry.path().extension() == ".bin") {
+        log::warn(
+            "{}: the weights of the module '{}' are not merged but the base's (or first "
+            "model's); merge its folder by itself",
+            from.string(), name.string());
+      }
+    }
+  }
+}
+
+json labels_of(const fs::path& model) {
+  if (!is_file(model / "config.json")) return {};
+  const json config = read_json(model / "config.json", kLargestConfig);
+  return config.is_object() ? config.value("id2label", json()) : json();
+}
+
+// Heads of classifiers are merged class by class.
+void warn_of_labels(const OutputDescription& output) {
+  const json labels = labels_of(output.reference);
+  if (!labels.is_object()) return;
+  for (const fs::path& model : output.models) {
+    const json others = labels_of(model);
+    if (!others.is_object() || others == labels) continue;
+    log::warn(
+        "{}: the classes of its head ('id2label' in config.json) are not those of {} in the "
+        "same order; the output names them as the latter does",
+        model.string(), output.reference.string());
   }
 }
 
@@ -195,7 +174,9 @@ void write_output_files(const fs::path& folder, const OutputDescription& output)
   if (!fs::is_directory(output.reference, ignored)) return;
   if (const fs::path config_file = output.reference / "config.json"; is_file(config_file)) {
     const json config = read_json(config_file, kLargestConfig);
-    write_json(folder / "config.json", updated_config(config, *output.plan));
+    json updated = updated_config(config, *output.plan, output.tokenizer != nullptr);
+    update_token_numbers(updated, "config.json", output);
+    write_json(folder / "config.json", updated);
     if (config.is_object() && config.contains("auto_map")) copy_modules(output.reference, folder);
   }
   for (const char* name : kCopied) {
@@ -203,7 +184,18 @@ void write_output_files(const fs::path& folder, const OutputDescription& output)
       copy_file(output.reference / name, folder / name, kLargestSideFile);
     }
   }
-  write_chat_template(folder, output);
+  if (const fs::path path = output.reference / "generation_config.json"; is_file(path)) {
+    if (output.tokenizer == nullptr) {
+      copy_file(path, folder / path.filename(), kLargestSideFile);
+    } else {
+      json generation = read_json(path, kLargestConfig);
+      update_token_numbers(generation, "generation_config.json", output);
+      write_json(folder / path.filename(), generation);
+    }
+  }
+  copy_module_folders(output.reference, folder);
+  warn_of_labels(output);
+  write_tokenizer_files(folder, output);
 }
 
 }  // namespace amalgam

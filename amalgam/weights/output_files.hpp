@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/tokenizer.hpp"
 #include "amalgam/weights/plan.hpp"
 #include "amalgam/weights/recipe.hpp"
 
@@ -21,6 +22,7 @@ struct OutputDescription {
   std::filesystem::path reference;            ///< the base (or first) model: a folder, or one file
   std::vector<std::filesystem::path> models;  ///< all models of the last document
   std::uint64_t seed = 0;
+  const Tokenizer* tokenizer = nullptr;  ///< null: that of the reference
 };
 
 /// Writes into `folder` (which exists) what lies beside the weights: config.json of the reference
@@ -31,9 +33,21 @@ struct OutputDescription {
 /// InputError if config.json or tokenizer_config.json of a model is not JSON.
 void write_output_files(const std::filesystem::path& folder, const OutputDescription& output);
 
-/// `config` (of the reference) made true of the output of `plan`. Warns where a changed number of
-/// layers is stated nowhere.
-nlohmann::json updated_config(nlohmann::json config, const MergePlan& plan);
+/// `config` (of the reference) made true of the output of `plan`; the vocabulary size only where it
+/// is too large, unless the output has `another_vocabulary`. Warns where a changed number of layers
+/// is stated nowhere.
+nlohmann::json updated_config(nlohmann::json config, const MergePlan& plan,
+                              bool another_vocabulary = false);
+
+/// Writes the files of the output's tokenizer into `folder`, its config and the chat template
+/// included.
+void write_tokenizer_files(const std::filesystem::path& folder, const OutputDescription& output);
+
+/// The keys that number tokens (`eos_token_id`, ...) in a config of the reference, where the
+/// output's tokenizer is another model's: as in the file `name` of that model, or else the number
+/// of the same token in the output. Null where the output has no such token.
+void update_token_numbers(nlohmann::json& config, const char* name,
+                          const OutputDescription& output);
 
 /// The model card: YAML front matter for hubs, then method, models and recipe.
 std::string model_card(const OutputDescription& output);

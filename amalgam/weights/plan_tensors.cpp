@@ -8,6 +8,7 @@
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/plan_parameters.hpp"
 #include "amalgam/weights/plan_shapes.hpp"
+#include "amalgam/weights/vocabulary.hpp"
 
 namespace amalgam {
 namespace {
@@ -76,8 +77,43 @@ void PlanTensors::add(const PlanCast& cast, const PlanPlace& place) {
   }
 }
 
-void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs,
+PlanInput PlanTensors::in_vocabulary(const PlanInput& input, const PlanPlace& place) {
+  const VocabularyPlan* vocabulary = options_.vocabulary;
+  if (vocabulary == nullptr || !vocabulary->rewrites() || place.layer ||
+      !is_vocabulary_tensor(info(input))) {
+    return input;
+  }
+  std::vector<std::size_t> numbers;
+  for (const ModelReference& model : vocabulary->models) numbers.push_back(models_.number(model));
+  const auto at = std::find(numbers.begin(), numbers.end(), input.source);
+  if (at == numbers.end()) return input;
+  const auto own = static_cast<std::size_t>(at - numbers.begin());
+  if (info(input).shape.size() == 1 && info(input).shape[0] != vocabulary->model_rows[own]) {
+    return input;  // a bias of something else
+  }
+  const auto known = rewritten_.find({input.source, place.output});
+  if (known != rewritten_.end()) return known->second;
+  std::vector<RowMapSource::Input> inputs;
+  for (const std::size_t number : numbers) {
+    const auto found = models_.find(number, place.output);
+    if (!found) {
+      throw InputError("{}: no tensor '{}', whose rows the vocabulary of the output needs",
+                       models_.source(number).label(), place.output);
+    }
+    inputs.push_back({plan_.sources[number], *found});
+  }
+  const PlanInput view{plan_.sources.size(), 0};
+  plan_.sources.push_back(std::make_shared<RowMapSource>(
+      place.output, models_.source(input.source).label(), std::move(inputs),
+      vocabulary->maps.at(vocabulary->models[own]), vocabulary->rows));
+  return rewritten_.emplace(std::pair(input.source, place.output), view).first->second;
+}
+
+void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& given,
                             DType dtype) {
+  Inputs inputs = given;
+  for (PlanInput& member : inputs.members) member = in_vocabulary(member, place);
+  if (inputs.base) inputs.base = in_vocabulary(*inputs.base, place);
   ShapeResult fitted = fit_shapes({.rule = info_,
                                    .output = place.output,
                                    .in_layers = place.layer.has_value(),
@@ -209,8 +245,9 @@ DType PlanTensors::output_dtype(const TensorInfo& reference) const {
 }
 
 // Copies bytes; another type is a view that encodes.
-void PlanTensors::add_copy(const PlanPlace& place, const PlanInput& from) {
-  const DType dtype = output_dtype(info(from));
+void PlanTensors::add_copy(const PlanPlace& place, const PlanInput& original) {
+  const DType dtype = output_dtype(info(original));
+  const PlanInput from = in_vocabulary(original, place);
   PlanTensor planned;
   planned.action = PlanTensor::Action::copy;
   planned.layer = place.layer;

@@ -71,6 +71,8 @@ class PlanTensors {
   void check_kinds(const std::vector<PlanInput>& members, const PlanInput& first) const;
   DType output_dtype(const TensorInfo& reference) const;
   TensorInfo make_output(const std::string& name, DType dtype, const Shape& shape) const;
+  // `input`, or what it is in the output's vocabulary.
+  PlanInput in_vocabulary(const PlanInput& input, const PlanPlace& place);
   void add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs, DType dtype);
   void add_auxiliary(PlanTensor& planned, const PlanRole& role, const std::string& name,
                      const Shape& shape) const;
@@ -102,6 +104,7 @@ class PlanTensors {
   std::vector<std::string> differing_;
   std::uint64_t compared_ = 0;  // bytes
   std::map<std::pair<std::size_t, DType>, std::size_t> cast_sources_;
+  std::map<std::pair<std::size_t, std::string>, PlanInput> rewritten_;  // by model and output
   std::map<std::string, std::vector<Storage>> storages_;  // of the inputs, by output name
 };
 

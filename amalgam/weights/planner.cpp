@@ -20,10 +20,15 @@ class Planner {
               .tensors = {},
               .layers = {}},
         models_(open, plan_.sources, recipe.modules, recipe.label),
-        tensors_(recipe, options, models_, plan_) {}
+        tensors_(recipe, options, models_, plan_),
+        has_vocabulary_(options.vocabulary != nullptr) {}
 
   MergePlan run() {
     check_parameters(recipe_, plan_.rule->info());
+    if (!recipe_.tokenizer_source.empty() && !has_vocabulary_) {
+      throw InputError("{}: a 'tokenizer' is for merges of folders with tokenizers only",
+                       recipe_.label);
+    }
     for (const PlanSection& section : make_sections(recipe_)) plan_section(section);
     if (!recipe_.modules.empty()) copy_unclaimed();
     tensors_.finish();
@@ -206,6 +211,7 @@ class Planner {
   MergePlan plan_;
   PlanModels models_;
   PlanTensors tensors_;
+  bool has_vocabulary_ = false;
   std::size_t layer_count_ = 0;
 };
 

@@ -13,6 +13,8 @@
 
 namespace amalgam {
 
+struct VocabularyPlan;
+
 /// A model as planning sees it.
 struct OpenedModel {
   // Implicit: an opener may return a source alone.
@@ -37,6 +39,9 @@ struct PlanOptions {
   bool quantised_output = false;
   /// Warn if the integer tensors of members, which are not merged, differ (reads a part of them).
   bool compare_copied = true;
+  /// For a recipe with a `tokenizer_source`: what embeddings and heads of the models are rewritten
+  /// to before they are merged. Outlives planning.
+  const VocabularyPlan* vocabulary = nullptr;
   const MergeRule* rule = nullptr;  ///< instead of the one that the recipe names
 };
 

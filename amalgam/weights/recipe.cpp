@@ -80,7 +80,8 @@ bool Recipe::operator==(const Recipe& other) const {
          modules == other.modules && parameters == other.parameters && data == other.data &&
          tasks == other.tasks && search == other.search && search_by == other.search_by &&
          evaluate == other.evaluate && dtype == other.dtype && out_dtype == other.out_dtype &&
-         tokenizer_source == other.tokenizer_source && chat_template == other.chat_template;
+         tokenizer_source == other.tokenizer_source && tokens == other.tokens &&
+         pad_vocabulary == other.pad_vocabulary && chat_template == other.chat_template;
 }
 
 const ModelReference& Recipe::reference() const {

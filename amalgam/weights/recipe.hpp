@@ -127,6 +127,21 @@ struct RecipeSearch {
   bool operator==(const RecipeSearch&) const = default;
 };
 
+/// A token of the output whose row in embedding and head a recipe speaks of.
+struct RecipeToken {
+  /// What members without the token get as its row (all members with `force`).
+  enum class Source { unsaid, model, model_token, model_row, zero };
+
+  std::string token;
+  Source source = Source::unsaid;
+  ModelReference model;     ///< unless unsaid or zero
+  std::string model_token;  ///< model_token: another token of that model
+  std::uint64_t row = 0;    ///< model_row: its number
+  bool force = false;
+  RecipeLine line;
+  bool operator==(const RecipeToken&) const = default;
+};
+
 /// One document of a recipe in the mergekit dialect (docs/formats/recipes.md). Exactly one of
 /// `models`, `slices` and `modules` is given.
 struct Recipe {
@@ -145,8 +160,10 @@ struct Recipe {
   std::vector<RecipeData> evaluate;  ///< what the result is evaluated on
   std::string dtype;                 ///< empty or a name that parse_dtype knows
   std::string out_dtype;             ///< likewise; it wins over `dtype`
-  std::string tokenizer_source;      ///< empty or "base"
-  std::string chat_template;         ///< empty, "auto", or the Jinja text
+  std::string tokenizer_source;      ///< empty, "base", "union", or a model as written
+  std::vector<RecipeToken> tokens;   ///< only with a `tokenizer_source`
+  std::uint64_t pad_vocabulary = 0;  ///< rows of the vocabulary are a multiple of it; 0: any number
+  std::string chat_template;         ///< empty, "auto", a built-in name, or the Jinja text
   RecipeLine line;
 
   bool operator==(const Recipe& other) const;

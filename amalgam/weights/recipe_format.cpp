@@ -49,9 +49,7 @@ class Writer {
     data(recipe);
     if (!recipe.dtype.empty()) line(0, "dtype: " + yaml_text(recipe.dtype));
     if (!recipe.out_dtype.empty()) line(0, "out_dtype: " + yaml_text(recipe.out_dtype));
-    if (!recipe.tokenizer_source.empty()) {
-      line(0, "tokenizer_source: " + yaml_text(recipe.tokenizer_source));
-    }
+    tokenizer(recipe);
     if (!recipe.chat_template.empty()) {
       line(0, "chat_template: " + yaml_text(recipe.chat_template));
     }
@@ -91,6 +89,45 @@ class Writer {
       source_list(level + 3, slice.sources);
       base_model(level + 2, slice.base_model);
       parameters(level + 2, slice.parameters);
+    }
+  }
+
+  void tokenizer(const Recipe& recipe) {
+    if (recipe.tokenizer_source.empty()) return;
+    if (recipe.tokens.empty() && recipe.pad_vocabulary == 0) {
+      line(0, "tokenizer_source: " + yaml_text(recipe.tokenizer_source));
+      return;
+    }
+    line(0, "tokenizer:");
+    line(1, "source: " + yaml_text(recipe.tokenizer_source));
+    if (!recipe.tokens.empty()) line(1, "tokens:");
+    for (const RecipeToken& token : recipe.tokens) {
+      const bool is_empty = token.source == RecipeToken::Source::unsaid && !token.force;
+      line(2, yaml_text(token.token) + (is_empty ? ": {}" : ":"));
+      token_source(token);
+      if (token.force) line(3, "force: true");
+    }
+    if (recipe.pad_vocabulary != 0) {
+      line(1, fmt::format("pad_to_multiple_of: {}", recipe.pad_vocabulary));
+    }
+  }
+
+  void token_source(const RecipeToken& token) {
+    const auto of_model = [&](const std::string& what) {
+      line(3, fmt::format("source: {{kind: model_token, model: {}, {}}}",
+                          json_text(token.model.text()), what));
+    };
+    switch (token.source) {
+      case RecipeToken::Source::unsaid:
+        return;
+      case RecipeToken::Source::model:
+        return line(3, "source: " + yaml_text(token.model.text()));
+      case RecipeToken::Source::model_token:
+        return of_model("token: " + json_text(token.model_token));
+      case RecipeToken::Source::model_row:
+        return of_model(fmt::format("token_id: {}", token.row));
+      case RecipeToken::Source::zero:
+        return line(3, "source: {kind: zero}");
     }
   }
 

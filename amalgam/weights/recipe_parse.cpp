@@ -46,11 +46,7 @@ class RecipeReader : private NodeReader {
     read_data_keys(*this, node, recipe);
     recipe.dtype = dtype(node, "dtype");
     recipe.out_dtype = dtype(node, "out_dtype");
-    recipe.tokenizer_source = tokenizer_source(node, recipe);
-    if (const YamlNode* chat = present(node, "chat_template")) {
-      recipe.chat_template = text(*chat, "chat_template");
-      check_chat_template(*chat, recipe.chat_template);
-    }
+    read_tokenizer_keys(*this, node, recipe);
     return recipe;
   }
 
@@ -242,45 +238,6 @@ class RecipeReader : private NodeReader {
                                key, name));
     }
     return name;
-  }
-
-  // Vocabularies are taken as they are: only what comes to that is accepted.
-  std::string tokenizer_source(const YamlNode& node, const Recipe& recipe) const {
-    const YamlNode* given = present(node, "tokenizer_source");
-    const YamlNode* tokenizer = present(node, "tokenizer");
-    if (given != nullptr && tokenizer != nullptr) {
-      fail(*tokenizer, "'tokenizer' and 'tokenizer_source' exclude each other");
-    }
-    if (tokenizer != nullptr) {
-      expect_map(*tokenizer, "'tokenizer'");
-      check_keys(*tokenizer, "'tokenizer'", {"source", "tokens", "pad_to_multiple_of"});
-      for (const char* key : {"tokens", "pad_to_multiple_of"}) {
-        if (present(*tokenizer, key) != nullptr) {
-          fail(*tokenizer, fmt::format("'tokenizer.{}' is not available yet; only the base model's "
-                                       "own tokenizer can be kept (tokenizer_source: base)",
-                                       key));
-        }
-      }
-      given = present(*tokenizer, "source");
-    }
-    if (given == nullptr) return {};
-    const std::string source = text(*given, "tokenizer_source");
-    if (source == "base" || (source != "union" && source == recipe.reference().text())) {
-      return "base";
-    }
-    fail(*given, fmt::format("tokenizer source '{}' is not available yet: vocabularies cannot be "
-                             "united or exchanged; use 'base' to keep that of '{}'",
-                             source, recipe.reference().text()));
-  }
-
-  void check_chat_template(const YamlNode& node, const std::string& given) const {
-    if (given != "auto" && given.find("{{") == std::string::npos &&
-        given.find("{%") == std::string::npos) {
-      fail(node,
-           fmt::format("chat template '{}' is not available; expected 'auto' or the text of a "
-                       "Jinja template",
-                       given));
-    }
   }
 };
 

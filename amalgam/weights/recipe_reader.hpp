@@ -89,6 +89,10 @@ class NodeReader {
   std::string_view label_;
 };
 
+/// Reads the keys `tokenizer_source`, `tokenizer` and `chat_template` of a document, whose models
+/// have been read, into `recipe`.
+void read_tokenizer_keys(const NodeReader& reader, const YamlNode& document, Recipe& recipe);
+
 /// Reads the keys `data`, `search` and `evaluate` of a document into `recipe`.
 void read_data_keys(const NodeReader& reader, const YamlNode& document, Recipe& recipe);
 

@@ -257,17 +257,47 @@ TEST(Recipe, SaysWhyHubNamesAndFutureKeysAreRefused) {
               AllOf(HasSubstr("r.yml:2: 'org/m@main' asks for a revision"), HasSubstr("download")));
   EXPECT_EQ(parse_one("merge_method: linear\nmodels: [{model: ./m@v2}]\n").models[0].model.path,
             "./m@v2");
-  EXPECT_THAT(error_of(head + "tokenizer_source: union\n"),
-              HasSubstr("r.yml:4: tokenizer source 'union' is not available yet"));
-  EXPECT_THAT(error_of(head + "tokenizer: {source: base, tokens: {x: {source: a}}}\n"),
-              HasSubstr("'tokenizer.tokens' is not available yet"));
+  EXPECT_THAT(error_of(head + "tokenizer_source: other\n"),
+              HasSubstr("r.yml:4: 'other' is none of the recipe's models"));
   EXPECT_THAT(error_of(head + "tokenizer_source: base\ntokenizer: {source: base}\n"),
               HasSubstr("exclude each other"));
-  EXPECT_THAT(error_of(head + "chat_template: chatml\n"), HasSubstr("chat template 'chatml'"));
+  EXPECT_THAT(error_of(head + "chat_template: chatm\n"),
+              AllOf(HasSubstr("chat template 'chatm' is not known"), HasSubstr("chatml")));
   EXPECT_EQ(parse_one(head + "tokenizer_source: base\n").tokenizer_source, "base");
   EXPECT_EQ(parse_one(head + "tokenizer_source: a\n").tokenizer_source, "base");
   EXPECT_EQ(parse_one(head + "tokenizer: {source: base}\n").tokenizer_source, "base");
   EXPECT_EQ(parse_one(head + "chat_template: auto\n").chat_template, "auto");
+  EXPECT_EQ(parse_one(head + "chat_template: llama3\n").chat_template, "llama3");
+}
+
+TEST(Recipe, ReadsAndWritesWhatItSaysOfTokens) {
+  const std::string head = "merge_method: linear\nmodels: [{model: a}, {model: b+c}]\n";
+  const Recipe recipe = parse_one(head +
+                                  "tokenizer:\n  source: union\n  pad_to_multiple_of: 64\n"
+                                  "  tokens:\n"
+                                  "    <|x|>: {source: b+c, force: true}\n"
+                                  "    'y z':\n"
+                                  "    z: {source: {kind: zero}}\n"
+                                  "    u: {source: {kind: model_token, model: a, token: \"'\"}}\n"
+                                  "    v: {source: {kind: model_token, model: a, token_id: 7}}\n");
+  EXPECT_EQ(recipe.tokenizer_source, "union");
+  EXPECT_EQ(recipe.pad_vocabulary, 64);
+  ASSERT_EQ(recipe.tokens.size(), 5);
+  EXPECT_EQ(recipe.tokens[0].model.adapter, "c");
+  EXPECT_TRUE(recipe.tokens[0].force);
+  EXPECT_EQ(recipe.tokens[1].source, RecipeToken::Source::unsaid);
+  EXPECT_EQ(recipe.tokens[3].model_token, "'");
+  EXPECT_EQ(recipe.tokens[4].row, 7);
+  EXPECT_EQ(parse_one(format_recipe(recipe)), recipe);
+
+  const auto token = [&](const std::string& text) {
+    return error_of(head + "tokenizer: {tokens: {t: " + text + "}}\n");
+  };
+  EXPECT_THAT(token("{force: true}"), HasSubstr("'force' without a 'source'"));
+  EXPECT_THAT(token("{source: d}"), HasSubstr("'d' is none of the recipe's models"));
+  EXPECT_THAT(token("{source: {kind: nought}}"), HasSubstr("kind 'nought' is not known"));
+  EXPECT_THAT(token("{source: {kind: model_token, model: a}}"), HasSubstr("exactly one of"));
+  EXPECT_THAT(error_of(head + "tokenizer: {pad_to_multiple_of: 0}\n"), HasSubstr("at least 1"));
 }
 
 TEST(Recipe, KeepsTheAdapterOfAModelApart) {

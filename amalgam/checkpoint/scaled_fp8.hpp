@@ -1,0 +1,55 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "amalgam/checkpoint/source.hpp"
+
+namespace amalgam {
+
+/// How weights of 8-bit floats are scaled.
+struct Fp8Layout {
+  /// Rows and columns that share a scale in `weight_scale_inv` (`weight_block_size` in
+  /// config.json).
+  std::array<std::uint64_t, 2> block = {128, 128};
+};
+
+/// A checkpoint whose F8_E4M3 matrices have scales beside them, as large open models ship it:
+/// `NAME.weight_scale_inv` with a scale per block of rows and columns, or `NAME.weight_scale` with
+/// one scale, one per row, or one per block. Such a `NAME.weight` is BF16 here, the product of
+/// number and scale: exact to float32 when values are read, rounded once when bytes are. Scales of
+/// weights, and `NAME.input_scale` of such a weight, are not tensors of this source.
+class ScaledFp8Source final : public TensorSource {
+ public:
+  /// InputError naming tensor and shapes if scales do not fit their weight.
+  ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8Layout& layout);
+
+  void read_bytes(std::size_t tensor, std::uint64_t offset,
+                  std::span<std::byte> out) const override;
+  void read(std::size_t tensor, std::uint64_t first, std::span<float> out) const override;
+  void read(std::size_t tensor, std::uint64_t first, std::span<double> out) const override;
+  void will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const override;
+  std::map<std::string, std::string> aliases() const override { return inner_->aliases(); }
+
+ private:
+  struct Place {
+    std::size_t weight = 0;                       // in the inner source
+    std::optional<std::size_t> scale;             // likewise
+    std::array<std::uint64_t, 2> block = {1, 1};  // elements that share a scale
+    std::uint64_t scales_per_row = 1;
+  };
+  Place place_of(std::size_t weight, std::size_t scale, const Fp8Layout& layout) const;
+  template <class T>
+  void read_values(std::size_t tensor, std::uint64_t first, std::span<T> out) const;
+
+  std::unique_ptr<TensorSource> inner_;
+  std::vector<Place> places_;
+};
+
+/// `source` itself, or as ScaledFp8Source if it has F8_E4M3 weights with scales.
+std::unique_ptr<TensorSource> unscale_fp8(std::unique_ptr<TensorSource> source,
+                                          const Fp8Layout& layout = {});
+
+}  // namespace amalgam

@@ -1,0 +1,119 @@
+#include "amalgam/checkpoint/scaled_fp8.hpp"
+
+#include <gmock/gmock.h>
+
+#include "amalgam/checkpoint/memory.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
+#include "amalgam/core/error.hpp"
+#include "amalgam/tensor/convert.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
+
+namespace amalgam {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::unique_ptr<TensorSource> source_of(std::vector<MemoryTensor> tensors) {
+  return std::make_unique<MemorySource>("m", std::move(tensors));
+}
+
+// 3 x 5 of eighths, all exact in F8_E4M3.
+MemoryTensor weight() {
+  std::vector<double> values(15);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i);
+  return make_tensor("a.weight", {3, 5}, values, DType::f8_e4m3);
+}
+
+std::vector<float> values_of(const TensorSource& source, std::size_t tensor, std::uint64_t first,
+                             std::size_t count) {
+  std::vector<float> values(count);
+  source.read(tensor, first, std::span<float>(values));
+  return values;
+}
+
+TEST(ScaledFp8, MultipliesEveryBlockByItsScale) {
+  const auto source = unscale_fp8(
+      source_of({weight(),
+                 make_tensor("a.weight_scale_inv", {2, 3}, {1, 2, 4, 0.5, 1, 10}, DType::f32),
+                 make_tensor("norm.weight", {1}, {3}, DType::f32)}),
+      {.block = {2, 2}});
+  ASSERT_EQ(source->tensors().size(), 2);
+  EXPECT_EQ(source->tensors()[0].name, "a.weight");
+  EXPECT_EQ(source->tensors()[0].dtype, DType::bf16);
+  EXPECT_EQ(source->tensors()[1].dtype, DType::f32);
+  // Rows 0 and 1 share scales, columns 0-1, 2-3 and 4.
+  EXPECT_THAT(values_of(*source, 0, 0, 15),
+              ElementsAre(0, 1, 4, 6, 16, 5, 6, 14, 16, 36, 5, 5.5F, 12, 13, 140));
+  EXPECT_THAT(values_of(*source, 0, 8, 4), ElementsAre(16, 36, 5, 5.5F));
+  std::vector<std::byte> bytes(30);
+  source->read_bytes(0, 0, bytes);
+  std::vector<float> decoded(15);
+  decode(DType::bf16, std::span<const std::byte>(bytes), std::span<float>(decoded));
+  EXPECT_EQ(decoded, values_of(*source, 0, 0, 15));
+  std::vector<std::byte> part(5);
+  source->read_bytes(0, 3, part);
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), bytes.begin() + 3));
+}
+
+TEST(ScaledFp8, KnowsOneScaleAndOnePerRow) {
+  const auto one =
+      unscale_fp8(source_of({weight(), make_tensor("a.weight_scale", {}, {2}, DType::f32)}));
+  EXPECT_THAT(values_of(*one, 0, 4, 3), ElementsAre(8, 10, 12));
+  const auto rows = unscale_fp8(
+      source_of({weight(), make_tensor("a.weight_scale", {3, 1}, {1, 2, 3}, DType::bf16),
+                 make_tensor("a.input_scale", {1}, {7}, DType::f32)}));
+  EXPECT_EQ(rows->tensors().size(), 1);
+  EXPECT_THAT(values_of(*rows, 0, 4, 7), ElementsAre(4, 10, 12, 14, 16, 18, 30));
+}
+
+TEST(ScaledFp8, LeavesWeightsWithoutScalesAndScalesOfOthersAlone) {
+  const auto source =
+      unscale_fp8(source_of({weight(), make_tensor("b.weight_scale", {1}, {2}, DType::f32)}));
+  EXPECT_EQ(source->tensors().size(), 2);
+  EXPECT_EQ(source->tensors()[0].dtype, DType::f8_e4m3);
+}
+
+TEST(ScaledFp8, RefusesScalesThatDoNotFit) {
+  expect_error<InputError>(
+      [] {
+        unscale_fp8(source_of(
+            {weight(), make_tensor("a.weight_scale_inv", {2, 2}, {1, 1, 1, 1}, DType::f32)}));
+      },
+      "a.weight_scale_inv", "[2, 2]", "[3, 5]", "128 x 128");
+}
+
+TEST(PackedFormats, AreRefusedByName) {
+  const auto refused = [](std::vector<std::string> names, std::string_view format) {
+    std::vector<MemoryTensor> tensors;
+    for (const std::string& name : names) tensors.push_back(make_tensor(name, {1}, {0}, DType::u8));
+    const auto source = source_of(std::move(tensors));
+    expect_error<InputError>([&] { refuse_packed_weights(*source, "model"); },
+                             "packed as " + std::string(format), "dequantize");
+  };
+  refused({"q.qweight", "q.qzeros", "q.scales", "q.g_idx"}, "GPTQ");
+  refused({"q.qweight", "q.qzeros", "q.scales"}, "AWQ");
+  refused({"q.weight", "q.weight.absmax"}, "bitsandbytes");
+  refused({"q.down_proj_blocks", "q.down_proj_scales"}, "MXFP4");
+  refused({"q.weight", "q.weight_scale", "q.weight_scale_2"}, "NVFP4");
+}
+
+TEST(PackedFormats, AreKnownByTheConfigToo) {
+  const TemporaryFolder folder;
+  folder.write("config.json", R"({"quantization_config": {"quant_method": "bitsandbytes"}})");
+  const auto packed = source_of({make_tensor("q.weight", {1}, {0}, DType::u8)});
+  expect_error<InputError>([&] { refuse_packed_weights(*packed, folder.path()); }, "bitsandbytes");
+  const auto plain = source_of({make_tensor("q.weight", {1}, {0}, DType::f16)});
+  EXPECT_NO_THROW(refuse_packed_weights(*plain, folder.path()));
+}
+
+TEST(PackedFormats, TheSizeOfBlocksIsRead) {
+  const TemporaryFolder folder;
+  EXPECT_THAT(read_fp8_layout(folder.path()).block, ElementsAre(128, 128));
+  folder.write("config.json", R"({"quantization_config": {"weight_block_size": [64, 32]}})");
+  EXPECT_THAT(read_fp8_layout(folder.path()).block, ElementsAre(64, 32));
+  folder.write("config.json", R"({"quantization_config": {"weight_block_size": [0, 32]}})");
+  expect_error<InputError>([&] { read_fp8_layout(folder.path()); }, "weight_block_size");
+}
+
+}  // namespace
+}  // namespace amalgam
