@@ -20,8 +20,9 @@ enum class CheckpointFormat {
 /// Opens whatever `path` is, by its contents: a folder in Hugging Face layout (`model.safetensors`,
 /// `model.safetensors.index.json` with shards, `pytorch_model.bin` likewise), a safetensors file, a
 /// GGUF file, a PyTorch zip archive. Sparse rows (csr.hpp) are whole tensors; 8-bit floats
-/// with scales beside them are BF16 (scaled_fp8.hpp). A path "BASE+ADAPTER" that does not exist itself is a checkpoint with a PEFT adapter applied (adapter.hpp). InputError
-/// says what was found and what is expected.
+/// with scales beside them are BF16 (scaled_fp8.hpp). A path "BASE+ADAPTER" that does not exist
+/// itself is a checkpoint with a PEFT adapter applied (adapter.hpp). InputError says what was found
+/// and what is expected.
 std::unique_ptr<TensorSource> open_checkpoint(const std::filesystem::path& path);
 
 /// The same for a file only: InputError for a folder. (What an index of shards names must be
