@@ -305,7 +305,7 @@ void encode_integers(DType dtype, std::span<const Value> values, std::span<std::
 }
 
 // Quantised blocks pass through float in pieces that stay in the first-level cache.
-constexpr std::size_t kPieceElements = 32 * kQuantisedBlockElements;
+constexpr std::size_t kPieceElements = 4 * kLargestQuantisedBlock;
 using Piece = std::array<float, kPieceElements>;
 
 void decode_quantised(DType dtype, std::span<const std::byte> bytes, std::span<double> out) {

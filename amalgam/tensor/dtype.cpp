@@ -17,12 +17,14 @@
 namespace amalgam {
 namespace {
 
-constexpr std::uint8_t kQuantisedBlock = 32;
+constexpr std::uint16_t kQuantisedBlock = 32;
+constexpr std::uint16_t kLargeBlock = 256;
 
 struct Format {
   std::string_view name;
-  std::uint8_t block_elements;
-  std::uint8_t block_bytes;
+  std::uint16_t block_elements;
+  std::uint16_t block_bytes;
+  bool is_writable = true;
 };
 
 // In the order of the enumeration.
@@ -47,8 +49,26 @@ constexpr std::array kFormats = {
     Format{"Q5_0", kQuantisedBlock, 22},
     Format{"Q5_1", kQuantisedBlock, 24},
     Format{"Q8_0", kQuantisedBlock, 34},
+    Format{"IQ4_NL", kQuantisedBlock, 18},
+    Format{"MXFP4", kQuantisedBlock, 17, false},
+    Format{"Q2_K", kLargeBlock, 84},
+    Format{"Q3_K", kLargeBlock, 110},
+    Format{"Q4_K", kLargeBlock, 144},
+    Format{"Q5_K", kLargeBlock, 176},
+    Format{"Q6_K", kLargeBlock, 210},
+    Format{"Q8_K", kLargeBlock, 292, false},
+    Format{"IQ1_S", kLargeBlock, 50, false},
+    Format{"IQ1_M", kLargeBlock, 56, false},
+    Format{"IQ2_XXS", kLargeBlock, 66, false},
+    Format{"IQ2_XS", kLargeBlock, 74, false},
+    Format{"IQ2_S", kLargeBlock, 82, false},
+    Format{"IQ3_XXS", kLargeBlock, 98, false},
+    Format{"IQ3_S", kLargeBlock, 110, false},
+    Format{"IQ4_XS", kLargeBlock, 136},
+    Format{"TQ1_0", kLargeBlock, 54, false},
+    Format{"TQ2_0", kLargeBlock, 66, false},
 };
-static_assert(kFormats.size() == static_cast<std::size_t>(DType::q8_0) + 1);
+static_assert(kFormats.size() == static_cast<std::size_t>(DType::tq2_0) + 1);
 
 constexpr std::array kOtherNames = {
     std::pair<std::string_view, DType>{"float64", DType::f64},
@@ -117,6 +137,8 @@ std::uint64_t dtype_bytes(DType dtype, std::uint64_t elements) {
 bool dtype_is_floating(DType dtype) { return dtype <= DType::f8_e5m2 || dtype_is_quantised(dtype); }
 
 bool dtype_is_quantised(DType dtype) { return dtype >= DType::q4_0; }
+
+bool dtype_is_writable(DType dtype) { return format_of(dtype).is_writable; }
 
 std::uint64_t element_count(const Shape& shape, std::string_view what) {
   // A zero anywhere makes the product 0 whatever the other extents are, in any order.

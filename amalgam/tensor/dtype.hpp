@@ -10,7 +10,7 @@
 namespace amalgam {
 
 /// Element types: plain ones (one element per `block_bytes`) and GGUF's block-quantised ones, whose
-/// blocks of 32 consecutive elements share a scale.
+/// blocks of 32 or 256 consecutive elements share scales.
 enum class DType : std::uint8_t {
   f64,
   f32,
@@ -32,6 +32,24 @@ enum class DType : std::uint8_t {
   q5_0,
   q5_1,
   q8_0,
+  iq4_nl,
+  mxfp4,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  q8_k,
+  iq1_s,
+  iq1_m,
+  iq2_xxs,
+  iq2_xs,
+  iq2_s,
+  iq3_xxs,
+  iq3_s,
+  iq4_xs,
+  tq1_0,
+  tq2_0,
 };
 
 /// The safetensors spelling ("BF16", "F8_E4M3", "BOOL") or GGUF's ("Q4_0").
@@ -41,7 +59,7 @@ std::string_view dtype_name(DType dtype);
 /// "bfloat16", "float16", "half", "F8_E4M3", "float8_e4m3fn", "q8_0". Nothing if unknown.
 std::optional<DType> parse_dtype(std::string_view name);
 
-/// Elements per block: 1, or 32 for the quantised types.
+/// Elements per block: 1, or 32 or 256 for the quantised types.
 std::size_t dtype_block_elements(DType dtype);
 /// Bytes per block.
 std::size_t dtype_block_bytes(DType dtype);
@@ -52,6 +70,9 @@ std::uint64_t dtype_bytes(DType dtype, std::uint64_t elements);
 /// not.
 bool dtype_is_floating(DType dtype);
 bool dtype_is_quantised(DType dtype);
+/// Whether numbers can be written as this type: not as Q8_K, IQ1_*, IQ2_*, IQ3_*, TQ* and MXFP4,
+/// which are only read.
+bool dtype_is_writable(DType dtype);
 
 /// Row-major (last axis fastest); empty = a scalar of one element.
 using Shape = std::vector<std::uint64_t>;

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/tensor/convert.hpp"
@@ -76,19 +78,60 @@ std::optional<std::size_t> unless_end(std::size_t index, std::size_t count) {
   return index == count ? std::nullopt : std::optional(index);
 }
 
-// A block of finite scale (and minimum) has finite values only, and the converse.
+/// Where the F16 numbers of a quantised block are: finite ones make finite values, and the
+/// converse.
+struct HalvesOfBlock {
+  DType dtype;
+  std::size_t scale_at;
+  std::optional<std::size_t> minimum_at;
+};
+constexpr std::array kHalves = {
+    HalvesOfBlock{DType::q4_0, 0, std::nullopt},
+    HalvesOfBlock{DType::q4_1, 0, 2},
+    HalvesOfBlock{DType::q5_0, 0, std::nullopt},
+    HalvesOfBlock{DType::q5_1, 0, 2},
+    HalvesOfBlock{DType::q8_0, 0, std::nullopt},
+    HalvesOfBlock{DType::iq4_nl, 0, std::nullopt},
+    HalvesOfBlock{DType::q2_k, 80, 82},
+    HalvesOfBlock{DType::q3_k, 108, std::nullopt},
+    HalvesOfBlock{DType::q4_k, 0, 2},
+    HalvesOfBlock{DType::q5_k, 0, 2},
+    HalvesOfBlock{DType::q6_k, 208, std::nullopt},
+    HalvesOfBlock{DType::iq1_s, 0, std::nullopt},
+    HalvesOfBlock{DType::iq2_xxs, 0, std::nullopt},
+    HalvesOfBlock{DType::iq2_xs, 0, std::nullopt},
+    HalvesOfBlock{DType::iq2_s, 0, std::nullopt},
+    HalvesOfBlock{DType::iq3_xxs, 0, std::nullopt},
+    HalvesOfBlock{DType::iq3_s, 0, std::nullopt},
+    HalvesOfBlock{DType::iq4_xs, 0, std::nullopt},
+    HalvesOfBlock{DType::tq1_0, 52, std::nullopt},
+    HalvesOfBlock{DType::tq2_0, 64, std::nullopt},
+};
+
+bool is_non_finite_half(const std::byte* bytes) {
+  std::uint16_t half = 0;
+  std::memcpy(&half, bytes, sizeof half);
+  return (half & kHalfExponent) == kHalfExponent;
+}
+
 std::optional<std::size_t> find_non_finite_block(DType dtype, std::span<const std::byte> bytes) {
   const std::size_t block_bytes = dtype_block_bytes(dtype);
-  const bool has_minimum = dtype == DType::q4_1 || dtype == DType::q5_1;
+  const std::size_t block_elements = dtype_block_elements(dtype);
+  const auto* halves = std::find_if(kHalves.begin(), kHalves.end(),
+                                    [&](const auto& known) { return known.dtype == dtype; });
+  std::array<float, kLargestQuantisedBlock> values;  // NOLINT: written before it is read
   for (std::size_t block = 0; block * block_bytes < bytes.size(); ++block) {
-    std::uint16_t scale = 0;
-    std::uint16_t minimum = 0;
     const std::byte* start = bytes.data() + block * block_bytes;
-    std::memcpy(&scale, start, sizeof scale);
-    if (has_minimum) std::memcpy(&minimum, start + sizeof scale, sizeof minimum);
-    if ((scale & kHalfExponent) == kHalfExponent || (minimum & kHalfExponent) == kHalfExponent) {
-      return block * kQuantisedBlockElements;
+    bool is_bad = false;
+    if (halves != kHalves.end()) {
+      is_bad = is_non_finite_half(start + halves->scale_at) ||
+               (halves->minimum_at && is_non_finite_half(start + *halves->minimum_at));
+    } else {
+      const std::span<float> decoded = std::span(values).first(block_elements);
+      dequantise(dtype, {start, block_bytes}, decoded);
+      is_bad = find_non_finite(std::span<const float>(decoded)).has_value();
     }
+    if (is_bad) return block * block_elements;
   }
   return std::nullopt;
 }

@@ -10,6 +10,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/tensor/float_formats.hpp"
+#include "amalgam/tensor/quantised_blocks.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "amalgam/tensor/quantised.cpp"
@@ -20,7 +21,7 @@ HWY_BEFORE_NAMESPACE();
 namespace amalgam::HWY_NAMESPACE {
 namespace {
 
-constexpr std::size_t kBlock = kQuantisedBlockElements;
+constexpr std::size_t kBlock = 32;
 constexpr std::size_t kHalf = kBlock / 2;
 using Levels = std::array<std::uint8_t, kBlock>;
 
@@ -298,16 +299,19 @@ HWY_EXPORT(quantise_all);
 }  // namespace
 
 void dequantise(DType dtype, std::span<const std::byte> bytes, std::span<float> out) {
-  if (!HWY_DYNAMIC_DISPATCH(dequantise_all)(dtype, bytes.data(), out.data(),
-                                            out.size() / kQuantisedBlockElements)) {
+  const std::size_t blocks = out.size() / dtype_block_elements(dtype);
+  if (!HWY_DYNAMIC_DISPATCH(dequantise_all)(dtype, bytes.data(), out.data(), blocks) &&
+      !dequantise_k_quants(dtype, bytes.data(), out.data(), blocks) &&
+      !dequantise_tables(dtype, bytes.data(), out.data(), blocks) &&
+      !dequantise_code_words(dtype, bytes.data(), out.data(), blocks)) {
     throw Error("dequantise: {} is not a quantised type", dtype_name(dtype));
   }
 }
 
 void quantise(DType dtype, std::span<const float> values, std::span<std::byte> out) {
   if (!HWY_DYNAMIC_DISPATCH(quantise_all)(dtype, values.data(), out.data(),
-                                          values.size() / kQuantisedBlockElements)) {
-    throw Error("quantise: {} is not a quantised type", dtype_name(dtype));
+                                          values.size() / dtype_block_elements(dtype))) {
+    throw Error("quantise: nothing is written as {}", dtype_name(dtype));
   }
 }
 

@@ -7,11 +7,12 @@
 
 namespace amalgam {
 
-/// Elements of a block of GGUF's simple quantised types.
-inline constexpr std::size_t kQuantisedBlockElements = 32;
+/// The most elements that a block of a quantised type has; every type's number divides it.
+inline constexpr std::size_t kLargestQuantisedBlock = 256;
 
-/// The 32 values of each block of a quantised type, as GGML computes them: Q4_0, Q5_0, Q8_0: q * d,
-/// exact in float; Q4_1, Q5_1: q * d + m rounded to float. `out` has 32 values per block of
+/// The values of each block of a quantised type, with the roundings of GGML (docs/formats/gguf.md):
+/// Q4_0, Q5_0, Q8_0: q * d, exact in float; Q4_1, Q5_1: q * d + m rounded to float; the other types
+/// round the scale of a sub-block to float first. `out` has as many values as the blocks of
 /// `bytes`.
 void dequantise(DType dtype, std::span<const std::byte> bytes, std::span<float> out);
 

@@ -151,6 +151,12 @@ void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const 
         "every model",
         recipe_.label, info_.name, path_parameter_names());
   }
+  if (!dtype_is_writable(dtype)) {
+    throw InputError(
+        "{}: tensor '{}' is {}, which is only read; choose the type of the output with --dtype, "
+        "for example Q4_K",
+        recipe_.label, place.output, dtype_name(dtype));
+  }
   planned.output = make_output(place.output, dtype, fitted.shape);
   planned.members = std::move(fitted.members);
   planned.base = fitted.base;
