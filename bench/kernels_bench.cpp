@@ -140,7 +140,8 @@ int main(int argc, char** argv) {
   using amalgam::DType;
   for (const DType dtype :
        {DType::bf16, DType::f16, DType::f32, DType::f64, DType::f8_e4m3, DType::f8_e5m2,
-        DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1}) {
+        DType::q8_0, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::iq4_nl, DType::q2_k,
+        DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_xs}) {
     amalgam::add_conversions<float>(dtype);
     amalgam::add_conversions<double>(dtype);
   }

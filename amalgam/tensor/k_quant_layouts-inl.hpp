@@ -18,6 +18,8 @@
 
 #include <hwy/highway.h>
 
+#include "amalgam/tensor/quantiser_search-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace amalgam::HWY_NAMESPACE {
 namespace {
@@ -44,14 +46,12 @@ template <int bits, std::size_t elements>
 HWY_INLINE void load_planes(const std::uint8_t* HWY_RESTRICT bytes, int shift,
                             std::uint8_t* HWY_RESTRICT levels) {
   constexpr std::size_t kPlanes = 8 / bits;
-  for (std::size_t group = 0; group < elements / (32 * kPlanes); ++group) {
-    for (std::size_t plane = 0; plane < kPlanes; ++plane) {
-      const std::uint8_t* HWY_RESTRICT from = bytes + group * 32;
-      std::uint8_t* HWY_RESTRICT to = levels + (group * kPlanes + plane) * 32;
-      for (std::size_t l = 0; l < 32; ++l) {
-        to[l] |=
-            static_cast<std::uint8_t>(((from[l] >> (bits * plane)) & ((1 << bits) - 1)) << shift);
-      }
+  for (std::size_t plane = 0; plane < elements / 32; ++plane) {
+    const std::uint8_t* HWY_RESTRICT from = bytes + plane / kPlanes * 32;
+    std::uint8_t* HWY_RESTRICT to = levels + plane * 32;
+    const std::size_t down = bits * (plane % kPlanes);
+    for (std::size_t l = 0; l < 32; ++l) {
+      to[l] |= static_cast<std::uint8_t>(((from[l] >> down) & ((1 << bits) - 1)) << shift);
     }
   }
 }
@@ -60,15 +60,17 @@ template <int bits, std::size_t elements>
 HWY_INLINE void store_planes(const std::uint8_t* HWY_RESTRICT levels, int shift,
                              std::uint8_t* HWY_RESTRICT bytes) {
   constexpr std::size_t kPlanes = 8 / bits;
-  std::memset(bytes, 0, elements / kPlanes);
   for (std::size_t group = 0; group < elements / (32 * kPlanes); ++group) {
-    for (std::size_t plane = 0; plane < kPlanes; ++plane) {
-      const std::uint8_t* HWY_RESTRICT from = levels + (group * kPlanes + plane) * 32;
-      std::uint8_t* HWY_RESTRICT to = bytes + group * 32;
-      for (std::size_t l = 0; l < 32; ++l) {
-        to[l] |=
-            static_cast<std::uint8_t>(((from[l] >> shift) & ((1 << bits) - 1)) << (bits * plane));
+    const std::uint8_t* HWY_RESTRICT from = levels + group * kPlanes * 32;
+    std::uint8_t* HWY_RESTRICT to = bytes + group * 32;
+    for (std::size_t l = 0; l < 32; ++l) {
+      std::uint8_t packed = 0;
+      for (std::size_t plane = 0; plane < kPlanes; ++plane) {
+        const auto field =
+            static_cast<std::uint8_t>((from[plane * 32 + l] >> shift) & ((1 << bits) - 1));
+        packed = static_cast<std::uint8_t>(packed | (field << (bits * plane)));
       }
+      to[l] = packed;
     }
   }
 }
@@ -98,11 +100,12 @@ HWY_INLINE void store_six_bits(const SubScales& sub, std::uint8_t* bytes) {
 struct LayoutQ2K {
   static constexpr std::size_t kBytes = 84;
   static constexpr std::size_t kSub = 16;
-  static constexpr int kBits = 2;
   static constexpr bool kHasMinimum = true;
   static constexpr std::size_t kScaleAt = 80;
   static constexpr std::size_t kMinimumAt = 82;
+  static constexpr std::int32_t kLowestSub = 0;
   static constexpr std::int32_t kLargestSub = 15;
+  static constexpr LinearLevels levels() { return {0.0F, 3.0F}; }
 
   static void load(const std::uint8_t* block, BlockLevels& levels, SubScales& sub) {
     load_planes<2, kLargeBlock>(block + 16, 0, levels.data());
@@ -122,12 +125,12 @@ struct LayoutQ2K {
 struct LayoutQ3K {
   static constexpr std::size_t kBytes = 110;
   static constexpr std::size_t kSub = 16;
-  static constexpr int kBits = 3;
   static constexpr bool kHasMinimum = false;
   static constexpr std::int32_t kOffset = 4;
   static constexpr std::size_t kScaleAt = 108;
   static constexpr std::int32_t kLowestSub = -32;
   static constexpr std::int32_t kLargestSub = 31;
+  static constexpr LinearLevels levels() { return {-4.0F, 3.0F}; }
 
   static void load(const std::uint8_t* block, BlockLevels& levels, SubScales& sub) {
     load_planes<2, kLargeBlock>(block + 32, 0, levels.data());
@@ -155,11 +158,12 @@ struct LayoutQ3K {
 struct LayoutQ4K {
   static constexpr std::size_t kBytes = 144;
   static constexpr std::size_t kSub = 32;
-  static constexpr int kBits = 4;
   static constexpr bool kHasMinimum = true;
   static constexpr std::size_t kScaleAt = 0;
   static constexpr std::size_t kMinimumAt = 2;
+  static constexpr std::int32_t kLowestSub = 0;
   static constexpr std::int32_t kLargestSub = 63;
+  static constexpr LinearLevels levels() { return {0.0F, 15.0F}; }
 
   static void load(const std::uint8_t* block, BlockLevels& levels, SubScales& sub) {
     load_planes<4, kLargeBlock>(block + 16, 0, levels.data());
@@ -174,11 +178,12 @@ struct LayoutQ4K {
 struct LayoutQ5K {
   static constexpr std::size_t kBytes = 176;
   static constexpr std::size_t kSub = 32;
-  static constexpr int kBits = 5;
   static constexpr bool kHasMinimum = true;
   static constexpr std::size_t kScaleAt = 0;
   static constexpr std::size_t kMinimumAt = 2;
+  static constexpr std::int32_t kLowestSub = 0;
   static constexpr std::int32_t kLargestSub = 63;
+  static constexpr LinearLevels levels() { return {0.0F, 31.0F}; }
 
   static void load(const std::uint8_t* block, BlockLevels& levels, SubScales& sub) {
     load_planes<4, kLargeBlock>(block + 48, 0, levels.data());
@@ -195,12 +200,12 @@ struct LayoutQ5K {
 struct LayoutQ6K {
   static constexpr std::size_t kBytes = 210;
   static constexpr std::size_t kSub = 16;
-  static constexpr int kBits = 6;
   static constexpr bool kHasMinimum = false;
   static constexpr std::int32_t kOffset = 32;
   static constexpr std::size_t kScaleAt = 208;
   static constexpr std::int32_t kLowestSub = -128;
   static constexpr std::int32_t kLargestSub = 127;
+  static constexpr LinearLevels levels() { return {-32.0F, 31.0F}; }
 
   static void load(const std::uint8_t* block, BlockLevels& levels, SubScales& sub) {
     // Each half of the block: 64 bytes with the low four bits, element l + 64 above element l.
@@ -227,6 +232,31 @@ struct LayoutQ6K {
     }
     store_planes<2, kLargeBlock>(levels.data(), 4, block + 128);
     for (std::size_t j = 0; j < 16; ++j) block[192 + j] = static_cast<std::uint8_t>(sub.scale[j]);
+  }
+};
+
+/// Not a K-quant by name, but built like one; its levels are numbers of values in a table.
+struct LayoutIq4Xs {
+  static constexpr std::size_t kBytes = 136;
+  static constexpr std::size_t kSub = 32;
+  static constexpr bool kHasMinimum = false;
+  static constexpr std::size_t kScaleAt = 0;
+  static constexpr std::int32_t kLowestSub = -32;
+  static constexpr std::int32_t kLargestSub = 31;
+  static constexpr Iq4Levels levels() { return {}; }
+
+  static void store(const BlockLevels& levels, const SubScales& sub, std::uint8_t* block) {
+    std::memset(block + 2, 0, 6);
+    for (std::size_t s = 0; s < 8; ++s) {
+      const int scale = sub.scale[s] + 32;
+      block[2 + s / 4] |= static_cast<std::uint8_t>((scale >> 4) << (2 * (s % 4)));
+      block[4 + s / 2] |= static_cast<std::uint8_t>((scale & 15) << (4 * (s % 2)));
+      const std::uint8_t* HWY_RESTRICT from = levels.data() + 32 * s;
+      std::uint8_t* HWY_RESTRICT to = block + 8 + 16 * s;
+      for (std::size_t j = 0; j < 16; ++j) {
+        to[j] = static_cast<std::uint8_t>(from[j] | (from[j + 16] << 4));
+      }
+    }
   }
 };
 

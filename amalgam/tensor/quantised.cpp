@@ -17,13 +17,14 @@
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
 
+#include "amalgam/tensor/nibble_layout-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace amalgam::HWY_NAMESPACE {
 namespace {
 
-constexpr std::size_t kBlock = 32;
-constexpr std::size_t kHalf = kBlock / 2;
-using Levels = std::array<std::uint8_t, kBlock>;
+constexpr std::size_t kBlock = kSmallBlock;
+using Levels = SmallLevels;
 
 HWY_INLINE float load_f16(const std::byte* bytes) {
   std::uint16_t half = 0;
@@ -35,47 +36,6 @@ HWY_INLINE void store_f16(float value, std::byte* bytes) {
   const std::uint16_t half = formats::to_f16(value);
   std::memcpy(bytes, &half, sizeof half);
 }
-
-/// The layouts of GGML's Q4_0, Q4_1, Q5_0 and Q5_1: F16 scale; F16 minimum if there is one; the
-/// fifth bits of all 32 elements as one little-endian word if there are five; then 16 bytes, byte j
-/// with the low four bits of element j below those of element j + 16.
-template <int bits, bool has_minimum>
-struct NibbleLayout {
-  static constexpr bool kHasHighBits = bits == 5;
-  static constexpr std::size_t kHighBitsAt = has_minimum ? 4 : 2;
-  static constexpr std::size_t kNibblesAt = kHighBitsAt + (kHasHighBits ? 4 : 0);
-  static constexpr std::size_t kBytes = kNibblesAt + kHalf;
-  static constexpr int kLevels = 1 << bits;
-
-  static void store(const Levels& levels, std::byte* block) {
-    for (std::size_t j = 0; j < kHalf; ++j) {
-      block[kNibblesAt + j] =
-          static_cast<std::byte>((levels[j] & 0xF) | ((levels[j + kHalf] & 0xF) << 4));
-    }
-    if constexpr (kHasHighBits) {
-      std::uint32_t high_bits = 0;
-      for (std::size_t j = 0; j < kBlock; ++j) {
-        high_bits |= static_cast<std::uint32_t>(levels[j] >> 4) << j;
-      }
-      std::memcpy(block + kHighBitsAt, &high_bits, sizeof high_bits);
-    }
-  }
-
-  static void load(const std::byte* block, Levels& levels) {
-    for (std::size_t j = 0; j < kHalf; ++j) {
-      const auto pair = static_cast<std::uint8_t>(block[kNibblesAt + j]);
-      levels[j] = pair & 0xF;
-      levels[j + kHalf] = pair >> 4;
-    }
-    if constexpr (kHasHighBits) {
-      std::uint32_t high_bits = 0;
-      std::memcpy(&high_bits, block + kHighBitsAt, sizeof high_bits);
-      for (std::size_t j = 0; j < kBlock; ++j) {
-        levels[j] |= static_cast<std::uint8_t>(((high_bits >> j) & 1) << 4);
-      }
-    }
-  }
-};
 
 /// Truncates to an integer in [0, limit]; NaN gives 0. (GGML's cast is undefined outside: a block
 /// of values so small that the inverse of the scale overflows.)
@@ -308,11 +268,22 @@ void dequantise(DType dtype, std::span<const std::byte> bytes, std::span<float> 
   }
 }
 
-void quantise(DType dtype, std::span<const float> values, std::span<std::byte> out) {
-  if (!HWY_DYNAMIC_DISPATCH(quantise_all)(dtype, values.data(), out.data(),
-                                          values.size() / dtype_block_elements(dtype))) {
-    throw Error("quantise: nothing is written as {}", dtype_name(dtype));
+void quantise(DType dtype, std::span<const float> values, std::span<const float> importance,
+              std::span<std::byte> out) {
+  if (!importance.empty() && importance.size() != values.size()) {
+    throw Error("quantise: {} values, but the importance of {}", values.size(), importance.size());
   }
+  const std::size_t blocks = values.size() / dtype_block_elements(dtype);
+  const float* weights = importance.empty() ? nullptr : importance.data();
+  const bool is_done = (weights == nullptr && HWY_DYNAMIC_DISPATCH(quantise_all)(
+                                                  dtype, values.data(), out.data(), blocks)) ||
+                       quantise_k_quants(dtype, values.data(), weights, out.data(), blocks) ||
+                       quantise_small_blocks(dtype, values.data(), weights, out.data(), blocks);
+  if (!is_done) throw Error("quantise: nothing is written as {}", dtype_name(dtype));
+}
+
+void quantise(DType dtype, std::span<const float> values, std::span<std::byte> out) {
+  quantise(dtype, values, {}, out);
 }
 
 }  // namespace amalgam

@@ -16,9 +16,19 @@ inline constexpr std::size_t kLargestQuantisedBlock = 256;
 /// `bytes`.
 void dequantise(DType dtype, std::span<const std::byte> bytes, std::span<float> out);
 
-/// Quantises blocks of 32 values with the rounding of GGML's reference quantisers
-/// (quantize_row_q*_ref): q is computed with the float scale, of which an F16 rounding is stored. A
-/// block that holds a NaN or infinity gets a NaN scale, so that it decodes to NaN as a whole.
+/// Quantises whole blocks. Without importance, the five simple types are rounded as GGML's
+/// reference quantisers do (quantize_row_q*_ref): q is computed with the float scale, of which an
+/// F16 rounding is stored. Q2_K to Q6_K, IQ4_NL and IQ4_XS are searched for the scales with the
+/// least sum of squared errors. With `importance`, a finite weight >= 0 per value, every type is
+/// searched for the least sum of weight times squared error; only ratios of weights within a block
+/// matter.
+///
+/// A block that holds a NaN, an infinity or what is far beyond the type gets a NaN scale, so that
+/// it decodes to NaN as a whole; so does a block whose scale does not fit F16. The bytes do not
+/// depend on the machine. Error for types that are only read, and for an importance of another
+/// size.
 void quantise(DType dtype, std::span<const float> values, std::span<std::byte> out);
+void quantise(DType dtype, std::span<const float> values, std::span<const float> importance,
+              std::span<std::byte> out);
 
 }  // namespace amalgam

@@ -54,10 +54,11 @@ std::vector<double> varied_doubles(std::size_t count) {
 
 const std::vector<DType>& all_dtypes() {
   static const std::vector<DType> kTypes = {
-      DType::f64,     DType::f32,  DType::f16,  DType::bf16, DType::f8_e4m3,
-      DType::f8_e5m2, DType::i8,   DType::i16,  DType::i32,  DType::i64,
-      DType::u8,      DType::u16,  DType::u32,  DType::u64,  DType::boolean,
-      DType::q4_0,    DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0};
+      DType::f64,  DType::f32,  DType::f16,     DType::bf16, DType::f8_e4m3, DType::f8_e5m2,
+      DType::i8,   DType::i16,  DType::i32,     DType::i64,  DType::u8,      DType::u16,
+      DType::u32,  DType::u64,  DType::boolean, DType::q4_0, DType::q4_1,    DType::q5_0,
+      DType::q5_1, DType::q8_0, DType::iq4_nl,  DType::q2_k, DType::q3_k,    DType::q4_k,
+      DType::q5_k, DType::q6_k, DType::iq4_xs};
   return kTypes;
 }
 
