@@ -11,8 +11,10 @@
 #include "amalgam/checkpoint/conversion.hpp"
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/csr.hpp"
+#include "amalgam/checkpoint/importance.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/packed_formats.hpp"
+#include "amalgam/checkpoint/quantised_types.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -20,6 +22,7 @@
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
 #include "cli/output.hpp"
+#include "cli/quantisation_report.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -31,6 +34,8 @@ struct ConvertOptions {
   std::string output;
   std::string dtype;
   std::string quant;
+  std::string imatrix;
+  bool errors = false;
   std::string shard_size;
   bool csr = false;
   std::string mask;
@@ -38,24 +43,32 @@ struct ConvertOptions {
   CommonOptions common;
 };
 
-std::optional<DType> wanted_dtype(const ConvertOptions& options) {
-  const bool is_quantised = !options.quant.empty();
-  const std::string& name = is_quantised ? options.quant : options.dtype;
-  if (name.empty()) return std::nullopt;
+// What --dtype (or --quant) asks for: a plain type, or quantised matrices in GGUF.
+struct Wanted {
+  std::optional<DType> dtype;
+  std::optional<Quantisation> quantisation;
+};
+
+Wanted wanted_types(const ConvertOptions& options) {
+  const bool is_quant = !options.quant.empty();
+  const std::string& name = is_quant ? options.quant : options.dtype;
+  if (name.empty()) return {};
+  const std::optional<Quantisation> quantisation = parse_quantisation(name);
+  if (quantisation) {
+    if (fs::path(options.output).extension() != ".gguf") {
+      throw InputError("{}: only GGUF files hold {}; expected an output that ends in .gguf",
+                       options.output, name);
+    }
+    return {std::nullopt, quantisation};
+  }
   const std::optional<DType> dtype = parse_dtype(name);
-  const bool fits =
-      dtype && dtype_is_floating(*dtype) && dtype_is_quantised(*dtype) == is_quantised;
-  if (!fits && is_quantised) {
-    throw InputError(
-        "--quant: '{}' is no type to convert to; expected Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0", name);
+  if (is_quant || !dtype || !dtype_is_floating(*dtype) || dtype_is_quantised(*dtype)) {
+    throw InputError("{}: '{}' is no type to convert to; expected {}for GGUF {}",
+                     is_quant ? "--quant" : "--dtype", name,
+                     is_quant ? "" : "F64, F32, F16, BF16, F8_E4M3 or F8_E5M2, or ",
+                     writable_quantisations());
   }
-  if (!fits) {
-    throw InputError(
-        "--dtype: '{}' is no type to convert to; expected F64, F32, F16, BF16, F8_E4M3 or F8_E5M2 "
-        "(quantised types: --quant)",
-        name);
-  }
-  return dtype;
+  return {dtype, std::nullopt};
 }
 
 std::uint64_t shard_bytes(const ConvertOptions& options) {
@@ -65,29 +78,41 @@ std::uint64_t shard_bytes(const ConvertOptions& options) {
   return bytes;
 }
 
+std::optional<ImportanceMatrix> importance_of(const ConvertOptions& options, const Wanted& wanted) {
+  if (options.imatrix.empty()) return std::nullopt;
+  if (!wanted.quantisation) {
+    throw InputError(
+        "--imatrix: weighs the errors of quantising; expected --dtype Q4_K or the like");
+  }
+  return ImportanceMatrix::read(options.imatrix);
+}
+
 ConversionStatistics run(const TensorSource& source, TensorSink& sink,
-                         const ConvertOptions& options) {
+                         const ConvertOptions& options, const ImportanceMatrix* importance) {
   std::uint64_t bytes = 0;
   for (const TensorInfo& info : source.tensors()) bytes += info.bytes;
   Progress progress("convert", bytes, Progress::Unit::bytes, options.common.progress_mode());
-  return convert_tensors(source, sink, options.common.parallel(), &progress);
+  return convert_tensors(source, sink, options.common.parallel(), &progress, importance);
 }
 
 void report(const ConvertOptions& options, const TensorSource& source,
             const ConversionStatistics& statistics) {
   if (options.common.json) {
-    print_json({{"output", options.output},
-                {"tensors", source.tensors().size()},
-                {"tensors_converted", statistics.tensors_converted},
-                {"bytes_read", statistics.bytes_read},
-                {"bytes_written", statistics.bytes_written},
-                {"overflows", statistics.overflows}});
-  } else {
-    log::info("{}: {} {} ({} converted), {} read, {} written", options.output,
-              source.tensors().size(), source.tensors().size() == 1 ? "tensor" : "tensors",
-              statistics.tensors_converted, format_bytes(statistics.bytes_read),
-              format_bytes(statistics.bytes_written));
+    Json json = {{"output", options.output},
+                 {"tensors", source.tensors().size()},
+                 {"tensors_converted", statistics.tensors_converted},
+                 {"bytes_read", statistics.bytes_read},
+                 {"bytes_written", statistics.bytes_written},
+                 {"overflows", statistics.overflows}};
+    if (!statistics.errors.empty()) json["quantisation"] = quantisation_as_json(statistics.errors);
+    return print_json(json);
   }
+  if (options.errors) print(quantisation_table(statistics.errors));
+  const std::string summary = quantisation_summary(statistics.errors);
+  log::info("{}: {} {} ({} converted), {} read, {} written{}{}", options.output,
+            source.tensors().size(), source.tensors().size() == 1 ? "tensor" : "tensors",
+            statistics.tensors_converted, format_bytes(statistics.bytes_read),
+            format_bytes(statistics.bytes_written), summary.empty() ? "" : "; ", summary);
 }
 
 // Writes sparse tensors as compressed sparse rows.
@@ -119,26 +144,30 @@ void convert_to_csr(const ConvertOptions& options) {
 
 void convert(const ConvertOptions& options) {
   if (options.csr) return convert_to_csr(options);
-  const std::optional<DType> wanted = wanted_dtype(options);
+  const Wanted wanted = wanted_types(options);
+  const std::optional<ImportanceMatrix> importance = importance_of(options, wanted);
   const fs::path output = options.output;
+  const bool is_gguf = output.extension() == ".gguf";
   const fs::path model = without_adapters(options.input);
   check_output_is_no_input({model}, output);
   const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
   // Packed weights may go from container to container, but are no numbers to convert.
-  if (wanted || output.extension() == ".gguf") refuse_packed_weights(*source, model);
-  std::vector<TensorInfo> tensors = converted_tensors(
-      *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);
+  if (wanted.dtype || is_gguf) refuse_packed_weights(*source, model);
+  std::vector<TensorInfo> tensors =
+      wanted.quantisation ? quantised_tensors(*source, *wanted.quantisation)
+                          : converted_tensors(*source, wanted.dtype,
+                                              is_gguf ? Container::gguf : Container::safetensors);
 
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
   ConversionStatistics statistics;
   {
     const std::unique_ptr<TensorSink> sink = create_checkpoint(
         transaction.work_path(), std::move(tensors), {*source, model}, shard_bytes(options));
-    statistics = run(*source, *sink, options);
+    statistics = run(*source, *sink, options, importance ? &*importance : nullptr);
   }
   if (!output_is_file(output) && fs::is_directory(model)) {
     copy_side_files(model, transaction.work_path());
-    if (wanted) set_config_dtype(transaction.work_path(), *wanted);
+    if (wanted.dtype) set_config_dtype(transaction.work_path(), *wanted.dtype);
     if (dynamic_cast<const ScaledFp8Source*>(source.get()) != nullptr) {
       drop_quantisation_config(transaction.work_path());
     }
@@ -152,9 +181,10 @@ void convert(const ConvertOptions& options) {
 void register_convert(CLI::App& root) {
   CLI::App* command = root.add_subcommand(
       "convert", "Convert a checkpoint to another format or number type, in bounded memory");
-  command->footer(
-      example("amalgam convert model/ model-bf16/ --dtype bf16\n"
-              "amalgam convert model.safetensors model.gguf --quant q8_0"));
+  command->footer(example(
+      "amalgam convert model/ model-bf16/ --dtype bf16\n"
+      "amalgam convert model-f16.gguf model-q4_k_m.gguf --dtype q4_k_m --errors\n"
+      "amalgam convert model-f16.gguf model-q3_k.gguf --dtype q3_k --imatrix model.imatrix"));
   auto options = std::make_shared<ConvertOptions>();
   command
       ->add_option("input", options->input,
@@ -172,14 +202,22 @@ void register_convert(CLI::App& root) {
           ->add_option("--dtype", options->dtype,
                        "Number type of all floating-point tensors: F64, F32, F16, BF16, F8_E4M3 or "
                        "F8_E5M2; by default each keeps its own (what the format has not: F32 for "
-                       "quantised tensors in safetensors, F16 for F8 in GGUF)")
+                       "quantised tensors in safetensors, F16 for F8 in GGUF). For GGUF also Q8_0, "
+                       "Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1, Q4_0, IQ4_NL, IQ4_XS, Q3_K, Q2_K, and "
+                       "the mixtures Q5_K_M, Q4_K_M and Q3_K_M: matrices are quantised, the other "
+                       "tensors stay F32, F16 or BF16")
           ->type_name("TYPE");
-  command
-      ->add_option("--quant", options->quant,
-                   "GGUF only: Q8_0, Q5_1, Q5_0, Q4_1 or Q4_0 for 2-d tensors whose rows are "
-                   "multiples of 32; the others stay F32, F16 or BF16")
+  command->add_option("--quant", options->quant, "The same as --dtype, for quantised types only")
       ->type_name("TYPE")
       ->excludes(dtype);
+  command
+      ->add_option("--imatrix", options->imatrix,
+                   "Quantised types: weigh errors by this importance matrix (of llama-imatrix, in "
+                   "either form), whose names are those of a GGUF model")
+      ->type_name("FILE");
+  command->add_flag("--errors", options->errors,
+                    "Quantised types: print the error of every tensor, as a table (--json always "
+                    "has it)");
   command
       ->add_option("--shard-size", options->shard_size,
                    "Folders: begin a new file at this size (default 5GB)")

@@ -14,6 +14,7 @@
 #include "amalgam/weights/data_methods.hpp"
 #include "amalgam/weights/recipe_arguments.hpp"
 #include "amalgam/weights/recipe_data.hpp"
+#include "cli/quantisation_report.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -164,7 +165,11 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
                  "name=value; name=v1,v2 one value per member; name=[v0,v1,...] a gradient over "
                  "layers; name:FILTER=value for tensors whose name contains FILTER")
       ->allow_extra_args(false);
-  app.add_option("--dtype", command.dtype, "Type of the written floating-point tensors");
+  app.add_option("--dtype", command.dtype,
+                 "Type of the written floating-point tensors; for a .gguf output also a quantised "
+                 "one, such as Q4_K, for its matrices");
+  app.add_flag("--errors", command.errors,
+               "Print what quantising changed in every tensor, as a table (--json always has it)");
   app.add_option("--nan", command.non_finite,
                  "What to do about NaN and infinity in inputs: error or propagate")
       ->check(CLI::IsMember({"error", "propagate"}))
@@ -223,10 +228,13 @@ MergeOptions options_of(const MergeCommand& command) {
   options.allow_shape_mismatch = command.allow_shape_mismatch;
   if (!command.dtype.empty()) {
     options.dtype = parse_dtype(command.dtype);
-    if (!options.dtype || !dtype_is_floating(*options.dtype)) {
+    if (!options.dtype || !dtype_is_floating(*options.dtype) ||
+        !dtype_is_writable(*options.dtype)) {
       throw InputError(
           "--dtype: '{}' is no type to merge into; expected F64, F32, F16, BF16, F8_E4M3, "
-          "F8_E5M2, or for a .gguf output Q8_0, Q5_1, Q5_0, Q4_1, Q4_0",
+          "F8_E5M2, or for the matrices of a .gguf output Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, "
+          "Q4_1, "
+          "Q4_0, IQ4_NL, IQ4_XS, Q3_K or Q2_K",
           command.dtype);
     }
   }
@@ -268,6 +276,7 @@ void show_report(const MergeReport& report, const MergeCommand& command, const J
                  {"bytes_kept", done.bytes_kept},
                  {"tensors_merged", done.tensors_merged},
                  {"tensors_copied", done.tensors_copied}};
+    if (!done.errors.empty()) json["quantisation"] = quantisation_as_json(done.errors);
     json.update(more);
     print_json(json);
   } else if (!command.common.quiet) {
@@ -275,11 +284,13 @@ void show_report(const MergeReport& report, const MergeCommand& command, const J
     for (const auto& output : report.outputs) outputs.push_back(output.string());
     const auto rate = static_cast<std::uint64_t>(
         static_cast<double>(done.bytes_read + done.bytes_written) / std::max(report.seconds, 1e-9));
-    log::info("{}: {} {} merged, {} copied; {} read, {} written in {:.1f}s ({}/s)",
+    if (command.errors) print(quantisation_table(done.errors));
+    const std::string quantised = quantisation_summary(done.errors);
+    log::info("{}: {} {} merged, {} copied; {} read, {} written in {:.1f}s ({}/s){}{}",
               join(outputs, ", "), done.tensors_merged,
               done.tensors_merged == 1 ? "tensor" : "tensors", done.tensors_copied,
               format_bytes(done.bytes_read), format_bytes(done.bytes_written), report.seconds,
-              format_bytes(rate));
+              format_bytes(rate), quantised.empty() ? "" : "; ", quantised);
   }
 }
 

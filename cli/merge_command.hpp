@@ -38,6 +38,7 @@ struct MergeCommand {
   std::vector<std::string> search;    ///< NAME=VALUES; see parse_search_axis
   std::string search_by;
   std::string dtype;
+  bool errors = false;
   std::string non_finite = "error";
   std::string shard_size = "5GB";
   bool overwrite = false;

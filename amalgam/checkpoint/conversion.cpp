@@ -11,30 +11,15 @@
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/tensor/convert.hpp"
+#include "amalgam/tensor/quantised.hpp"
 
 namespace amalgam {
 namespace {
 
 constexpr std::uint64_t kPieceElements = 262'144;  // a multiple of every block
 
-DType without_quantisation(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-      return DType::f32;
-    case DType::f8_e4m3:
-    case DType::f8_e5m2:
-      return DType::f16;
-    default:
-      return dtype;
-  }
-}
-
 DType choose_dtype(const TensorInfo& info, std::optional<DType> wanted, Container container) {
   if (!dtype_is_floating(info.dtype)) return info.dtype;
-  if (wanted && dtype_is_quantised(*wanted)) {
-    const bool fits = info.shape.size() == 2 && info.shape[1] % dtype_block_elements(*wanted) == 0;
-    return fits ? *wanted : without_quantisation(info.dtype);
-  }
   if (wanted) return *wanted;
   if (container == Container::safetensors) {
     return dtype_is_quantised(info.dtype) ? DType::f32 : info.dtype;
@@ -77,22 +62,45 @@ struct Piece {
   std::uint64_t count = 0;
 };
 
+/// Finite values whose difference from what was stored is not.
+std::uint64_t count_lost(std::span<const float> values, std::span<const float> differences) {
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    count += static_cast<std::uint64_t>(std::isfinite(values[i]) && !std::isfinite(differences[i]));
+  }
+  return count;
+}
+
+std::vector<std::uint64_t> pieces_of(const std::vector<TensorInfo>& tensors) {
+  std::vector<std::uint64_t> pieces;
+  for (const TensorInfo& info : tensors) {
+    pieces.push_back((info.elements + kPieceElements - 1) / kPieceElements);
+  }
+  return pieces;
+}
+
 struct Buffers {
   std::vector<float> floats;
+  std::vector<float> importance;
+  std::vector<float> differences;
   std::vector<double> doubles;
   std::vector<std::byte> bytes;
 };
 
 class Conversion {
  public:
-  Conversion(const TensorSource& source, TensorSink& sink, std::size_t workers, Progress* progress)
+  Conversion(const TensorSource& source, TensorSink& sink, std::size_t workers, Progress* progress,
+             const ImportanceMatrix* importance)
       : source_(source),
         sink_(sink),
         progress_(progress),
+        importance_(importance),
         overflows_(source.tensors().size()),
+        meter_(sink.tensors(), pieces_of(sink.tensors())),
         buffers_(workers) {}
 
   ConversionStatistics run(const Parallel& parallel) {
+    if (importance_ != nullptr) check_importance();
     std::vector<Piece> pieces;
     ConversionStatistics statistics;
     for (std::size_t t = 0; t < source_.tensors().size(); ++t) {
@@ -116,17 +124,49 @@ class Conversion {
                 dtype_name(sink_.tensors()[t].dtype));
       statistics.overflows += overflows_[t];
     }
+    statistics.errors = meter_.errors();
     sink_.finish();
     return statistics;
   }
 
  private:
+  bool is_quantised(std::size_t tensor) const {
+    return dtype_is_quantised(sink_.tensors()[tensor].dtype) &&
+           source_.tensors()[tensor].dtype != sink_.tensors()[tensor].dtype;
+  }
+
+  void check_importance() const {
+    std::size_t quantised = 0;
+    std::size_t known = 0;
+    for (std::size_t t = 0; t < sink_.tensors().size(); ++t) {
+      if (!is_quantised(t)) continue;
+      ++quantised;
+      if (!importance_->has(sink_.tensors()[t].name)) continue;
+      ++known;
+      importance_->weights_of(sink_.tensors()[t], 0, {});
+    }
+    if (known == 0 && quantised > 0) {
+      throw InputError(
+          "{}: has the importance of {} matrices, but of none that are quantised here (its names "
+          "are those of a GGUF model)",
+          importance_->label(), importance_->size());
+    }
+    if (known < quantised) {
+      log::warn(
+          "{}: has no importance for {} of the {} matrices that are quantised: all their "
+          "columns count the same",
+          importance_->label(), quantised - known, quantised);
+    }
+  }
+
   void convert(const Piece& piece, Buffers& buffers) {
     const DType from = source_.tensors()[piece.tensor].dtype;
     const DType to = sink_.tensors()[piece.tensor].dtype;
     buffers.bytes.resize(dtype_bytes(to, piece.count));
     if (from == to) {
       source_.read_bytes(piece.tensor, dtype_bytes(from, piece.first), buffers.bytes);
+    } else if (dtype_is_quantised(to)) {
+      quantise_piece(piece, buffers);
     } else if (from == DType::f64) {
       encode_piece(piece, buffers.doubles, buffers.bytes);
     } else {
@@ -134,6 +174,26 @@ class Conversion {
     }
     sink_.write(piece.tensor, dtype_bytes(to, piece.first), buffers.bytes);
     if (progress_ != nullptr) progress_->advance(dtype_bytes(from, piece.count));
+  }
+
+  // F64 goes through float, as in tensor/convert.hpp.
+  void quantise_piece(const Piece& piece, Buffers& buffers) {
+    const TensorInfo& info = sink_.tensors()[piece.tensor];
+    buffers.floats.resize(piece.count);
+    source_.read(piece.tensor, piece.first, std::span<float>(buffers.floats));
+    buffers.importance.clear();
+    if (importance_ != nullptr && importance_->has(info.name)) {
+      buffers.importance.resize(piece.count);
+      importance_->weights_of(info, piece.first, buffers.importance);
+    }
+    quantise(info.dtype, buffers.floats, buffers.importance, buffers.bytes);
+    meter_.add(piece.tensor, piece.first / kPieceElements, std::span<const float>(buffers.floats),
+               buffers.bytes, buffers.differences);
+    // A block of numbers that no scale reaches becomes NaN.
+    if (find_non_finite(info.dtype, buffers.bytes)) {
+      overflows_[piece.tensor] += count_lost(std::span<const float>(buffers.floats),
+                                             std::span<const float>(buffers.differences));
+    }
   }
 
   template <class T>
@@ -148,18 +208,16 @@ class Conversion {
   const TensorSource& source_;
   TensorSink& sink_;
   Progress* progress_;
+  const ImportanceMatrix* importance_;
   std::vector<std::atomic<std::uint64_t>> overflows_;  // by tensor
-  std::vector<Buffers> buffers_;                       // by worker
+  QuantisationMeter meter_;
+  std::vector<Buffers> buffers_;  // by worker
 };
 
 }  // namespace
 
 std::vector<TensorInfo> converted_tensors(const TensorSource& source, std::optional<DType> wanted,
                                           Container container) {
-  if (container == Container::safetensors && wanted && dtype_is_quantised(*wanted)) {
-    throw InputError("safetensors has no type {}; quantised tensors need a GGUF output",
-                     dtype_name(*wanted));
-  }
   std::vector<TensorInfo> tensors;
   for (const TensorInfo& info : source.tensors()) {
     tensors.push_back(make_tensor_info(info.name, choose_dtype(info, wanted, container), info.shape,
@@ -168,9 +226,20 @@ std::vector<TensorInfo> converted_tensors(const TensorSource& source, std::optio
   return tensors;
 }
 
+std::vector<TensorInfo> quantised_tensors(const TensorSource& source, Quantisation wanted) {
+  const QuantisedTypes types(wanted, source.tensors());
+  std::vector<TensorInfo> tensors;
+  for (const TensorInfo& info : source.tensors()) {
+    tensors.push_back(make_tensor_info(info.name, types.choose(info), info.shape, source.label()));
+  }
+  warn_of_replaced_types(source.label(), wanted, tensors);
+  return tensors;
+}
+
 ConversionStatistics convert_tensors(const TensorSource& source, TensorSink& sink,
-                                     const Parallel& parallel, Progress* progress) {
-  return Conversion(source, sink, parallel.workers(), progress).run(parallel);
+                                     const Parallel& parallel, Progress* progress,
+                                     const ImportanceMatrix* importance) {
+  return Conversion(source, sink, parallel.workers(), progress, importance).run(parallel);
 }
 
 }  // namespace amalgam

@@ -47,13 +47,15 @@ BlockCost block_cost(const MergePlan& plan, const PlanTensor& tensor, std::uint6
   BlockCost cost;
   for_each_input(tensor, [&](const PlanInput& input) {
     const DType dtype = input_info(plan, input).dtype;
-    const std::uint64_t padded = (elements + 31) / 32 * 32;
-    cost.raw += dtype_bytes(dtype, padded);
+    const std::uint64_t unit = dtype_block_elements(dtype);
+    cost.raw += dtype_bytes(dtype, (elements + unit - 1) / unit * unit);
     cost.scratch += elements * (dtype == DType::f64 ? 8 : 4);
     cost.widest = std::max(cost.widest, dtype_block_bytes(dtype) / dtype_block_elements(dtype));
   });
   cost.raw += elements * 8;  // the encoded output, of any type
   cost.scratch += elements * 8;
+  // What quantising changed, to be measured.
+  if (dtype_is_quantised(tensor.output.dtype)) cost.scratch += elements * 8;
   return cost;
 }
 

@@ -28,6 +28,18 @@ struct StatisticState {
   void combine(StatisticState&& right) const { statistic->combine(*right.statistic); }
 };
 
+// Of every tensor that is merged; none of those that are copied.
+std::vector<std::uint64_t> leaves_by_tensor(const MergePlan& plan,
+                                            const std::vector<WorkUnit>& units) {
+  std::vector<std::uint64_t> leaves(plan.tensors.size());
+  for (const WorkUnit& unit : units) {
+    if (unit.copy) continue;
+    const std::vector<std::uint64_t> counts = leaf_counts(plan, unit);
+    for (std::size_t i = 0; i < counts.size(); ++i) leaves[unit.tensors[i]] = counts[i];
+  }
+  return leaves;
+}
+
 class Engine {
  public:
   Engine(const MergePlan& plan, TensorSink& sink, const EngineOptions& options)
@@ -37,6 +49,7 @@ class Engine {
         buffer_bytes_(buffer_memory(options)),
         spreads_nan_(options.non_finite == NonFinite::propagate && !plan.rule->info().robust),
         units_(group_units(plan)),
+        meter_(sink.tensors(), leaves_by_tensor(plan, units_)),
         scratch_(options.parallel.workers()) {}
 
   MergeStatistics run() {
@@ -61,6 +74,7 @@ class Engine {
     sink_.finish();
     statistics_.bytes_read = bytes_read_;
     statistics_.bytes_written = bytes_written_;
+    statistics_.errors = meter_.errors();
     for (const WorkUnit& unit : units_) {
       (unit.copy ? statistics_.tensors_copied : statistics_.tensors_merged) += unit.tensors.size();
     }
@@ -218,16 +232,17 @@ class Engine {
       const LeafPlace place = leaves[index];
       LeafRecord record(options_.leaves);
       reader.visit_pieces(place.tensor, place.leaf, scratch, all, [&](const Piece& piece) {
-        record.wrote(apply_piece(unit.tensors[place.tensor], merge, reader, piece, scratch));
+        record.wrote(
+            apply_piece(unit.tensors[place.tensor], place.leaf, merge, reader, piece, scratch));
       });
       record.done(output_leaf(plan_, unit, place));
     });
   }
 
   // The bytes that were written; they are the scratch's.
-  std::span<const std::byte> apply_piece(std::size_t index, const UnitMerge& merge,
-                                         const UnitReader& reader, const Piece& piece,
-                                         WorkerScratch& scratch) {
+  std::span<const std::byte> apply_piece(std::size_t index, std::uint64_t leaf,
+                                         const UnitMerge& merge, const UnitReader& reader,
+                                         const Piece& piece, WorkerScratch& scratch) {
     const TensorInfo& output = plan_.tensors[index].output;
     std::byte* encoded = scratch.encoded.get(dtype_bytes(output.dtype, piece.count));
     const auto merge_block = [&](const auto& block) {
@@ -240,6 +255,9 @@ class Engine {
       encode(output.dtype, std::span<const double>(merged), bytes);
       if (options_.non_finite == NonFinite::error) {
         check_overflow(output, block.first, merged, bytes);
+      }
+      if (meter_.measures(index)) {
+        meter_.add(index, leaf, std::span<const double>(merged), bytes, scratch.differences);
       }
     };
     const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
@@ -290,6 +308,7 @@ class Engine {
   const bool spreads_nan_;
   const std::vector<WorkUnit> units_;
   std::vector<UnitOwner> owners_;  // per unit
+  QuantisationMeter meter_;
   std::vector<WorkerScratch> scratch_;
   std::atomic<std::uint64_t> bytes_read_{0};
   std::atomic<std::uint64_t> bytes_written_{0};

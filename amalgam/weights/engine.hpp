@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/quantisation_error.hpp"
 #include "amalgam/checkpoint/sink.hpp"
 #include "amalgam/core/parallel.hpp"
 #include "amalgam/core/progress.hpp"
@@ -47,6 +48,8 @@ struct MergeStatistics {
   std::uint64_t tensors_merged = 0;
   std::uint64_t tensors_copied = 0;
   std::uint64_t bytes_kept = 0;  ///< of an unfinished run's output, found good and not made again
+  /// Of the tensors that were merged into a quantised type, what this run wrote, by name.
+  std::vector<QuantisationError> errors;
 };
 
 /// Carries out `plan` into `sink`, whose tensors are plan.tensors' outputs in the same order. Calls

@@ -168,6 +168,7 @@ void add(MergeStatistics& sum, const MergeStatistics& part) {
   sum.tensors_merged += part.tensors_merged;
   sum.tensors_copied += part.tensors_copied;
   sum.bytes_kept += part.bytes_kept;
+  sum.errors.insert(sum.errors.end(), part.errors.begin(), part.errors.end());
 }
 
 OutputDescription describe_output(const std::vector<Recipe>& documents,
@@ -256,6 +257,25 @@ class PlacedMerge {
     statistics_.bytes_read = total(statistics_.bytes_read);
     statistics_.bytes_written = total(statistics_.bytes_written);
     statistics_.bytes_kept = total(statistics_.bytes_kept);
+    share_errors();
+  }
+
+  // Every process has measured what it wrote. Only the last stage can be quantised.
+  void share_errors() {
+    if (options_.cluster == nullptr) return;
+    std::vector<QuantisationError> all;
+    for (const TensorInfo& info : outputs_of(stages_.back().plan)) {
+      if (!dtype_is_quantised(info.dtype)) continue;
+      const auto own = std::find_if(statistics_.errors.begin(), statistics_.errors.end(),
+                                    [&](const auto& one) { return one.tensor == info.name; });
+      QuantisationError error =
+          own == statistics_.errors.end() ? QuantisationError{info.name, info.dtype} : *own;
+      error.elements = total(error.elements);
+      error.squares = sum_over(options_.cluster, error.squares);
+      error.squared_error = sum_over(options_.cluster, error.squared_error);
+      if (error.elements > 0) all.push_back(std::move(error));
+    }
+    statistics_.errors = std::move(all);
   }
 
   void merge_stage(std::size_t number, const fs::path& place, MergeJournal& journal,

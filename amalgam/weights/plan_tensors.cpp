@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "amalgam/checkpoint/decorators.hpp"
+#include "amalgam/checkpoint/quantised_types.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -242,12 +243,19 @@ void PlanTensors::check_kinds(const std::vector<PlanInput>& members, const PlanI
 // Without a word in recipe and options: the type of the base's (or first model's) tensor.
 DType PlanTensors::output_dtype(const TensorInfo& reference) const {
   if (!dtype_is_floating(reference.dtype)) return reference.dtype;
-  if (options_.dtype) return *options_.dtype;
+  const std::optional<DType> wanted = wanted_dtype();
+  if (!wanted) return reference.dtype;
+  if (!dtype_is_quantised(*wanted)) return *wanted;
+  return QuantisedTypes({*wanted, false}, {}).choose(reference);
+}
+
+std::optional<DType> PlanTensors::wanted_dtype() const {
+  if (options_.dtype) return options_.dtype;
   const std::string& named = recipe_.out_dtype.empty() ? recipe_.dtype : recipe_.out_dtype;
-  if (named.empty()) return reference.dtype;
+  if (named.empty()) return std::nullopt;
   const auto dtype = parse_dtype(named);
   if (!dtype) throw InputError("{}: '{}' is no element type", recipe_.label, named);
-  return *dtype;
+  return dtype;
 }
 
 // Copies bytes; another type is a view that encodes.
@@ -348,6 +356,9 @@ void PlanTensors::finish() {
   report_missing();
   report_extra();
   report_differing();
+  if (const auto wanted = wanted_dtype(); wanted && dtype_is_quantised(*wanted)) {
+    warn_of_replaced_types(recipe_.label, {*wanted, false}, outputs_of(plan_));
+  }
   if (plan_.tensors.empty()) throw InputError("{}: there is nothing to merge", recipe_.label);
   std::sort(plan_.tensors.begin(), plan_.tensors.end(),
             [](const auto& a, const auto& b) { return a.output.name < b.output.name; });

@@ -70,6 +70,7 @@ class PlanTensors {
                                     const PlanPlace& place);
   void check_kinds(const std::vector<PlanInput>& members, const PlanInput& first) const;
   DType output_dtype(const TensorInfo& reference) const;
+  std::optional<DType> wanted_dtype() const;
   TensorInfo make_output(const std::string& name, DType dtype, const Shape& shape) const;
   // `input`, or what it is in the output's vocabulary.
   PlanInput in_vocabulary(const PlanInput& input, const PlanPlace& place);

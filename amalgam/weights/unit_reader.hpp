@@ -34,11 +34,12 @@ class ScratchBuffer {
 
 /// What one thread needs to work on blocks; kept over units so that memory is allocated once.
 struct WorkerScratch {
-  ScratchBuffer raw;       ///< one piece of all inputs as stored
-  ScratchBuffer decoded;   ///< one block of all inputs as numbers
-  ScratchBuffer merged;    ///< one block of output in double
-  ScratchBuffer encoded;   ///< one piece of output as stored
-  ScratchBuffer resident;  ///< all inputs of a unit that stays in memory
+  ScratchBuffer raw;                ///< one piece of all inputs as stored
+  ScratchBuffer decoded;            ///< one block of all inputs as numbers
+  ScratchBuffer merged;             ///< one block of output in double
+  ScratchBuffer encoded;            ///< one piece of output as stored
+  ScratchBuffer resident;           ///< all inputs of a unit that stays in memory
+  std::vector<double> differences;  ///< what quantising a block of output changed
 };
 
 /// A run of blocks that is read, and written, at once.

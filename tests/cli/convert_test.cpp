@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <filesystem>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
@@ -140,6 +141,99 @@ TEST(Convert, QuantisesOnlyMatricesOfWholeBlocks) {
   EXPECT_EQ(values_of(*open_checkpoint(back), "layers.0.weight"), after);
 }
 
+// Root of the sum of squares of the differences over that of the values.
+double relative_error(const std::vector<double>& after, const std::vector<double>& before) {
+  double error = 0;
+  double squares = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    error += (after[i] - before[i]) * (after[i] - before[i]);
+    squares += before[i] * before[i];
+  }
+  return std::sqrt(error / squares);
+}
+
+TEST(Convert, KQuantsReportTheErrorOfEveryTensor) {
+  const TemporaryFolder folder;
+  const std::vector<double> large = normal_values(5 * 512);
+  const std::vector<double> narrow = normal_values(4 * 96);
+  const std::string in =
+      write_safetensors(folder / "a.safetensors", {make_tensor("a.weight", {5, 512}, large),
+                                                   make_tensor("b.weight", {4, 96}, narrow),
+                                                   make_tensor("norm", {512}, normal_values(512))});
+  const std::string out = (folder / "q.gguf").string();
+  const RunResult result = run_amalgam({"convert", in, out, "--dtype", "q4_k", "--json"});
+  expect_done(result);
+  const auto source = open_checkpoint(out);
+  EXPECT_EQ(info_of(*source, "a.weight").dtype, DType::q4_k);
+  EXPECT_EQ(info_of(*source, "b.weight").dtype, DType::q5_0);
+  EXPECT_EQ(info_of(*source, "norm").dtype, DType::f32);
+  EXPECT_NE(result.err.find("1 of the matrices is Q5_0 instead of Q4_K"), std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("'b.weight'"), std::string::npos) << result.err;
+  const auto tensors = result.json()["quantisation"]["tensors"];
+  ASSERT_EQ(tensors.size(), 2U);
+  EXPECT_EQ(tensors[0]["tensor"], "a.weight");
+  EXPECT_EQ(tensors[0]["dtype"], "Q4_K");
+  EXPECT_EQ(tensors[0]["elements"], 5 * 512);
+  const double error = relative_error(values_of(*source, "a.weight"), large);
+  EXPECT_GT(error, 0.02);
+  EXPECT_NEAR(tensors[0]["relative"], error, 1e-6);
+  EXPECT_NEAR(tensors[1]["relative"], relative_error(values_of(*source, "b.weight"), narrow), 1e-6);
+  // The same as a table, whatever the threads.
+  const RunResult table = run_amalgam({"convert", in, (folder / "r.gguf").string(), "--quant",
+                                       "q4_k", "--errors", "--threads", "1"});
+  expect_done(table);
+  EXPECT_NE(table.out.find("a.weight  Q4_K"), std::string::npos) << table.out;
+  EXPECT_EQ(contents_of(folder / "r.gguf"), contents_of(folder / "q.gguf"));
+}
+
+TEST(Convert, AnImportanceMatrixLowersTheErrorItWeighs) {
+  const TemporaryFolder folder;
+  const std::vector<double> values = normal_values(16 * 256);
+  const MemoryTensor tensor = make_tensor("blk.0.w.weight", {16, 256}, values);
+  create_gguf_file(folder / "a.gguf", {tensor.info}, minimal_gguf_metadata("llama", "tiny"))
+      ->write(0, 0, tensor.bytes);
+  // The first columns matter most.
+  std::vector<double> importance;
+  for (int i = 0; i < 256; ++i) importance.push_back(i % 32 < 4 ? 100 : 0.5);
+  const std::vector<MemoryTensor> sums = {
+      make_tensor("blk.0.w.weight.in_sum2", {1, 256}, importance),
+      make_tensor("blk.0.w.weight.counts", {1, 1}, {1})};
+  const auto sink = create_gguf_file(folder / "im.gguf", {sums[0].info, sums[1].info}, {});
+  for (std::size_t t = 0; t < 2; ++t) sink->write(t, 0, sums[t].bytes);
+  sink->finish();
+  const auto weighted_error = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words = {
+        "convert",    (folder / "a.gguf").string(), (folder / "q.gguf").string(), "--dtype", "q3_k",
+        "--overwrite"};
+    words.insert(words.end(), more.begin(), more.end());
+    const RunResult result = run_amalgam(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    const std::vector<double> after =
+        values_of(*open_checkpoint(folder / "q.gguf"), "blk.0.w.weight");
+    double error = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      error += importance[i % 256] * (after[i] - values[i]) * (after[i] - values[i]);
+    }
+    return error;
+  };
+  const double plain = weighted_error({});
+  EXPECT_LT(weighted_error({"--imatrix", (folder / "im.gguf").string()}), 0.8 * plain);
+  expect_bad_usage(
+      run_amalgam({"convert", (folder / "a.gguf").string(), (folder / "x.gguf").string(),
+                   "--imatrix", (folder / "im.gguf").string()}),
+      "--imatrix");
+}
+
+TEST(Convert, TypesThatAreOnlyReadAreNoAim) {
+  const TemporaryFolder folder;
+  const std::string in = write_safetensors(folder / "a.safetensors", small_model());
+  for (const char* type : {"iq2_xxs", "q8_k", "q4_k_l"}) {
+    expect_bad_usage(run_amalgam({"convert", in, (folder / "q.gguf").string(), "--dtype", type}),
+                     type, "IQ4_XS");
+  }
+}
+
 TEST(Convert, GgufToGgufKeepsItsMetadata) {
   const TemporaryFolder folder;
   GgufMetadata metadata = minimal_gguf_metadata("llama", "tiny");
@@ -210,7 +304,7 @@ TEST(Convert, BadUsageLeavesNothingBehind) {
   const std::string in = write_safetensors(folder / "a.safetensors", small_model());
   const std::string out = (folder / "b.safetensors").string();
   expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "f17"}), "'f17'", "BF16");
-  expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "q8_0"}), "--quant");
+  expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "q8_0"}), "GGUF");
   expect_bad_usage(run_amalgam({"convert", in, out, "--dtype", "i32"}), "'i32'");
   expect_bad_usage(run_amalgam({"convert", in, out, "--quant", "q8_0"}), "GGUF");
   expect_bad_usage(run_amalgam({"convert", in, in, "--overwrite"}), "the output is also an input");
