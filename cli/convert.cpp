@@ -142,6 +142,25 @@ void convert_to_csr(const ConvertOptions& options) {
             format_bytes(made.bytes));
 }
 
+// A GGUF file is split if a size was asked for that it is larger than.
+std::unique_ptr<TensorSink> make_sink(const ConvertOptions& options, OutputTransaction& transaction,
+                                      std::vector<TensorInfo> tensors, const OutputOrigin& origin) {
+  const fs::path& place = transaction.work_path();
+  std::uint64_t bytes = 0;
+  for (const TensorInfo& info : tensors) bytes += info.bytes;
+  const bool is_split = fs::path(options.output).extension() == ".gguf" &&
+                        !options.shard_size.empty() && bytes > shard_bytes(options);
+  if (!is_split) return create_checkpoint(place, std::move(tensors), origin, shard_bytes(options));
+  GgufParts parts =
+      create_split_checkpoint(place, std::move(tensors), origin, shard_bytes(options));
+  for (const fs::path& part : parts.files) {
+    check_output_is_no_input({origin.path},
+                             fs::path(options.output).parent_path() / part.filename());
+  }
+  transaction.place_parts(parts.files);
+  return std::move(parts.sink);
+}
+
 void convert(const ConvertOptions& options) {
   if (options.csr) return convert_to_csr(options);
   const Wanted wanted = wanted_types(options);
@@ -161,8 +180,8 @@ void convert(const ConvertOptions& options) {
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
   ConversionStatistics statistics;
   {
-    const std::unique_ptr<TensorSink> sink = create_checkpoint(
-        transaction.work_path(), std::move(tensors), {*source, model}, shard_bytes(options));
+    const std::unique_ptr<TensorSink> sink =
+        make_sink(options, transaction, std::move(tensors), {*source, model});
     statistics = run(*source, *sink, options, importance ? &*importance : nullptr);
   }
   if (!output_is_file(output) && fs::is_directory(model)) {
@@ -220,7 +239,8 @@ void register_convert(CLI::App& root) {
                     "has it)");
   command
       ->add_option("--shard-size", options->shard_size,
-                   "Folders: begin a new file at this size (default 5GB)")
+                   "Folders: begin a new file at this size (default 5GB). A .gguf output that is "
+                   "larger is split: OUT-00001-of-00003.gguf and so on (default: never)")
       ->type_name("SIZE");
   CLI::Option* csr = command
                          ->add_flag("--csr", options->csr,

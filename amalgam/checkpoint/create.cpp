@@ -58,4 +58,9 @@ std::unique_ptr<FileSink> create_checkpoint(const fs::path& place, std::vector<T
                                    shard_bytes, start);
 }
 
+GgufParts create_split_checkpoint(const fs::path& place, std::vector<TensorInfo> tensors,
+                                  const OutputOrigin& origin, std::uint64_t part_bytes) {
+  return create_gguf_parts(place, std::move(tensors), gguf_metadata(origin, place), part_bytes);
+}
+
 }  // namespace amalgam

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "amalgam/checkpoint/gguf.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/checkpoint/source.hpp"
 
@@ -27,5 +28,10 @@ std::unique_ptr<FileSink> create_checkpoint(const std::filesystem::path& place,
                                             const OutputOrigin& origin,
                                             std::uint64_t shard_bytes = kDefaultShardBytes,
                                             SinkStart start = SinkStart::create);
+
+/// The same for a GGUF output that is split (create_gguf_parts).
+GgufParts create_split_checkpoint(const std::filesystem::path& place,
+                                  std::vector<TensorInfo> tensors, const OutputOrigin& origin,
+                                  std::uint64_t part_bytes);
 
 }  // namespace amalgam

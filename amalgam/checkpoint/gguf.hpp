@@ -12,16 +12,18 @@
 
 namespace amalgam {
 
-/// A GGUF file, version 2 or 3, little-endian (docs/formats/gguf.md). Shapes are row-major: the
-/// reverse of the order in the file. metadata() shows the values as text, arrays by their count.
+/// A GGUF file, version 2 or 3, little-endian (docs/formats/gguf.md), or all parts of a split one
+/// (NAME-00001-of-00003.gguf), of which the first is named. Shapes are row-major: the reverse of
+/// the order in the file. metadata() shows the values as text, arrays by their count.
 class GgufSource final : public TensorSource {
  public:
-  /// InputError for anything malformed, for other versions and for big-endian files, and for tensor
-  /// types that are not read, by name. What is allocated is bounded by the size of the file.
+  /// InputError for anything malformed, for other versions and for big-endian files, for tensor
+  /// types that are not read, by name, and for parts that are missing or do not belong together.
+  /// What is allocated is bounded by the size of the files.
   explicit GgufSource(const std::filesystem::path& path);
 
   std::uint32_t version() const { return version_; }
-  /// The typed key/value pairs, tokenizer included, in the order of the file.
+  /// The typed key/value pairs, tokenizer included, in the order of the (first) file.
   const GgufMetadata& gguf_metadata() const { return gguf_metadata_; }
 
   void read_bytes(std::size_t tensor, std::uint64_t offset,
@@ -29,10 +31,17 @@ class GgufSource final : public TensorSource {
   void will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const override;
 
  private:
-  File file_;
+  struct Part;
+  static Part read_part(const std::filesystem::path& path);
+
+  struct Place {
+    std::size_t file = 0;
+    std::uint64_t offset = 0;
+  };
+  std::vector<File> files_;
   std::uint32_t version_ = 0;
   GgufMetadata gguf_metadata_;
-  std::vector<std::uint64_t> places_;  // file offsets, in the order of tensors()
+  std::vector<Place> places_;  // in the order of tensors()
 };
 
 std::unique_ptr<TensorSource> open_gguf(const std::filesystem::path& path);
@@ -49,5 +58,18 @@ const GgufMetadata* find_gguf_metadata(const TensorSource& source);
 std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
                                            std::vector<TensorInfo> tensors, GgufMetadata metadata,
                                            SinkStart start = SinkStart::create);
+
+/// Tensors that go into several files.
+struct GgufParts {
+  std::vector<std::filesystem::path> files;  ///< in their order
+  std::unique_ptr<FileSink> sink;            ///< its tensors are those given, in their order
+};
+
+/// The same tensors in as many files as they need, beside `path` and named after it (NAME.gguf
+/// becomes NAME-00001-of-00003.gguf): a file is full when another tensor would make its data larger
+/// than `part_bytes`. All metadata is in the first; the others have split.* only. Errors as those
+/// of create_gguf_file; InputError if there would be more than 65535 files.
+GgufParts create_gguf_parts(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
+                            const GgufMetadata& metadata, std::uint64_t part_bytes);
 
 }  // namespace amalgam

@@ -1,13 +1,14 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <numeric>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "amalgam/checkpoint/byte_cursor.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/gguf_tensor_type.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
@@ -124,18 +125,6 @@ std::uint64_t read_alignment(const GgufMetadata& metadata, const std::string& fi
   return alignment;
 }
 
-// Part of a split model: merging it alone would lose the rest without a word.
-void refuse_parts(const GgufMetadata& metadata, const std::string& file) {
-  const GgufValue* value = metadata.find("split.count");
-  if (value == nullptr) return;
-  const std::uint64_t count = value->as_unsigned().value_or(0);
-  if (count > 1) {
-    throw InputError(
-        "{}: one of {} parts of a split model; join them first (llama-gguf-split --merge)", file,
-        count);
-  }
-}
-
 struct Placed {
   TensorInfo info;
   std::uint64_t offset = 0;  // from the start of the data
@@ -206,33 +195,60 @@ std::map<std::string, std::string> described(const GgufMetadata& metadata) {
 
 }  // namespace
 
-GgufSource::GgufSource(const std::filesystem::path& path) : file_(File::open(path)) {
-  ByteCursor cursor(file_, kLongestHeader);
-  const std::string& name = cursor.file_name();
-  version_ = read_version(cursor);
-  const Counts counts = read_counts(cursor);
-  gguf_metadata_ = read_pairs(cursor, counts.pairs);
-  const std::uint64_t alignment = read_alignment(gguf_metadata_, name);
-  refuse_parts(gguf_metadata_, name);
+struct GgufSource::Part {
+  File file;
+  std::uint32_t version = 0;
+  GgufMetadata metadata;
+  std::vector<TensorInfo> tensors;
+  std::vector<std::uint64_t> places;  // file offsets, in the order of `tensors`
+};
 
+GgufSource::Part GgufSource::read_part(const std::filesystem::path& path) {
+  Part part{.file = File::open(path)};
+  ByteCursor cursor(part.file, kLongestHeader);
+  const std::string& name = cursor.file_name();
+  part.version = read_version(cursor);
+  const Counts counts = read_counts(cursor);
+  part.metadata = read_pairs(cursor, counts.pairs);
+  const std::uint64_t alignment = read_alignment(part.metadata, name);
   std::vector<Placed> tensors;
   for (std::uint64_t i = 0; i < counts.tensors; ++i) {
     tensors.push_back(read_tensor(cursor, i, alignment));
   }
   const std::uint64_t data_start = (cursor.position() + alignment - 1) / alignment * alignment;
-  const std::uint64_t data_bytes = file_.size() > data_start ? file_.size() - data_start : 0;
-  check_places(tensors, data_bytes, name);
-
-  std::sort(tensors.begin(), tensors.end(),
-            [](const Placed& a, const Placed& b) { return a.info.name < b.info.name; });
-  std::vector<TensorInfo> infos;
-  infos.reserve(tensors.size());
-  places_.reserve(tensors.size());
+  const std::uint64_t file_size = part.file.size();
+  check_places(tensors, file_size > data_start ? file_size - data_start : 0, name);
   for (Placed& tensor : tensors) {
-    infos.push_back(std::move(tensor.info));
-    places_.push_back(data_start + tensor.offset);
+    part.tensors.push_back(std::move(tensor.info));
+    part.places.push_back(data_start + tensor.offset);
   }
-  set_tensors(name, std::move(infos));
+  return part;
+}
+
+GgufSource::GgufSource(const std::filesystem::path& path) {
+  Part first = read_part(path);
+  version_ = first.version;
+  gguf_metadata_ = first.metadata;
+  std::vector<TensorInfo> infos;
+  std::map<std::string, Place> places;
+  const auto add = [&](Part part) {
+    for (std::size_t i = 0; i < part.tensors.size(); ++i) {
+      places.emplace(part.tensors[i].name, Place{files_.size(), part.places[i]});
+      infos.push_back(std::move(part.tensors[i]));
+    }
+    files_.push_back(std::move(part.file));
+  };
+  const std::uint64_t count = check_first_part(path, gguf_metadata_);
+  add(std::move(first));
+  for (std::uint64_t number = 1; number < count; ++number) {
+    const std::filesystem::path other = gguf_part_beside(path, number);
+    Part part = read_part(other);
+    check_other_part(other, part.metadata, number, count);
+    add(std::move(part));
+  }
+  if (count > 1) check_part_tensors(path, gguf_metadata_, infos.size());
+  set_tensors(path.string(), std::move(infos));
+  for (const TensorInfo& info : tensors()) places_.push_back(places.at(info.name));
   set_metadata(described(gguf_metadata_));
 }
 
@@ -242,11 +258,13 @@ void GgufSource::read_bytes(std::size_t tensor, std::uint64_t offset,
   if (offset > info.bytes || out.size() > info.bytes - offset) {
     throw Error("{}: read past the end of '{}'", label(), info.name);
   }
-  file_.read_exactly(places_[tensor] + offset, out);
+  const Place& place = places_[tensor];
+  files_[place.file].read_exactly(place.offset + offset, out);
 }
 
 void GgufSource::will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const {
-  file_.will_need(places_.at(tensor) + offset, bytes);
+  const Place& place = places_.at(tensor);
+  files_[place.file].will_need(place.offset + offset, bytes);
 }
 
 std::unique_ptr<TensorSource> open_gguf(const std::filesystem::path& path) {

@@ -6,8 +6,10 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/gguf_tensor_type.hpp"
 #include "amalgam/checkpoint/write_back.hpp"
 #include "amalgam/core/error.hpp"
@@ -170,6 +172,36 @@ class GgufSink final : public FileSink {
   std::atomic<bool> finished_ = false;
 };
 
+// Tensors in several files.
+class GgufPartsSink final : public FileSink {
+ public:
+  GgufPartsSink(std::vector<TensorInfo> infos, std::vector<std::unique_ptr<FileSink>> parts)
+      : FileSink(std::move(infos)), parts_(std::move(parts)) {
+    for (std::size_t part = 0; part < parts_.size(); ++part) {
+      for (std::size_t i = 0; i < parts_[part]->tensors().size(); ++i)
+        places_.emplace_back(part, i);
+    }
+  }
+
+  void write(std::size_t tensor, std::uint64_t offset, std::span<const std::byte> bytes) override {
+    const auto& [part, index] = places_.at(tensor);
+    parts_[part]->write(index, offset, bytes);
+  }
+
+  void read(std::size_t tensor, std::uint64_t offset, std::span<std::byte> out) const override {
+    const auto& [part, index] = places_.at(tensor);
+    parts_[part]->read(index, offset, out);
+  }
+
+  void finish() override {
+    for (const auto& part : parts_) part->finish();
+  }
+
+ private:
+  std::vector<std::unique_ptr<FileSink>> parts_;
+  std::vector<std::pair<std::size_t, std::size_t>> places_;  // part, and number in it
+};
+
 }  // namespace
 
 std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
@@ -178,6 +210,33 @@ std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
   check_tensors(tensors, path.string());
   update(metadata, tensors);
   return std::make_unique<GgufSink>(path, std::move(tensors), metadata, start);
+}
+
+GgufParts create_gguf_parts(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
+                            const GgufMetadata& metadata, std::uint64_t part_bytes) {
+  check_tensors(tensors, path.string());
+  const std::vector<std::size_t> sizes = gguf_part_sizes(tensors, part_bytes);
+  if (sizes.size() > kGgufMostParts) {
+    throw InputError("{}: {} parts, but at most {} are possible; choose a larger --shard-size",
+                     path.string(), sizes.size(), kGgufMostParts);
+  }
+  GgufMetadata whole = metadata;
+  update(whole, tensors);
+  GgufParts made;
+  std::vector<std::unique_ptr<FileSink>> parts;
+  auto next = tensors.begin();
+  for (std::size_t number = 0; number < sizes.size(); ++number) {
+    GgufMetadata keys = number == 0 ? whole : GgufMetadata();
+    set_part_keys(keys, number, sizes.size(), tensors.size());
+    const auto end = next + static_cast<std::ptrdiff_t>(sizes[number]);
+    made.files.push_back(path.parent_path() /
+                         gguf_part_name(path.stem().string(), number, sizes.size()));
+    parts.push_back(std::make_unique<GgufSink>(
+        made.files.back(), std::vector<TensorInfo>(next, end), keys, SinkStart::create));
+    next = end;
+  }
+  made.sink = std::make_unique<GgufPartsSink>(std::move(tensors), std::move(parts));
+  return made;
 }
 
 }  // namespace amalgam

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -270,7 +271,8 @@ void OutputTransaction::commit() {
   if (committed_) throw Error("{}: the output is in place already", places_.final_path.string());
   try {
     sync_tree(places_.partial);
-    check_final_place(places_.final_path, is_file_, options_.overwrite);
+    if (parts_.empty()) check_final_place(places_.final_path, is_file_, options_.overwrite);
+    for (const fs::path& part : parts_) check_final_place(place_of(part), true, options_.overwrite);
     if (is_file_) {
       place_file();  // what is to be discarded goes with the partial folder
     } else {
@@ -294,11 +296,33 @@ void OutputTransaction::sync_entry() const {
   }
 }
 
+void OutputTransaction::place_parts(std::vector<fs::path> files) {
+  parts_ = std::move(files);
+  for (const fs::path& part : parts_) check_final_place(place_of(part), true, options_.overwrite);
+}
+
+fs::path OutputTransaction::place_of(const fs::path& part) const {
+  return places_.final_path.parent_path() / part.filename();
+}
+
 void OutputTransaction::place_file() {
-  if (options_.overwrite) {
-    rename_or_throw(places_.work, places_.final_path);
-  } else {
-    rename_to_free_place(places_.work, places_.final_path);
+  std::vector<std::pair<fs::path, fs::path>> moves;  // from, to
+  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+    moves.emplace_back(*part, place_of(*part));
+  }
+  if (moves.empty()) moves.emplace_back(places_.work, places_.final_path);
+  for (std::size_t done = 0; done < moves.size(); ++done) {
+    const auto& [from, to] = moves[done];
+    if (options_.overwrite) {
+      rename_or_throw(from, to);
+      continue;
+    }
+    try {
+      rename_to_free_place(from, to);
+    } catch (...) {
+      while (done-- > 0) remove_or_warn(moves[done].second);
+      throw;
+    }
   }
   committed_ = true;
   remove_or_warn(places_.partial);

@@ -74,6 +74,12 @@ class OutputTransaction {
   /// is safely on the device.
   void discard_at_commit(std::filesystem::path file) { discarded_.push_back(std::move(file)); }
 
+  /// For an output that is a file: instead of work_path(), `files` in the partial folder become the
+  /// output, under their names beside the final place (the parts of a split one). They come into
+  /// place one by one, the first at last, so that what begins with it is whole. InputError if one
+  /// exists there and is not to be overwritten.
+  void place_parts(std::vector<std::filesystem::path> files);
+
   /// Flushes everything below the partial folder to the device, brings the work to its final place
   /// and flushes that. With `overwrite`, what was there is exchanged with the work in one step
   /// (renameat2, where the file system can) and then deleted. Error if the system refuses;
@@ -85,11 +91,13 @@ class OutputTransaction {
   void acquire();
   void place_folder();
   void place_file();
+  std::filesystem::path place_of(const std::filesystem::path& part) const;
   void sync_entry() const;
 
   std::vector<std::filesystem::path> made_parents_;  // innermost first
   OutputPlaces places_;
   std::vector<std::filesystem::path> discarded_;
+  std::vector<std::filesystem::path> parts_;  // of a file that is split
   OutputOptions options_;
   bool is_file_ = false;
   bool committed_ = false;

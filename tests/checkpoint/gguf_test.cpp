@@ -237,11 +237,6 @@ TEST(Gguf, RefusesBadAlignments) {
                  "general.alignment has type UINT64");
 }
 
-TEST(Gguf, RefusesPartsOfASplitModel) {
-  expect_refused(GgufBytes().header(0, 1).string("split.count").u32(2).number(std::uint16_t{3}),
-                 "one of 3 parts", "--merge");
-}
-
 TEST(Gguf, RefusesBadShapes) {
   const auto with_shape = [](const std::vector<std::uint64_t>& sizes, std::uint32_t type) {
     return GgufBytes().header(1, 0).tensor("w", sizes, 0, type).data(64);

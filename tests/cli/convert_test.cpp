@@ -289,6 +289,27 @@ TEST(Convert, ShardSizeSplitsAFolder) {
   expect_same_tensors(out, model);
 }
 
+TEST(Convert, ShardSizeSplitsAGgufFileWhichEveryCommandReads) {
+  const TemporaryFolder folder;
+  const std::vector<MemoryTensor> model = small_model();
+  const std::string in = write_safetensors(folder / "a.safetensors", model);
+  const std::string out = (folder / "out.gguf").string();
+  expect_done(run_amalgam({"convert", in, out, "--shard-size", "1000"}));
+  EXPECT_FALSE(fs::exists(out));
+  const fs::path first = folder / "out-00001-of-00003.gguf";
+  expect_same_tensors(first, model);
+  const std::string back = (folder / "back.safetensors").string();
+  expect_done(run_amalgam({"convert", first.string(), back}));
+  expect_same_tensors(back, model);
+  // The parts are not written over while they are read.
+  expect_bad_usage(
+      run_amalgam({"convert", first.string(), out, "--shard-size", "1000", "--overwrite"}),
+      "also an input");
+  // What fits into one file is not split.
+  expect_done(run_amalgam({"convert", in, out, "--shard-size", "1MB"}));
+  expect_same_tensors(out, model);
+}
+
 TEST(Convert, AnExistingOutputIsOnlyReplacedWhenAsked) {
   const TemporaryFolder folder;
   const std::string in = write_safetensors(folder / "a.safetensors", small_model());

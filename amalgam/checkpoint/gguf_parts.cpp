@@ -1,0 +1,97 @@
+#include "amalgam/checkpoint/gguf_parts.hpp"
+
+#include <fmt/format.h>
+
+#include "amalgam/core/error.hpp"
+
+namespace amalgam {
+namespace {
+
+constexpr const char* kNumber = "split.no";
+constexpr const char* kCount = "split.count";
+constexpr const char* kTensors = "split.tensors.count";
+
+std::uint64_t unsigned_of(const GgufMetadata& metadata, const char* key, std::uint64_t otherwise) {
+  const GgufValue* value = metadata.find(key);
+  return value == nullptr ? otherwise : value->as_unsigned().value_or(otherwise);
+}
+
+/// "-00001-of-00003.gguf".
+std::string part_suffix(std::uint64_t number, std::uint64_t count) {
+  return fmt::format("-{:05}-of-{:05}.gguf", number + 1, count);
+}
+
+}  // namespace
+
+std::string gguf_part_name(std::string_view stem, std::uint64_t number, std::uint64_t count) {
+  return std::string(stem) + part_suffix(number, count);
+}
+
+std::filesystem::path gguf_part_beside(const std::filesystem::path& first, std::uint64_t number) {
+  // The name has been checked: it ends as those of all parts do, in as many letters.
+  const std::string name = first.filename().string();
+  const std::string count = name.substr(name.size() - 10, 5);
+  const std::string stem = name.substr(0, name.size() - part_suffix(0, 1).size());
+  return first.parent_path() / gguf_part_name(stem, number, std::stoull(count));
+}
+
+std::uint64_t check_first_part(const std::filesystem::path& path, const GgufMetadata& metadata) {
+  const std::uint64_t count = unsigned_of(metadata, kCount, 1);
+  if (count <= 1) return 1;
+  const std::uint64_t number = unsigned_of(metadata, kNumber, 0);
+  if (number != 0) {
+    throw InputError(
+        "{}: part {} of the {} of a split model; name the first one (its name ends in {})",
+        path.string(), number + 1, count, part_suffix(0, count));
+  }
+  const std::string suffix = part_suffix(0, count);
+  if (count > kGgufMostParts || !path.filename().string().ends_with(suffix)) {
+    throw InputError(
+        "{}: the first of {} parts of a split model, but its name does not end in {}, so the "
+        "others "
+        "cannot be found; rename it, or join the parts first (llama-gguf-split --merge)",
+        path.string(), count, suffix);
+  }
+  return count;
+}
+
+void check_other_part(const std::filesystem::path& path, const GgufMetadata& metadata,
+                      std::uint64_t number, std::uint64_t count) {
+  const std::uint64_t its_count = unsigned_of(metadata, kCount, 1);
+  const std::uint64_t its_number = unsigned_of(metadata, kNumber, 0);
+  if (its_count == count && its_number == number) return;
+  throw InputError("{}: says that it is part {} of {}, expected part {} of {}", path.string(),
+                   its_number + 1, its_count, number + 1, count);
+}
+
+void check_part_tensors(const std::filesystem::path& path, const GgufMetadata& metadata,
+                        std::size_t found) {
+  const std::uint64_t expected = unsigned_of(metadata, kTensors, found);
+  if (expected == found) return;
+  throw InputError("{}: says that all parts have {} tensors, but they have {}", path.string(),
+                   expected, found);
+}
+
+std::vector<std::size_t> gguf_part_sizes(const std::vector<TensorInfo>& tensors,
+                                         std::uint64_t part_bytes) {
+  std::vector<std::size_t> sizes(1);
+  std::uint64_t filled = 0;
+  for (const TensorInfo& info : tensors) {
+    if (sizes.back() > 0 && (info.bytes > part_bytes || filled > part_bytes - info.bytes)) {
+      sizes.push_back(0);
+      filled = 0;
+    }
+    ++sizes.back();
+    filled += info.bytes;
+  }
+  return sizes;
+}
+
+void set_part_keys(GgufMetadata& metadata, std::uint64_t number, std::uint64_t count,
+                   std::size_t tensors) {
+  metadata.set(kNumber, GgufValue::of(static_cast<std::uint16_t>(number)));
+  metadata.set(kCount, GgufValue::of(static_cast<std::uint16_t>(count)));
+  metadata.set(kTensors, GgufValue::of(static_cast<std::int32_t>(tensors)));
+}
+
+}  // namespace amalgam
