@@ -1,6 +1,8 @@
 // Any bytes as a GGUF file: either a clear InputError, or a source whose tensors lie apart in the
 // file and whose metadata can be read.
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -10,6 +12,7 @@
 #include "amalgam/checkpoint/gguf.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/tensor/convert.hpp"
 #include "fuzz/memory_file.hpp"
 
 namespace {
@@ -23,6 +26,12 @@ void read_tensors(const amalgam::GgufSource& source, std::size_t file_size) {
     source.read_bytes(i, 0, bytes);
     std::vector<double> values(info.elements);
     source.read(i, 0, std::span<double>(values));
+    if (amalgam::dtype_is_floating(info.dtype)) {
+      // What is found in the bytes is what the numbers say.
+      const bool is_finite = std::all_of(values.begin(), values.end(),
+                                         [](double value) { return std::isfinite(value); });
+      if (amalgam::find_non_finite(info.dtype, bytes).has_value() == is_finite) std::abort();
+    }
     total += info.bytes;
   }
   if (total > file_size) std::abort();

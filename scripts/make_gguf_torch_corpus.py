@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of the GGUF, pickle and PyTorch archive fuzz targets.
+"""Writes the seed corpora of the fuzz targets of GGUF, importance matrices, quantisers, pickles and PyTorch archives.
 
 python3 scripts/make_gguf_torch_corpus.py
 Needs only Python: the PyTorch files come from tests/data/torch/, where a real PyTorch made them.
@@ -20,6 +20,11 @@ sys.path.insert(0, str(ROOT / "tests" / "data"))
 import make_gguf_fixtures as gguf  # noqa: E402
 
 
+QUANTISED = {10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292),
+             16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110),
+             22: (256, 82), 23: (256, 136), 29: (256, 56), 34: (256, 54), 35: (256, 66), 39: (32, 17)}
+
+
 class Anything:
     """Pickled as a global that is refused."""
 
@@ -36,8 +41,12 @@ def fresh(name):
 
 def make_gguf():
     folder = fresh("gguf")
-    for path in (ROOT / "tests/data/gguf").glob("*.gguf"):
+    for path in (ROOT / "tests/data/gguf").glob("v*.gguf"):
         shutil.copyfile(path, folder / path.stem)
+    # A block of every type that is only decoded or has large blocks: elements, bytes.
+    for number, (elements, size) in QUANTISED.items():
+        block = bytes((37 * i + number) % 251 for i in range(size))
+        (folder / f"type_{number}").write_bytes(gguf.file(3, [], [("w", (1, elements), number, block)], 32))
     one = gguf.TENSORS[:1]
     (folder / "nothing").write_bytes(gguf.file(3, [], [], 32))
     (folder / "one").write_bytes(gguf.file(3, [], one, 32))
@@ -58,6 +67,29 @@ def make_gguf():
     (folder / "k_quant").write_bytes(gguf.file(3, [], [("w", (256,), 12, b"\0" * 144)], 32))
     (folder / "wraps").write_bytes(gguf.file(3, [], [("w", (2**32, 2**32), 0, b"\0" * 32)], 32))
     (folder / "empty").write_bytes(gguf.file(3, [], [("w", (0, 2**63), 0, b"")], 32))
+
+
+def floats(*values):
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def make_imatrices():
+    folder = fresh("imatrix")
+    entry = struct.pack("<i1sii", 1, b"w", 2, 4) + floats(1, 2, 3, 4)
+    (folder / "legacy").write_bytes(struct.pack("<i", 1) + entry)
+    (folder / "with_end").write_bytes(struct.pack("<i", 1) + entry + struct.pack("<ii4s", 7, 4, b"wiki"))
+    (folder / "twice").write_bytes(struct.pack("<i", 2) + entry + entry)
+    tensors = [("w.in_sum2", (2, 4), 0, floats(*range(8))), ("w.counts", (2, 1), 0, floats(2, 0))]
+    (folder / "gguf").write_bytes(gguf.file(3, [("general.type", gguf.STRING, "imatrix")], tensors, 32))
+    (folder / "no_counts").write_bytes(gguf.file(3, [], tensors[:1], 32))
+
+
+def make_numbers():
+    folder = fresh("quantise")
+    (folder / "ramp").write_bytes(floats(*[(i % 97 - 48) * 0.01 for i in range(768)]))
+    (folder / "wide").write_bytes(floats(*[(-1) ** i * 2.0 ** (i % 60 - 40) for i in range(768)]))
+    (folder / "bad").write_bytes(floats(*[float("nan") if i == 300 else 1.0 for i in range(600)]))
+    (folder / "huge").write_bytes(floats(*[3e38 if i % 200 == 7 else -1e-44 for i in range(768)]))
 
 
 def make_pickles():
@@ -89,4 +121,6 @@ def make_archives(pickles):
 
 if __name__ == "__main__":
     make_gguf()
+    make_imatrices()
+    make_numbers()
     make_archives(make_pickles())
