@@ -1,7 +1,8 @@
 #!/bin/sh
 # Checks our files with the ecosystem's own readers: makes a virtual environment with the real
 # `safetensors`, `gguf` and `numpy` packages and compares values; label models are compared with the
-# real `crowd-kit` and `scikit-learn`, rankings with `choix` and SciPy. Needs a Python package index.
+# real `crowd-kit` and `scikit-learn`, rankings with `choix` and SciPy, merges with `mergekit`. Needs a Python package
+# index. docs/interop.md says what is compared and what came out.
 # Usage: interop.sh AMALGAM_BINARY
 set -eu
 amalgam=$(realpath "$1")
@@ -35,9 +36,10 @@ if [ ! -x "$work/scores-venv/bin/python" ]; then
   "$work/scores-venv/bin/pip" install --quiet choix scipy numpy trueskill
 fi
 "$work/scores-venv/bin/python" "$here/interop_scores.py" "$amalgam" "$work/scores"
-# Adapters with PEFT, which needs PyTorch.
-if [ ! -x "$work/adapters-venv/bin/python" ]; then
-  /usr/bin/python3 -m venv "$work/adapters-venv"
-  "$work/adapters-venv/bin/pip" install --quiet torch peft transformers safetensors
+# What needs PyTorch (several GB): adapters with PEFT, merges with mergekit.
+if [ ! -x "$work/torch-venv/bin/mergekit-yaml" ]; then
+  /usr/bin/python3 -m venv "$work/torch-venv"
+  "$work/torch-venv/bin/pip" install --quiet torch peft transformers safetensors mergekit
 fi
-"$work/adapters-venv/bin/python" "$here/interop_adapters.py" "$amalgam" "$work/adapters"
+"$work/torch-venv/bin/python" "$here/interop_adapters.py" "$amalgam" "$work/adapters"
+"$work/torch-venv/bin/python" "$here/interop_mergekit.py" "$amalgam" "$work/mergekit"
