@@ -1,0 +1,140 @@
+#include "amalgam/checkpoint/fp8_format.hpp"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "amalgam/core/error.hpp"
+#include "amalgam/tensor/convert.hpp"
+
+namespace amalgam {
+namespace {
+
+constexpr float kLargestNumber = 448;  // of F8_E4M3
+constexpr std::uint32_t kMagnitude = 0x7FFFFFFF;
+constexpr std::uint32_t kInfinity = 0x7F800000;
+// Elements that are divided by their scales before they are rounded.
+constexpr std::uint64_t kChunk = 2048;
+
+constexpr std::array kNames = {
+    std::pair{Fp8Scaling::block, std::string_view("fp8_block")},
+    std::pair{Fp8Scaling::channel, std::string_view("fp8_channel")},
+    std::pair{Fp8Scaling::tensor, std::string_view("fp8_tensor")},
+};
+
+std::uint64_t pieces(std::uint64_t length, std::uint64_t block) {
+  return length / block + (length % block == 0 ? 0 : 1);
+}
+
+}  // namespace
+
+std::optional<Fp8Scaling> parse_fp8_scaling(std::string_view name) {
+  std::string lower(name);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  for (const auto& [scaling, known] : kNames) {
+    if (known == lower) return scaling;
+  }
+  return std::nullopt;
+}
+
+std::string_view fp8_scaling_name(Fp8Scaling scaling) {
+  for (const auto& [known, name] : kNames) {
+    if (known == scaling) return name;
+  }
+  return {};
+}
+
+Fp8Format Fp8Format::usual(Fp8Scaling scaling) {
+  Fp8Format format;
+  format.scaling = scaling;
+  if (scaling != Fp8Scaling::block) format.ending = "_scale";
+  if (scaling == Fp8Scaling::tensor) format.scale_dimensions = 1;
+  return format;
+}
+
+Shape Fp8Format::scale_shape(const Shape& weight) const {
+  if (scaling == Fp8Scaling::tensor) return Shape(scale_dimensions, 1);
+  if (scaling == Fp8Scaling::block)
+    return {pieces(weight[0], block[0]), pieces(weight[1], block[1])};
+  return scale_dimensions == 1 ? Shape{weight[0]} : Shape{weight[0], 1};
+}
+
+Fp8Grid::Fp8Grid(const Shape& weight, const Fp8Format& format) {
+  const std::uint64_t elements = element_count(weight, "weight");
+  if (format.scaling == Fp8Scaling::tensor) {
+    columns_ = std::max<std::uint64_t>(elements, 1);
+    block_columns_ = columns_;
+    scales_ = 1;
+    return;
+  }
+  if (weight.size() != 2) {
+    throw InputError("a weight of shape {} has no rows and columns to scale; expected a matrix",
+                     format_shape(weight));
+  }
+  columns_ = std::max<std::uint64_t>(weight[1], 1);
+  block_columns_ = columns_;
+  if (format.scaling == Fp8Scaling::block) {
+    block_rows_ = format.block[0];
+    block_columns_ = format.block[1];
+    scales_per_row_ = pieces(weight[1], block_columns_);
+  }
+  scales_ = pieces(weight[0], block_rows_) * scales_per_row_;
+}
+
+float fp8_scale(float largest, bool power_of_two) {
+  if (largest == 0) return 1;
+  constexpr float kSmallest = std::numeric_limits<float>::min();
+  if (power_of_two) {
+    int exponent = 0;
+    const double fraction = std::frexp(static_cast<double>(largest) / kLargestNumber, &exponent);
+    if (fraction == 0.5) --exponent;  // a power of two itself
+    return std::max(kSmallest, static_cast<float>(std::ldexp(1.0, exponent)));
+  }
+  const float scale = largest / kLargestNumber;
+  if (scale < kSmallest) return kSmallest;
+  return std::isfinite(scale * kLargestNumber) ? scale : std::nextafter(scale, 0.0F);
+}
+
+void Fp8Magnitudes::add(std::uint64_t first, std::span<const float> values) {
+  grid_->for_each_run(
+      first, values.size(), [&](std::uint64_t place, std::uint64_t offset, std::uint64_t length) {
+        std::uint32_t most = 0;
+        for (const float value : values.subspan(offset, length)) {
+          const std::uint32_t magnitude = std::bit_cast<std::uint32_t>(value) & kMagnitude;
+          most = std::max(most, magnitude < kInfinity ? magnitude : 0);
+        }
+        std::atomic<std::uint32_t>& known = bits_[place];
+        std::uint32_t before = known.load(std::memory_order_relaxed);
+        while (before < most && !known.compare_exchange_weak(before, most)) {
+        }
+      });
+}
+
+std::vector<float> Fp8Magnitudes::scales(bool powers_of_two) const {
+  std::vector<float> scales;
+  scales.reserve(bits_.size());
+  for (const auto& bits : bits_) {
+    scales.push_back(fp8_scale(std::bit_cast<float>(bits.load()), powers_of_two));
+  }
+  return scales;
+}
+
+void encode_fp8(const Fp8Grid& grid, std::span<const float> scales, std::uint64_t first,
+                std::span<const float> values, std::span<std::byte> out) {
+  std::array<float, kChunk> divided{};
+  for (std::uint64_t done = 0; done < values.size();) {
+    const std::uint64_t count = std::min<std::uint64_t>(kChunk, values.size() - done);
+    const std::span<const float> chunk = values.subspan(done, count);
+    grid.for_each_run(first + done, count,
+                      [&](std::uint64_t place, std::uint64_t offset, std::uint64_t length) {
+                        const float scale = scales[place];
+                        for (std::uint64_t i = offset; i < offset + length; ++i) {
+                          divided[i] = chunk[i] / scale;
+                        }
+                      });
+    encode(DType::f8_e4m3, std::span<const float>(divided).first(count), out.subspan(done, count));
+    done += count;
+  }
+}
+
+}  // namespace amalgam
