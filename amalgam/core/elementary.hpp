@@ -47,26 +47,17 @@ inline double portable_exp(double x) {
                : portable_exp_within(x + 60 * kLog2) * 0x1p-60;
 }
 
-/// ln x to within 1 unit in the last place; -infinity for 0, NaN below.
-inline double portable_log(double x) {
-  if (x != x || x < 0) return std::numeric_limits<double>::quiet_NaN();
-  if (x == 0) return -std::numeric_limits<double>::infinity();
-  if (x == std::numeric_limits<double>::infinity()) return x;
-  std::int64_t exponent = 0;
-  if (x < std::numeric_limits<double>::min()) {
-    x *= 0x1p54;
-    exponent = -54;
-  }
-  // x = 2^exponent (1 + f) with sqrt(1/2) < 1 + f <= sqrt(2).
-  auto bits = std::bit_cast<std::uint64_t>(x);
-  exponent += static_cast<std::int64_t>(bits >> 52U) - 1023;
-  bits = (bits & 0xFFFFFFFFFFFFFULL) | (1023ULL << 52U);
-  double mantissa = std::bit_cast<double>(bits);
-  if (mantissa > 1.41421356237309504880) {
-    mantissa *= 0.5;
-    ++exponent;
-  }
-  const double f = mantissa - 1.0;
+/// ln(x 2^exponent) to within 1 unit in the last place for a finite x that is at least the smallest
+/// normal number (2^-1022): without branches, for loops that become SIMD code.
+inline double portable_log_within(double x, double exponent = 0) {
+  // x = 2^k (1 + f) with sqrt(1/2) < 1 + f <= sqrt(2). The exponent's bits are the last ones of a
+  // number from 2^52 on.
+  const auto bits = std::bit_cast<std::uint64_t>(x);
+  const double biased = std::bit_cast<double>((bits >> 52U) | (1075ULL << 52U)) - 0x1p52;
+  const double mantissa = std::bit_cast<double>((bits & 0xFFFFFFFFFFFFFULL) | (1023ULL << 52U));
+  const bool is_large = mantissa > 1.41421356237309504880;
+  const double k = biased - (is_large ? 1022.0 : 1023.0) + exponent;
+  const double f = (is_large ? mantissa * 0.5 : mantissa) - 1.0;
   const double s = f / (2.0 + f);
   const double z = s * s;
   const double w = z * z;
@@ -76,10 +67,18 @@ inline double portable_log(double x) {
                          w * (2.857142874366239149e-01 +
                               w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)));
   const double half_square = 0.5 * f * f;
-  const double k = static_cast<double>(exponent);
   constexpr double kHigh = 6.93147180369123816490e-01;
   constexpr double kLow = 1.90821492927058770002e-10;
   return k * kHigh - ((half_square - (s * (half_square + (t1 + t2)) + k * kLow)) - f);
+}
+
+/// ln x to within 1 unit in the last place; -infinity for 0, NaN below.
+inline double portable_log(double x) {
+  constexpr double kSmallest = std::numeric_limits<double>::min();
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  if (x >= kSmallest && x < kInfinity) return portable_log_within(x);
+  if (x > 0) return x < kSmallest ? portable_log_within(x * 0x1p54, -54) : x;
+  return x == 0 ? -kInfinity : std::numeric_limits<double>::quiet_NaN();
 }
 
 /// The logistic function 1 / (1 + e^-x).

@@ -114,12 +114,20 @@ class IncrementalFit {
   template <class Body>
   void each_worker_row(Worker worker, const Body& body) const;
   std::size_t place_of_logs(const Row& row) const;
+  template <int kClasses = 0>
   void add_log_likelihood(const Row& row, double* logits) const;
-  void count(Worker worker, Label label, float weight, const double* change);
+  template <int kClasses = 0>
+  void count(const Row& row, const double* change, double* counts) const;
+  struct Pass;
+  template <int kClasses>
+  Pass pass_over(Task begin, Task end, bool expect);
+  void prefetch_rows(std::uint64_t begin, std::uint64_t end, const double* counts) const;
+  Pass pass(const Parallel& parallel, bool expect);
+  void take_counts(Pass&& pass, const Parallel& parallel);
+  void refresh_all(const Parallel& parallel);
   void recount(const Parallel& parallel);
   void refresh(Worker worker);
   void refresh_prior();
-  double expect(Task task, std::vector<double>& change, double* log_likelihood = nullptr) const;
   struct Sweep {
     double objective = 0;
     double largest_change = 0;
@@ -180,8 +188,9 @@ inline std::size_t IncrementalFit::place_of_logs(const Row& row) const {
   return (std::size_t{row.worker} * labels_.size() + row.label) * labels_.size();
 }
 
-inline void IncrementalFit::add_log_likelihood(const Row& row, double* logits) const {
-  const std::size_t classes = labels_.size();
+template <int kClasses>
+void IncrementalFit::add_log_likelihood(const Row& row, double* logits) const {
+  const std::size_t classes = kClasses > 0 ? kClasses : labels_.size();
   const double* const said = logs_.data() + place_of_logs(row);
   if (is_coin_) {
     for (std::size_t k = 0; k < classes; ++k) {
@@ -192,15 +201,16 @@ inline void IncrementalFit::add_log_likelihood(const Row& row, double* logits) c
   for (std::size_t k = 0; k < classes; ++k) logits[k] += row.weight * said[k];
 }
 
-// `change`: of the posterior of the row's task.
-inline void IncrementalFit::count(Worker worker, Label label, float weight, const double* change) {
-  const std::size_t classes = labels_.size();
+// To counts of all workers; `change`: the posterior of the row's task, or what it changed by.
+template <int kClasses>
+void IncrementalFit::count(const Row& row, const double* change, double* counts) const {
+  const std::size_t classes = kClasses > 0 ? kClasses : labels_.size();
   if (is_coin_) {
-    counts_[worker] += weight * change[label];
+    counts[row.worker] += row.weight * change[row.label];
     return;
   }
-  double* said = counts_.data() + (std::size_t{worker} * classes + label) * classes;
-  for (std::size_t k = 0; k < classes; ++k) said[k] += weight * change[k];
+  double* said = counts + (std::size_t{row.worker} * classes + row.label) * classes;
+  for (std::size_t k = 0; k < classes; ++k) said[k] += row.weight * change[k];
 }
 
 template <class Body>

@@ -2,40 +2,134 @@
 #include <cmath>
 #include <limits>
 
+#include "amalgam/core/fold.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/models/em.hpp"
 
 // Sweeps over everything, until nothing changes.
 namespace amalgam::labels {
 
-// The posteriors of all tasks, then all counts. `objective`: of the counts that the sweep began
+// What a pass over tasks gives: the objective of the counts that it began with (but for their
+// density), and what it counted.
+struct IncrementalFit::Pass {
+  double objective = 0;
+  double largest_change = 0;  // of a posterior
+  double covered = 0;         // tasks with annotations
+  std::vector<double> class_sums;
+  std::vector<double> counts;
+
+  void combine(Pass&& right) {
+    objective += right.objective;
+    largest_change = std::max(largest_change, right.largest_change);
+    covered += right.covered;
+    for (std::size_t k = 0; k < class_sums.size(); ++k) class_sums[k] += right.class_sums[k];
+    for (std::size_t i = 0; i < counts.size(); ++i) counts[i] += right.counts[i];
+  }
+};
+
+// Tables of many workers lie beyond the nearest cache: asks for what rows will read of them.
+void IncrementalFit::prefetch_rows(std::uint64_t begin, std::uint64_t end,
+                                   const double* counts) const {
+  const std::size_t last = is_coin_ ? 1 : labels_.size() - 1;
+  for (std::uint64_t i = begin; i < std::min<std::uint64_t>(end, rows_.size()); ++i) {
+    const std::size_t said = place_of_logs(rows_[i]);
+    __builtin_prefetch(&logs_[said]);
+    __builtin_prefetch(&logs_[said + last]);
+    if (is_coin_) {
+      __builtin_prefetch(counts + rows_[i].worker, 1);
+    } else {
+      __builtin_prefetch(counts + said, 1);
+      __builtin_prefetch(counts + said + last, 1);
+    }
+  }
+}
+
+// `expect`: whether posteriors are computed, else they are counted as they are.
+template <int kClasses>
+IncrementalFit::Pass IncrementalFit::pass_over(Task begin, Task end, bool expect) {
+  const std::size_t classes = kClasses > 0 ? kClasses : labels_.size();
+  Pass pass;
+  pass.class_sums.assign(classes, 0);
+  pass.counts.assign(counts_.size(), 0);
+  std::vector<double> expected(classes);
+  for (Task task = begin; task < end; ++task) {
+    double* const posterior = &posterior_[std::size_t{task} * classes];
+    if (task + std::size_t{1} < begins_.size()) {
+      prefetch_rows(begins_[task] + models::kPrefetchRows,
+                    begins_[task + std::size_t{1}] + models::kPrefetchRows, pass.counts.data());
+    }
+    double weight = 0;
+    if (expect) {
+      std::ranges::copy(log_prior_, expected.begin());
+      each_row(task, [&](const Row& row) {
+        weight += row.weight;
+        add_log_likelihood<kClasses>(row, expected.data());
+      });
+      pass.objective += models::softmax_in_place<kClasses>(expected.data(), classes);
+      for (std::size_t k = 0; k < classes; ++k) {
+        pass.largest_change = std::max(pass.largest_change, std::abs(expected[k] - posterior[k]));
+        posterior[k] = expected[k];
+      }
+    } else {
+      each_row(task, [&](const Row& row) { weight += row.weight; });
+    }
+    if (!(weight > 0)) continue;
+    pass.covered += 1;
+    for (std::size_t k = 0; k < classes; ++k) pass.class_sums[k] += posterior[k];
+    each_row(task, [&](const Row& row) { count<kClasses>(row, posterior, pass.counts.data()); });
+  }
+  return pass;
+}
+
+// Over all tasks, as a fold over leaves that are cut by the number of tasks and workers alone.
+IncrementalFit::Pass IncrementalFit::pass(const Parallel& parallel, bool expect) {
+  constexpr std::size_t kTasksAtATime = 4096;
+  const std::size_t tasks = tasks_.size();
+  const std::size_t affordable = models::kCountsMemory / (counts_.size() * sizeof(double));
+  const std::size_t leaves = std::min({models::kMostLeaves, std::max<std::size_t>(1, affordable),
+                                       (tasks + kTasksAtATime - 1) / kTasksAtATime});
+  return models::with_class_count(labels_.size(), [&]<int kClasses>() {
+    return *fold(parallel, leaves, [&](std::size_t leaf, std::size_t) {
+      return pass_over<kClasses>(static_cast<Task>(leaf * tasks / leaves),
+                                 static_cast<Task>((leaf + 1) * tasks / leaves), expect);
+    });
+  });
+}
+
+void IncrementalFit::take_counts(Pass&& pass, const Parallel& parallel) {
+  covered_ = pass.covered;
+  class_sums_ = std::move(pass.class_sums);
+  counts_ = std::move(pass.counts);
+  refresh_all(parallel);
+}
+
+// What follows from counts.
+void IncrementalFit::refresh_all(const Parallel& parallel) {
+  constexpr std::size_t kWorkersAtATime = 64;
+  const std::size_t blocks = (workers_.size() + kWorkersAtATime - 1) / kWorkersAtATime;
+  parallel_for(parallel, blocks, [&](std::size_t block, std::size_t) {
+    const std::size_t end = std::min(workers_.size(), (block + 1) * kWorkersAtATime);
+    for (std::size_t w = block * kWorkersAtATime; w < end; ++w) refresh(static_cast<Worker>(w));
+  });
+  refresh_prior();
+}
+
+// All counts from the posteriors.
+void IncrementalFit::recount(const Parallel& parallel) {
+  counts_.assign(workers_.size() * numbers_per_worker(), 0);
+  logs_.assign(workers_.size() * (is_coin_ ? 2 : numbers_per_worker()), 0);
+  prior_.assign(labels_.size(), 0);
+  take_counts(pass(parallel, false), parallel);
+}
+
+// The posteriors of all tasks, and all counts. `objective`: of the counts that the sweep began
 // with.
 IncrementalFit::Sweep IncrementalFit::sweep_all(const Parallel& parallel) {
-  const std::size_t classes = labels_.size();
-  constexpr std::size_t kTasksAtATime = 4096;
-  const std::size_t blocks = (tasks_.size() + kTasksAtATime - 1) / kTasksAtATime;
-  std::vector<Sweep> of_block(blocks);
-  parallel_for(parallel, blocks, [&](std::size_t block, std::size_t) {
-    std::vector<double> change(classes);
-    Sweep& mine = of_block[block];
-    const std::size_t end = std::min(tasks_.size(), (block + 1) * kTasksAtATime);
-    for (std::size_t task = block * kTasksAtATime; task < end; ++task) {
-      mine.largest_change =
-          std::max(mine.largest_change, expect(static_cast<Task>(task), change, &mine.objective));
-      for (std::size_t k = 0; k < classes; ++k) {
-        double& p = posterior_[task * classes + k];
-        p = std::clamp(p + change[k], 0.0, 1.0);
-      }
-    }
-  });
-  Sweep all;
-  for (const Sweep& block : of_block) {
-    all.objective += block.objective;
-    all.largest_change = std::max(all.largest_change, block.largest_change);
-  }
-  all.objective += log_density();
-  recount(parallel);
-  return all;
+  Pass all = pass(parallel, true);
+  const Sweep sweep{all.objective + log_density(), all.largest_change};
+  take_counts(std::move(all), parallel);
+  return sweep;
 }
 
 // Of the pseudo-counts, up to a constant.
@@ -60,9 +154,7 @@ void IncrementalFit::set_counts(std::span<const double> all, const Parallel& par
   std::copy_n(all.begin(), counts_.size(), counts_.begin());
   std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(counts_.size()), class_sums_.size(),
               class_sums_.begin());
-  parallel_for(parallel, workers_.size(),
-               [&](std::size_t worker, std::size_t) { refresh(static_cast<Worker>(worker)); });
-  refresh_prior();
+  refresh_all(parallel);
 }
 
 // Two sweeps apart, `first` and `second` after `start`: how far they lead if they go on as they do.

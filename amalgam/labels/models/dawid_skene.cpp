@@ -145,11 +145,10 @@ void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& 
       count = std::max(count + (l == k ? prior.diagonal : prior.off_diagonal), kFloor);
       sum += count;
     }
-    for (std::size_t l = 0; l < classes; ++l) {
-      double& count = table[l * classes + k];
-      count = portable_log(count / sum);
-    }
+    for (std::size_t l = 0; l < classes; ++l) table[l * classes + k] /= sum;
   }
+  // Shares are at least kFloor by the largest number.
+  for (std::size_t i = 0; i < classes * classes; ++i) table[i] = portable_log_within(table[i]);
 }
 
 void normalise_confusion(std::vector<double>& counts, std::size_t classes,

@@ -91,9 +91,9 @@ auto with_class_count(std::size_t classes, const Body& body) {
 }
 
 /// From logarithms up to a constant to probabilities, in place; returns the logarithm of their sum
-/// before.
+/// before. (Inlined: where nobody wants that logarithm, it is not taken.)
 template <int kClasses = 0>
-double softmax_in_place(double* logits, std::size_t class_count) {
+[[gnu::always_inline]] inline double softmax_in_place(double* logits, std::size_t class_count) {
   const std::size_t classes = kClasses > 0 ? kClasses : class_count;
   double most = logits[0];
   for (std::size_t k = 1; k < classes; ++k) most = std::max(most, logits[k]);
