@@ -10,11 +10,9 @@ namespace amalgam::labels {
 
 using models::kFloor;
 
-IncrementalFit::IncrementalFit(const AnnotationTable &table, std::string method,
-                               std::span<const std::string> parameters,
-                               const FitContext &context)
-    : method_(std::move(method)),
-      parameters_(parameters.begin(), parameters.end()) {
+IncrementalFit::IncrementalFit(const AnnotationTable& table, std::string method,
+                               std::span<const std::string> parameters, const FitContext& context)
+    : method_(std::move(method)), parameters_(parameters.begin(), parameters.end()) {
   set_method();
   LabelFit fit = fit_labels(method_, table, parameters_, context);
   posterior_ = std::move(fit.posterior.values);
@@ -32,16 +30,14 @@ void IncrementalFit::set_method() {
         "one-coin-dawid-skene or zencrowd",
         method_);
   }
-  const LabelModelInfo &info = find_label_model(method_).info();
-  const Parameters values =
-      parameters_from_arguments(info.name, info.parameters, parameters_);
-  if (is_coin_)
-    return;
+  const LabelModelInfo& info = find_label_model(method_).info();
+  const Parameters values = parameters_from_arguments(info.name, info.parameters, parameters_);
+  if (is_coin_) return;
   diagonal_ = values.number("diagonal");
   off_diagonal_ = values.number("off_diagonal");
 }
 
-void IncrementalFit::set_rows(const AnnotationTable &table) {
+void IncrementalFit::set_rows(const AnnotationTable& table) {
   tasks_ = table.task_names;
   workers_ = table.worker_names;
   labels_ = table.label_names;
@@ -49,33 +45,27 @@ void IncrementalFit::set_rows(const AnnotationTable &table) {
   begins_ = table.task_begins;
   rows_.resize(table.rows());
   for (std::size_t row = 0; row < table.rows(); ++row) {
-    rows_[row] = {table.workers[row], table.labels[row],
-                  static_cast<float>(table.weight(row))};
+    rows_[row] = {table.workers[row], table.labels[row], static_cast<float>(table.weight(row))};
   }
   more_.clear();
   has_more_.clear();
   more_worker_rows_.clear();
   annotations_ = table.rows();
   weights_.assign(workers_.size(), 0);
-  for (const Row &row : rows_)
-    weights_[row.worker] += row.weight;
+  for (const Row& row : rows_) weights_[row.worker] += row.weight;
   index_workers();
 }
 
 void IncrementalFit::index_workers() {
   worker_begins_.assign(workers_.size() + 1, 0);
-  for (const Row &row : rows_)
-    ++worker_begins_[row.worker + 1];
-  for (std::size_t w = 0; w < workers_.size(); ++w)
-    worker_begins_[w + 1] += worker_begins_[w];
-  std::vector<std::uint64_t> next(worker_begins_.begin(),
-                                  worker_begins_.end() - 1);
+  for (const Row& row : rows_) ++worker_begins_[row.worker + 1];
+  for (std::size_t w = 0; w < workers_.size(); ++w) worker_begins_[w + 1] += worker_begins_[w];
+  std::vector<std::uint64_t> next(worker_begins_.begin(), worker_begins_.end() - 1);
   worker_rows_.resize(rows_.size());
   for (std::size_t task = 0; task + 1 < begins_.size(); ++task) {
     for (std::uint64_t row = begins_[task]; row < begins_[task + 1]; ++row) {
-      const Row &one = rows_[row];
-      worker_rows_[next[one.worker]++] = {static_cast<Task>(task), one.label,
-                                          one.weight};
+      const Row& one = rows_[row];
+      worker_rows_[next[one.worker]++] = {static_cast<Task>(task), one.label, one.weight};
     }
   }
 }
@@ -96,43 +86,38 @@ void IncrementalFit::refresh(Worker worker) {
     return;
   }
   const std::size_t square = classes * classes;
-  double *table = logs_.data() + worker * square;
+  double* table = logs_.data() + worker * square;
   std::copy_n(counts_.data() + worker * square, square, table);
   models::normalise_worker(table, classes, {diagonal_, off_diagonal_});
 }
 
 void IncrementalFit::refresh_prior() {
   for (std::size_t k = 0; k < prior_.size(); ++k) {
-    prior_[k] = learns_prior_ ? class_sums_[k] / covered_
-                              : 1.0 / static_cast<double>(prior_.size());
+    prior_[k] =
+        learns_prior_ ? class_sums_[k] / covered_ : 1.0 / static_cast<double>(prior_.size());
   }
   log_prior_ = models::log_of(prior_);
 }
 
 IncrementalFit::Result IncrementalFit::result(bool keep_evidence) const {
   AnnotationBuilder builder;
-  for (const Task task : appearance_)
-    builder.task(tasks_[task]);
-  for (std::size_t w = 0; w < workers_.size(); ++w)
-    builder.worker(workers_[w]);
-  for (std::size_t l = 0; l < labels_.size(); ++l)
-    builder.label(labels_[l]);
+  for (const Task task : appearance_) builder.task(tasks_[task]);
+  for (std::size_t w = 0; w < workers_.size(); ++w) builder.worker(workers_[w]);
+  for (std::size_t l = 0; l < labels_.size(); ++l) builder.label(labels_[l]);
   bool weighted = false;
   for (std::size_t i = 0; i < appearance_.size(); ++i) {
-    each_row(appearance_[i], [&](const Row &row) {
+    each_row(appearance_[i], [&](const Row& row) {
       builder.add(static_cast<Task>(i), row.worker, row.label);
       builder.add_weight(row.weight);
       weighted = weighted || row.weight != 1;
     });
   }
   Result result{builder.finish("state"), {}};
-  if (!weighted)
-    result.table.weights.clear();
+  if (!weighted) result.table.weights.clear();
   const std::size_t classes = labels_.size();
   result.fit.posterior = SoftLabels(tasks_.size(), classes);
   for (std::size_t task = 0; task < tasks_.size(); ++task) {
-    const std::span<const double> from =
-        posterior(tasks_.find(result.table.task_names[task]));
+    const std::span<const double> from = posterior(tasks_.find(result.table.task_names[task]));
     std::ranges::copy(from, result.fit.posterior.row(task).begin());
   }
   result.fit.prior = prior_;
@@ -142,10 +127,8 @@ IncrementalFit::Result IncrementalFit::result(bool keep_evidence) const {
     if (is_coin_) {
       result.fit.skills.push_back(portable_exp(logs_[2 * from]));
     } else {
-      const auto table =
-          logs_.begin() + static_cast<std::ptrdiff_t>(from * classes * classes);
-      logs.insert(logs.end(), table,
-                  table + static_cast<std::ptrdiff_t>(classes * classes));
+      const auto table = logs_.begin() + static_cast<std::ptrdiff_t>(from * classes * classes);
+      logs.insert(logs.end(), table, table + static_cast<std::ptrdiff_t>(classes * classes));
     }
   }
   if (!is_coin_) {
@@ -162,10 +145,9 @@ IncrementalFit::Result IncrementalFit::result(bool keep_evidence) const {
     }
     result.fit.evidence = models::sides_of_workers(log_prior_, right, wrong);
   } else if (keep_evidence) {
-    result.fit.evidence = {VoteEvidence::Form::tables, log_prior_,
-                           std::move(logs)};
+    result.fit.evidence = {VoteEvidence::Form::tables, log_prior_, std::move(logs)};
   }
   return result;
 }
 
-} // namespace amalgam::labels
+}  // namespace amalgam::labels

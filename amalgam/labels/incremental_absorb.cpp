@@ -16,72 +16,71 @@ namespace amalgam::labels {
 /// bytes of each task in the order of memory instead of tables of all its
 /// annotators.
 class IncrementalFit::Update {
-public:
-  Update(IncrementalFit &fit, const AbsorbOptions &options)
-      : fit_(fit), options_(options) {}
+ public:
+  Update(IncrementalFit& fit, const AbsorbOptions& options) : fit_(fit), options_(options) {}
 
-  AbsorbReport run(const AnnotationTable &added);
+  AbsorbReport run(const AnnotationTable& added);
 
-private:
-  std::vector<Label> numbers_of_labels(const AnnotationTable &added) const;
-  void add_annotations(const AnnotationTable &added);
+ private:
+  std::vector<Label> numbers_of_labels(const AnnotationTable& added) const;
+  void add_annotations(const AnnotationTable& added);
   void add_task(Task task, std::span<const Row> rows);
   void activate(Worker worker);
   void prefetch_task(std::size_t position) const;
   void gather_rows();
-  template <int kClasses> void hear_idle_workers();
-  template <int kClasses> void settle();
-  template <int kClasses> double sweep(std::span<const std::size_t> positions);
-  template <int kClasses> void carry_on();
+  template <int kClasses>
+  void hear_idle_workers();
+  template <int kClasses>
+  void settle();
+  template <int kClasses>
+  double sweep(std::span<const std::size_t> positions);
+  template <int kClasses>
+  void carry_on();
   bool join_workers();
   void finish();
 
-  IncrementalFit &fit_;
-  const AbsorbOptions &options_;
+  IncrementalFit& fit_;
+  const AbsorbOptions& options_;
   AbsorbReport report_;
-  std::vector<Worker> active_;  // whose tasks are updated
-  std::vector<char> is_active_; // [workers]
-  std::vector<double>
-      pending_; // [workers], changes that their tables do not show yet
-  std::vector<Task> tasks_; // all that are updated; increasing once gathered
+  std::vector<Worker> active_;   // whose tasks are updated
+  std::vector<char> is_active_;  // [workers]
+  std::vector<double> pending_;  // [workers], changes that their tables do not show yet
+  std::vector<Task> tasks_;      // all that are updated; increasing once gathered
 
   // Of the gathered tasks, by their position in tasks_:
-  std::vector<double>
-      others_; // [tasks, labels], log-likelihood of idle workers' rows
-  std::vector<double> posterior_; // [tasks, labels]
+  std::vector<double> others_;     // [tasks, labels], log-likelihood of idle workers' rows
+  std::vector<double> posterior_;  // [tasks, labels]
   struct Rows {
-    std::vector<std::uint64_t> begins; // [tasks + 1]
+    std::vector<std::uint64_t> begins;  // [tasks + 1]
     std::vector<Row> rows;
     std::span<const Row> of(std::size_t position) const {
-      return {rows.data() + begins[position],
-              begins[position + 1] - begins[position]};
+      return {rows.data() + begins[position], begins[position + 1] - begins[position]};
     }
   };
-  Rows active_rows_;             // of active workers,
-  Rows idle_rows_;               // and of all others
-  std::vector<std::size_t> all_; // positions of all tasks,
-  std::vector<std::size_t>
-      restless_; // and of those that moved noticeably last time
+  Rows active_rows_;                   // of active workers,
+  Rows idle_rows_;                     // and of all others
+  std::vector<std::size_t> all_;       // positions of all tasks,
+  std::vector<std::size_t> restless_;  // and of those that moved noticeably last time
 };
 
 // What the table's labels are here.
-std::vector<Label>
-IncrementalFit::Update::numbers_of_labels(const AnnotationTable &added) const {
+std::vector<Label> IncrementalFit::Update::numbers_of_labels(const AnnotationTable& added) const {
   std::vector<Label> labels(added.label_count());
   for (std::size_t l = 0; l < labels.size(); ++l) {
     const std::uint32_t label = fit_.labels_.find(added.label_names[l]);
     if (label == StringPool::npos) {
-      throw InputError("the label '{}' was not there when the state was made; "
-                       "aggregate everything "
-                       "anew",
-                       printable(added.label_names[l]));
+      throw InputError(
+          "the label '{}' was not there when the state was made; "
+          "aggregate everything "
+          "anew",
+          printable(added.label_names[l]));
     }
     labels[l] = static_cast<Label>(label);
   }
   return labels;
 }
 
-void IncrementalFit::Update::add_annotations(const AnnotationTable &added) {
+void IncrementalFit::Update::add_annotations(const AnnotationTable& added) {
   const std::vector<Label> labels = numbers_of_labels(added);
   const std::size_t old_tasks = fit_.tasks_.size();
   const std::size_t old_workers = fit_.workers_.size();
@@ -92,14 +91,12 @@ void IncrementalFit::Update::add_annotations(const AnnotationTable &added) {
   std::vector<Task> tasks(added.task_count());
   for (const Task task : added.appearance) {
     tasks[task] = fit_.tasks_.add(added.task_names[task]);
-    if (tasks[task] >= old_tasks)
-      fit_.appearance_.push_back(tasks[task]);
+    if (tasks[task] >= old_tasks) fit_.appearance_.push_back(tasks[task]);
   }
   const std::size_t worker_count = fit_.workers_.size();
   fit_.posterior_.resize(fit_.tasks_.size() * fit_.labels_.size(), 0);
   fit_.counts_.resize(worker_count * fit_.numbers_per_worker(), 0);
-  fit_.logs_.resize(
-      worker_count * (fit_.is_coin_ ? 2 : fit_.numbers_per_worker()), 0);
+  fit_.logs_.resize(worker_count * (fit_.is_coin_ ? 2 : fit_.numbers_per_worker()), 0);
   fit_.weights_.resize(worker_count, 0);
   is_active_.assign(worker_count, 0);
   pending_.assign(worker_count, 0);
@@ -124,14 +121,14 @@ void IncrementalFit::Update::add_annotations(const AnnotationTable &added) {
 void IncrementalFit::Update::add_task(Task task, std::span<const Row> rows) {
   const std::size_t classes = fit_.labels_.size();
   double old_weight = 0;
-  fit_.each_row(task, [&](const Row &row) { old_weight += row.weight; });
+  fit_.each_row(task, [&](const Row& row) { old_weight += row.weight; });
   std::vector<double> votes(classes, 0);
   double weight = 0;
-  for (const Row &row : rows) {
+  for (const Row& row : rows) {
     votes[row.label] += row.weight;
     weight += row.weight;
   }
-  double *const posterior = &fit_.posterior_[std::size_t{task} * classes];
+  double* const posterior = &fit_.posterior_[std::size_t{task} * classes];
   if (!(old_weight > 0) && weight > 0) {
     // A task without annotations until now begins with its votes.
     for (std::size_t k = 0; k < classes; ++k) {
@@ -140,9 +137,8 @@ void IncrementalFit::Update::add_task(Task task, std::span<const Row> rows) {
     }
     fit_.covered_ += 1;
   }
-  if (task >= fit_.has_more_.size())
-    fit_.has_more_.resize(task + std::size_t{1}, 0);
-  for (const Row &row : rows) {
+  if (task >= fit_.has_more_.size()) fit_.has_more_.resize(task + std::size_t{1}, 0);
+  for (const Row& row : rows) {
     fit_.has_more_[task] = 1;
     fit_.more_[task].push_back(row);
     fit_.more_worker_rows_[row.worker].push_back({task, row.label, row.weight});
@@ -154,8 +150,7 @@ void IncrementalFit::Update::add_task(Task task, std::span<const Row> rows) {
 }
 
 void IncrementalFit::Update::activate(Worker worker) {
-  if (is_active_[worker] != 0)
-    return;
+  if (is_active_[worker] != 0) return;
   is_active_[worker] = 1;
   active_.push_back(worker);
 }
@@ -166,20 +161,17 @@ void IncrementalFit::Update::prefetch_task(std::size_t position) const {
   constexpr std::size_t kPlaces = 32;
   constexpr std::size_t kRows = 16;
   const auto is_base = [&](std::size_t i) {
-    return i < tasks_.size() &&
-           tasks_[i] + std::size_t{1} < fit_.begins_.size();
+    return i < tasks_.size() && tasks_[i] + std::size_t{1} < fit_.begins_.size();
   };
   if (is_base(position + kPlaces)) {
     const Task task = tasks_[position + kPlaces];
     __builtin_prefetch(&fit_.begins_[task]);
-    __builtin_prefetch(
-        &fit_.posterior_[std::size_t{task} * fit_.labels_.size()]);
+    __builtin_prefetch(&fit_.posterior_[std::size_t{task} * fit_.labels_.size()]);
   }
   if (is_base(position + kRows)) {
     const Task task = tasks_[position + kRows];
     constexpr std::uint64_t kRowsOfCacheLine = 64 / sizeof(Row);
-    for (std::uint64_t i = fit_.begins_[task]; i < fit_.begins_[task + 1];
-         i += kRowsOfCacheLine) {
+    for (std::uint64_t i = fit_.begins_[task]; i < fit_.begins_[task + 1]; i += kRowsOfCacheLine) {
       __builtin_prefetch(&fit_.rows_[i]);
     }
   }
@@ -198,9 +190,8 @@ void IncrementalFit::Update::gather_rows() {
   idle_rows_.rows.reserve(tasks_.size() * (fit_.annotations_ / fit_.tasks_.size() + 1));
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     prefetch_task(i);
-    fit_.each_row(tasks_[i], [&](const Row &row) {
-      (is_active_[row.worker] != 0 ? active_rows_ : idle_rows_)
-          .rows.push_back(row);
+    fit_.each_row(tasks_[i], [&](const Row& row) {
+      (is_active_[row.worker] != 0 ? active_rows_ : idle_rows_).rows.push_back(row);
     });
     active_rows_.begins.push_back(active_rows_.rows.size());
     idle_rows_.begins.push_back(idle_rows_.rows.size());
@@ -210,18 +201,16 @@ void IncrementalFit::Update::gather_rows() {
 }
 
 // Sums what idle workers say of each task, once.
-template <int kClasses> void IncrementalFit::Update::hear_idle_workers() {
+template <int kClasses>
+void IncrementalFit::Update::hear_idle_workers() {
   const std::size_t classes = kClasses > 0 ? kClasses : fit_.labels_.size();
   const std::size_t last = fit_.is_coin_ ? 1 : classes - 1;
-  const std::vector<Row> &rows = idle_rows_.rows;
+  const std::vector<Row>& rows = idle_rows_.rows;
   others_.assign(tasks_.size() * classes, 0);
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
-    for (std::uint64_t r = idle_rows_.begins[i]; r < idle_rows_.begins[i + 1];
-         ++r) {
-      const std::size_t soon =
-          std::min(r + models::kPrefetchRows, rows.size() - 1);
-      const double *const said =
-          fit_.logs_.data() + fit_.place_of_logs(rows[soon]);
+    for (std::uint64_t r = idle_rows_.begins[i]; r < idle_rows_.begins[i + 1]; ++r) {
+      const std::size_t soon = std::min(r + models::kPrefetchRows, rows.size() - 1);
+      const double* const said = fit_.logs_.data() + fit_.place_of_logs(rows[soon]);
       __builtin_prefetch(said);
       __builtin_prefetch(said + last);
       fit_.add_log_likelihood<kClasses>(rows[r], &others_[i * classes]);
@@ -241,12 +230,11 @@ double IncrementalFit::Update::sweep(std::span<const std::size_t> positions) {
   double largest = 0;
   for (const std::size_t i : positions) {
     const std::span<const Row> rows = active_rows_.of(i);
-    double *const posterior = &posterior_[i * classes];
+    double* const posterior = &posterior_[i * classes];
     for (std::size_t k = 0; k < classes; ++k) {
       change[k] = fit_.log_prior_[k] + others_[i * classes + k];
     }
-    for (const Row &row : rows)
-      fit_.add_log_likelihood<kClasses>(row, change.data());
+    for (const Row& row : rows) fit_.add_log_likelihood<kClasses>(row, change.data());
     models::softmax_in_place<kClasses>(change.data(), classes);
     double moved = 0;
     for (std::size_t k = 0; k < classes; ++k) {
@@ -254,27 +242,24 @@ double IncrementalFit::Update::sweep(std::span<const std::size_t> positions) {
       moved = std::max(moved, std::abs(change[k]));
     }
     largest = std::max(largest, moved);
-    if (moved < negligible)
-      continue;
-    if (moved >= noticeable)
-      restless.push_back(i);
+    if (moved < negligible) continue;
+    if (moved >= noticeable) restless.push_back(i);
     for (std::size_t k = 0; k < classes; ++k) {
       posterior[k] = std::clamp(posterior[k] + change[k], 0.0, 1.0);
       fit_.class_sums_[k] += change[k];
     }
-    for (const Row &row : rows)
-      fit_.count<kClasses>(row, change.data(), fit_.counts_.data());
+    for (const Row& row : rows) fit_.count<kClasses>(row, change.data(), fit_.counts_.data());
   }
   restless_.swap(restless);
-  for (const Worker worker : active_)
-    fit_.refresh(worker);
+  for (const Worker worker : active_) fit_.refresh(worker);
   fit_.refresh_prior();
   return largest;
 }
 
 // Between sweeps over all tasks of the update, only those that still move are
 // looked at.
-template <int kClasses> void IncrementalFit::Update::settle() {
+template <int kClasses>
+void IncrementalFit::Update::settle() {
   bool everywhere = true;
   report_.converged = false;
   while (!report_.converged && report_.sweeps < options_.max_sweeps) {
@@ -290,25 +275,23 @@ template <int kClasses> void IncrementalFit::Update::settle() {
 
 // What the sweeps did to posteriors goes to the state, and into the counts of
 // idle workers.
-template <int kClasses> void IncrementalFit::Update::carry_on() {
+template <int kClasses>
+void IncrementalFit::Update::carry_on() {
   const std::size_t classes = kClasses > 0 ? kClasses : fit_.labels_.size();
   constexpr std::size_t kTasks = 8;
   std::vector<double> change(classes);
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     const std::size_t soon = std::min(i + kTasks, tasks_.size() - 1);
-    __builtin_prefetch(&fit_.posterior_[std::size_t{tasks_[soon]} * classes],
-                       1);
-    double *const posterior =
-        &fit_.posterior_[std::size_t{tasks_[i]} * classes];
+    __builtin_prefetch(&fit_.posterior_[std::size_t{tasks_[soon]} * classes], 1);
+    double* const posterior = &fit_.posterior_[std::size_t{tasks_[i]} * classes];
     double moved = 0;
     for (std::size_t k = 0; k < classes; ++k) {
       change[k] = posterior_[i * classes + k] - posterior[k];
       moved = std::max(moved, std::abs(change[k]));
       posterior[k] = posterior_[i * classes + k];
     }
-    if (moved == 0)
-      continue;
-    for (const Row &row : idle_rows_.of(i)) {
+    if (moved == 0) continue;
+    for (const Row& row : idle_rows_.of(i)) {
       fit_.count<kClasses>(row, change.data(), fit_.counts_.data());
       pending_[row.worker] += row.weight * moved;
     }
@@ -319,15 +302,12 @@ template <int kClasses> void IncrementalFit::Update::carry_on() {
 bool IncrementalFit::Update::join_workers() {
   const std::size_t before = active_.size();
   for (std::size_t w = 0; w < pending_.size(); ++w) {
-    if (is_active_[w] != 0 ||
-        !(pending_[w] > options_.spread * fit_.weights_[w]))
-      continue;
+    if (is_active_[w] != 0 || !(pending_[w] > options_.spread * fit_.weights_[w])) continue;
     const auto worker = static_cast<Worker>(w);
     pending_[w] = 0;
     activate(worker);
     fit_.refresh(worker);
-    fit_.each_worker_row(
-        worker, [&](const WorkerRow &row) { tasks_.push_back(row.task); });
+    fit_.each_worker_row(worker, [&](const WorkerRow& row) { tasks_.push_back(row.task); });
   }
   return active_.size() > before;
 }
@@ -335,8 +315,7 @@ bool IncrementalFit::Update::join_workers() {
 void IncrementalFit::Update::finish() {
   double stale = 0;
   for (std::size_t w = 0; w < pending_.size(); ++w) {
-    if (pending_[w] == 0)
-      continue;
+    if (pending_[w] == 0) continue;
     stale += pending_[w];
     fit_.refresh(static_cast<Worker>(w));
   }
@@ -345,12 +324,11 @@ void IncrementalFit::Update::finish() {
   report_.workers_updated = active_.size();
 }
 
-AbsorbReport IncrementalFit::Update::run(const AnnotationTable &added) {
+AbsorbReport IncrementalFit::Update::run(const AnnotationTable& added) {
   add_annotations(added);
   for (const Worker worker : active_) {
     fit_.refresh(worker);
-    fit_.each_worker_row(
-        worker, [&](const WorkerRow &row) { tasks_.push_back(row.task); });
+    fit_.each_worker_row(worker, [&](const WorkerRow& row) { tasks_.push_back(row.task); });
   }
   fit_.refresh_prior();
   models::with_class_count(fit_.labels_.size(), [&]<int kClasses>() {
@@ -365,9 +343,8 @@ AbsorbReport IncrementalFit::Update::run(const AnnotationTable &added) {
   return report_;
 }
 
-AbsorbReport IncrementalFit::absorb(const AnnotationTable &added,
-                                    const AbsorbOptions &options) {
+AbsorbReport IncrementalFit::absorb(const AnnotationTable& added, const AbsorbOptions& options) {
   return Update(*this, options).run(added);
 }
 
-} // namespace amalgam::labels
+}  // namespace amalgam::labels
