@@ -13,6 +13,7 @@
 #include "amalgam/core/log.hpp"
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
+#include "cli/last_resort.hpp"
 #include "cli/learning_library.hpp"
 #include "cli/run.hpp"
 
@@ -102,5 +103,6 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   // Even what happens before a command runs may lack memory.
+  amalgam::cli::end_without_memory_in_one_sentence();
   return amalgam::cli::with_exit_code([&] { return amalgam::cli::run(argc, argv); });
 }

@@ -9,6 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "cli/last_resort.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -56,7 +57,8 @@ int with_exit_code(const std::function<int()>& body) {
   } catch (const InputError& error) {
     return fail(kBadUsage, error.what());
   } catch (const std::bad_alloc&) {
-    return fail(kFailed, "out of memory; a smaller --memory or fewer --threads may help");
+    say_out_of_memory();
+    return kFailed;
   } catch (const std::exception& error) {
     return fail(kFailed, error.what());
   }

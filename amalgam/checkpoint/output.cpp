@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <initializer_list>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,11 +59,25 @@ void rename_to_free_place(const fs::path& from, const fs::path& to) {
   rename_or_throw(from, to);
 }
 
-// What is left of an old output or an unfinished one; that it stays is no failure of the run.
-void remove_or_warn(const fs::path& path) {
-  std::error_code error;
-  fs::remove_all(path, error);
-  if (error) log::warn("{}: cannot delete: {}", path.string(), error.message());
+// What is left of an old output or an unfinished one; that it stays is no failure of the run, not
+// even where memory lacks to delete it or to say so.
+void remove_or_warn(const fs::path& path) noexcept {
+  try {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (error) log::warn("{}: cannot delete: {}", path.string(), error.message());
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
+void warn_of_entry(const fs::path& place, const char* reason) noexcept {
+  try {
+    log::warn("{}: is in place, but a power failure now might undo that: {}", place.string(),
+              reason);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
 }
 
 void sync_tree(const fs::path& folder) {
@@ -207,15 +223,19 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
 
 OutputTransaction::~OutputTransaction() {
   if (committed_) return;
-  std::error_code unknown;
-  const bool keep = options_.keep_partial || options_.resume;
-  if (keep && !fs::is_empty(places_.partial, unknown)) {
-    log::info("{}: the unfinished output is kept here", places_.partial.string());
-  } else {
-    remove_or_warn(places_.partial);
-    std::error_code ignored;  // others may use them by now
-    for (const fs::path& parent : made_parents_) fs::remove(parent, ignored);
+  try {
+    std::error_code unknown;
+    const bool keep = options_.keep_partial || options_.resume;
+    if (keep && !fs::is_empty(places_.partial, unknown)) {
+      log::info("{}: the unfinished output is kept here", places_.partial.string());
+      return;
+    }
+  } catch (const std::bad_alloc&) {
+    return;  // what stays is what a crash would leave
   }
+  remove_or_warn(places_.partial);
+  std::error_code ignored;  // others may use them by now
+  for (const fs::path& parent : made_parents_) fs::remove(parent, ignored);
 }
 
 void OutputTransaction::make_parents() {
@@ -290,9 +310,8 @@ void OutputTransaction::commit() {
 void OutputTransaction::sync_entry() const {
   try {
     sync_folder(places_.final_path.parent_path());
-  } catch (const Error& error) {
-    log::warn("{}: is in place, but a power failure now might undo that: {}",
-              places_.final_path.string(), error.what());
+  } catch (const std::exception& error) {
+    warn_of_entry(places_.final_path, error.what());
   }
 }
 

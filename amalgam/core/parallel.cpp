@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <vector>
 
@@ -59,6 +61,36 @@ void run_on_threads(SharedLoop& loop, std::size_t workers) {
   loop.work(0);
 }
 
+#ifdef AMALGAM_HAVE_TBB
+// oneTBB makes its threads when first asked. If it lacks memory then, it keeps a lock for ever, on
+// which even leaving this function would wait: nothing of it is called again. Once made they stay,
+// as this arena does.
+const tbb::task_arena* first_arena(std::size_t workers) {
+  static const tbb::task_arena* const kArena = [workers]() -> const tbb::task_arena* {
+    auto limit = std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
+                                                       workers);
+    auto arena = std::make_unique<tbb::task_arena>(static_cast<int>(workers));
+    try {
+      arena->initialize();
+      return arena.release();
+    } catch (const std::bad_alloc&) {
+      (void)limit.release();
+      return nullptr;
+    }
+  }();
+  return kArena;
+}
+
+void run_on_tbb(SharedLoop& loop, std::size_t workers) {
+  // More threads than processors are allowed when asked for.
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, workers);
+  tbb::task_arena arena(static_cast<int>(workers));
+  arena.execute([&] {
+    tbb::parallel_for(std::size_t{0}, workers, [&](std::size_t worker) { loop.work(worker); });
+  });
+}
+#endif
+
 }  // namespace
 
 std::size_t available_threads() {
@@ -75,16 +107,9 @@ void parallel_for(const Parallel& parallel, std::size_t count, const LoopBody& b
   SharedLoop loop(count, body);
   if (workers <= 1) {
     loop.work(0);
-  } else if (parallel.runner == Runner::tbb) {
 #ifdef AMALGAM_HAVE_TBB
-    // More threads than processors are allowed when asked for.
-    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, workers);
-    tbb::task_arena arena(static_cast<int>(workers));
-    arena.execute([&] {
-      tbb::parallel_for(std::size_t{0}, workers, [&](std::size_t worker) { loop.work(worker); });
-    });
-#else
-    run_on_threads(loop, workers);
+  } else if (parallel.runner == Runner::tbb && first_arena(workers) != nullptr) {
+    run_on_tbb(loop, workers);
 #endif
   } else {
     run_on_threads(loop, workers);

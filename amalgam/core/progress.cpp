@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <exception>
 
 #include "amalgam/core/text.hpp"
 
@@ -16,12 +17,16 @@ Progress::Progress(std::string label, std::uint64_t total, Unit unit, Mode mode)
       unit_(unit),
       shown_(mode == Mode::always || (mode == Mode::automatic && isatty(STDERR_FILENO) != 0)) {
   if (!shown_) return;
-  ticker_ = std::thread([this] {
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, std::chrono::milliseconds(200), [this] { return finished_; })) {
-      draw();
-    }
-  });
+  try {
+    ticker_ = std::thread([this] {
+      std::unique_lock lock(mutex_);
+      while (!wake_.wait_for(lock, std::chrono::milliseconds(200), [this] { return finished_; })) {
+        draw();
+      }
+    });
+  } catch (const std::exception&) {
+    shown_ = false;  // the work goes on without a bar
+  }
 }
 
 Progress::~Progress() { finish(); }
@@ -50,7 +55,8 @@ void Progress::finish() {
   std::fputc('\n', stderr);
 }
 
-void Progress::draw() {
+// What cannot be drawn for want of memory is no failure of the work.
+void Progress::draw() try {
   constexpr std::uint64_t kWidth = 24;
   const std::uint64_t done = done_.load(std::memory_order_relaxed);
   const double elapsed = seconds();
@@ -71,6 +77,8 @@ void Progress::draw() {
   if (!what_.empty()) line += " " + what_;
   fmt::print(stderr, "{}\x1b[K", line);
   std::fflush(stderr);
+} catch (const std::exception&) {
+  return;
 }
 
 }  // namespace amalgam

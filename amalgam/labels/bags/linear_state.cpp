@@ -48,16 +48,12 @@ class RowProducts {
   RowProducts(std::vector<double>& sum, std::size_t side)
       : sum_(sum.data(), static_cast<Eigen::Index>(side), static_cast<Eigen::Index>(side)),
         block_(static_cast<Eigen::Index>(kBlockRows), static_cast<Eigen::Index>(side)) {}
-  ~RowProducts() { flush(); }
-  RowProducts(const RowProducts&) = delete;
-  RowProducts& operator=(const RowProducts&) = delete;
 
   double* next() {
     if (used_ == static_cast<Eigen::Index>(kBlockRows)) flush();
     return block_.data() + block_.cols() * used_++;
   }
-
- private:
+  // Adds the last rows too.
   void flush() {
     if (used_ == 0) return;
     const auto rows = block_.topRows(used_);
@@ -65,6 +61,7 @@ class RowProducts {
     used_ = 0;
   }
 
+ private:
   Eigen::Map<Matrix> sum_;
   Matrix block_;
   Eigen::Index used_ = 0;
@@ -196,6 +193,8 @@ class BlockState {
       // A bag of one row has no scatter, not even by rounding.
       if (data_.bags.size(bag) > 1) add_scatter(bag, mean, within);
     }
+    between.flush();
+    within.flush();
     return std::move(state_);
   }
 

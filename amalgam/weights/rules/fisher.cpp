@@ -7,6 +7,7 @@
 #include "amalgam/weights/rules/member_kernels.hpp"
 #include "amalgam/weights/rules/registry.hpp"
 #include "amalgam/weights/rules/typed.hpp"
+#include "amalgam/weights/sent_statistic.hpp"
 
 namespace amalgam::rules {
 namespace {
@@ -31,7 +32,7 @@ void require_fishers(const Block<T>& block, const std::string& tensor) {
 }
 
 // The squared norm of every member's Fisher.
-class FisherNorms final : public TypedStatistic<FisherNorms> {
+class FisherNorms final : public TypedStatistic<FisherNorms>, public SentStatistic {
  public:
   explicit FisherNorms(const MergeUnit& unit) : unit_(unit), squares_(unit.member_count) {}
 
@@ -45,6 +46,7 @@ class FisherNorms final : public TypedStatistic<FisherNorms> {
   void combine_with(const FisherNorms& right) {
     for (std::size_t i = 0; i < squares_.size(); ++i) squares_[i] += right.squares_[i];
   }
+  void archive(StateArchive& archive) override { archive(squares_); }
   std::span<const double> squares() const { return squares_; }
 
  private:
@@ -70,9 +72,13 @@ class FisherMerge final : public TypedMerge<FisherMerge> {
   FisherMerge(const FisherMerge&) = delete;
   FisherMerge& operator=(const FisherMerge&) = delete;
   ~FisherMerge() override {
-    if (const std::uint64_t zeros = zeros_.load(); zeros > 0) {
-      log::info("fisher: {} elements have no information from any member and are plain averages",
-                zeros);
+    try {
+      if (const std::uint64_t zeros = zeros_.load(); zeros > 0) {
+        log::info("fisher: {} elements have no information from any member and are plain averages",
+                  zeros);
+      }
+    } catch (const std::exception&) {
+      return;  // without memory for a message; the merge is right without it
     }
   }
 
