@@ -11,6 +11,7 @@
 #include "amalgam/weights/rules/member_kernels.hpp"
 #include "amalgam/weights/rules/small_matrix.hpp"
 #include "amalgam/weights/rules/typed.hpp"
+#include "amalgam/weights/sent_statistic.hpp"
 
 namespace amalgam {
 
@@ -25,7 +26,7 @@ enum class PairSums {
 /// The symmetric matrix of PairSums over all elements of a unit: all that rules need to know of the
 /// members to find angles, norms, distances and subspaces. Sums add, so the state is the same for
 /// any split of the elements up to rounding, and bit for bit in the engine's fixed tree.
-class PairStatistic final : public TypedStatistic<PairStatistic> {
+class PairStatistic final : public TypedStatistic<PairStatistic>, public SentStatistic {
  public:
   PairStatistic(std::size_t members, PairSums kind)
       : vectors_(members + (kind == PairSums::products_with_base ? 1 : 0)),
@@ -35,6 +36,7 @@ class PairStatistic final : public TypedStatistic<PairStatistic> {
   template <class T>
   void absorb_block(const Block<T>& block);
   void combine_with(const PairStatistic& right);
+  void archive(StateArchive& archive) override { archive(sums_); }
 
   SmallMatrix matrix() const { return SmallMatrix::from_upper(sums_, vectors_); }
 

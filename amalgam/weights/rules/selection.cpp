@@ -254,6 +254,24 @@ void SelectionTally::combine(SelectionTally&& right) {
   }
 }
 
+void SelectionTally::archive(StateArchive& archive) {
+  archive(blocks_);
+  archive(wide_block_);
+  for (PerTarget& target : targets_) {
+    archive(target.above);
+    archive(target.inside);
+    archive(target.narrow);
+    archive(target.wide);
+    archive(target.inside_of_block);
+    archive(target.bins);
+  }
+  for (PerSource& source : sources_) {
+    archive(source.sample);
+    archive(source.sample_of_block);
+    archive(source.nonzero);
+  }
+}
+
 Selection::Selection(const MergeUnit& unit, std::size_t sources, std::vector<RankTarget> targets,
                      const SelectionLimits& limits)
     : limits_(limits), source_count_(sources), storage_(storage_tensors(unit)) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "amalgam/core/state_archive.hpp"
 #include "amalgam/weights/rule.hpp"
 
 // Exact order statistics of streams of keys (see selection_kernels.hpp) in bounded memory: a sample
@@ -82,6 +83,8 @@ class SelectionTally {
   void absorb(std::size_t source, std::span<const std::uint32_t> keys);
   void absorb(std::size_t source, std::span<const std::uint64_t> keys);
   void combine(SelectionTally&& right);
+  /// All that was counted, to or from a tally of the same pass in another process.
+  void archive(StateArchive& archive);
 
  private:
   friend class Selection;

@@ -5,11 +5,12 @@
 
 #include "amalgam/weights/rules/selection_kernels.hpp"
 #include "amalgam/weights/rules/task_vector_merge.hpp"
+#include "amalgam/weights/sent_statistic.hpp"
 
 namespace amalgam::rules {
 
 // Norms of the task vectors before and after they are made sparse, for each tensor and member.
-class TaskVectorMerge::Norms final : public TypedStatistic<Norms> {
+class TaskVectorMerge::Norms final : public TypedStatistic<Norms>, public SentStatistic {
  public:
   explicit Norms(const TaskVectorMerge& merge) : merge_(merge) {}
 
@@ -49,6 +50,13 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms> {
                       : Pair{sum.before + add.before, sum.after + add.after};
       }
     }
+  }
+
+  void archive(StateArchive& archive) override {
+    archive.each(sums_, [&](PerTensor& entry) {
+      archive(entry.tensor);
+      archive(entry.members);
+    });
   }
 
   // Sets the factors that restore the norms; a norm that is almost nothing, or not finite, restores
@@ -130,7 +138,7 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms> {
 
 // A pass of the selection over the magnitudes of the members' task vectors: |d| itself, or |d|
 // after the random drop and rescaling where that is what is trimmed.
-class TaskVectorMerge::Keys final : public TypedStatistic<Keys> {
+class TaskVectorMerge::Keys final : public TypedStatistic<Keys>, public SentStatistic {
  public:
   explicit Keys(const TaskVectorMerge& merge)
       : merge_(merge), tally_(merge.selection_->make_tally()) {}
@@ -148,6 +156,7 @@ class TaskVectorMerge::Keys final : public TypedStatistic<Keys> {
     }
   }
   void combine_with(Keys& right) { tally_.combine(std::move(right.tally_)); }
+  void archive(StateArchive& archive) override { tally_.archive(archive); }
   SelectionTally& tally() { return tally_; }
 
  private:
@@ -179,7 +188,7 @@ class TaskVectorMerge::Keys final : public TypedStatistic<Keys> {
 };
 
 // How many more elements elect plus than minus.
-class TaskVectorMerge::Signs final : public TypedStatistic<Signs> {
+class TaskVectorMerge::Signs final : public TypedStatistic<Signs>, public SentStatistic {
  public:
   explicit Signs(const TaskVectorMerge& merge) : merge_(merge) {}
 
@@ -196,6 +205,7 @@ class TaskVectorMerge::Signs final : public TypedStatistic<Signs> {
     }
   }
   void combine_with(const Signs& right) { balance_ += right.balance_; }
+  void archive(StateArchive& archive) override { archive(balance_); }
   std::int64_t balance() const { return balance_; }
 
  private:
