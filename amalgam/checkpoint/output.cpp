@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -109,6 +110,15 @@ bool belongs_to_checkpoint(const fs::directory_entry& entry) {
          name.starts_with("LICENSE");
 }
 
+// The folder of a module of sentence-transformers (1_Pooling), which modules.json names.
+bool is_module(const fs::directory_entry& entry, const std::vector<std::string>& modules) {
+  if (!entry.is_directory() || entry.is_symlink()) return false;
+  const std::string name = entry.path().filename().string();
+  if (std::find(modules.begin(), modules.end(), name) == modules.end()) return false;
+  return std::all_of(fs::begin(fs::directory_iterator(entry.path())), fs::directory_iterator(),
+                     belongs_to_checkpoint);
+}
+
 bool is_weights(const fs::path& path) {
   return is_one_of(path.extension().string(), {".safetensors", ".gguf", ".bin", ".pt", ".pth"});
 }
@@ -121,10 +131,11 @@ void check_may_be_replaced(const fs::path& folder) {
   }
   bool is_empty = true;
   bool has_weights = false;
+  const std::vector<std::string> modules = module_folders(folder);
   for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
     is_empty = false;
     has_weights = has_weights || (entry.is_regular_file() && is_weights(entry.path()));
-    if (!belongs_to_checkpoint(entry)) {
+    if (!belongs_to_checkpoint(entry) && !is_module(entry, modules)) {
       throw InputError(
           "{}: holds '{}', which is no part of a checkpoint and would be lost; not overwritten",
           folder.string(), entry.path().filename().string());

@@ -6,9 +6,11 @@
 #include <string_view>
 #include <system_error>
 
+#include "amalgam/checkpoint/config_vocabulary.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 
 namespace amalgam {
 namespace {
@@ -16,6 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kLongestConfig = 16 << 20;
+constexpr std::uint64_t kLargestModuleFile = 4'000'000'000;
+constexpr const char* kModules = "modules.json";
 constexpr std::array<std::string_view, 9> kWeightEndings = {
     ".safetensors", ".safetensors.index.json",
     ".bin",         ".bin.index.json",
@@ -42,6 +46,13 @@ std::optional<nlohmann::ordered_json> read_config(const fs::path& folder) {
   return nlohmann::ordered_json::parse(text);
 }
 
+// The module that scales embeddings to length one has an empty folder, which repositories and
+// archives do not keep.
+bool needs_no_files(const nlohmann::json& module) {
+  const nlohmann::json type = module.value("type", nlohmann::json());
+  return type.is_string() && type.get_ref<const std::string&>().ends_with(".Normalize");
+}
+
 }  // namespace
 
 std::vector<std::string> side_files(const fs::path& folder) {
@@ -57,10 +68,52 @@ std::vector<std::string> side_files(const fs::path& folder) {
   return names;
 }
 
+std::vector<std::string> module_folders(const fs::path& model) {
+  std::error_code ignored;
+  if (!fs::is_regular_file(model / kModules, ignored)) return {};
+  const std::string place = (model / kModules).string();
+  const nlohmann::json modules =
+      parse_json(read_text_file(model / kModules, kLongestConfig), place);
+  std::vector<std::string> names;
+  if (!modules.is_array()) return names;
+  for (const nlohmann::json& module : modules) {
+    const nlohmann::json path =
+        module.is_object() ? module.value("path", nlohmann::json()) : nullptr;
+    if (!path.is_string() || path.get_ref<const std::string&>().empty()) continue;
+    const fs::path name = path.get<std::string>();
+    if (name.has_parent_path() || name == ".." || name == "." ||
+        !fs::is_directory(model / name, ignored)) {
+      if (needs_no_files(module)) continue;
+      log::warn("{}: names '{}', which is not a folder beside it and is left out", place,
+                name.string());
+      continue;
+    }
+    names.push_back(name.string());
+  }
+  return names;
+}
+
+std::vector<std::string> copy_module_folders(const fs::path& from, const fs::path& to) {
+  std::vector<std::string> with_weights;
+  for (const std::string& name : module_folders(from)) {
+    if (fs::exists(to / name)) continue;
+    fs::create_directory(to / name);
+    bool has_weights = false;
+    for (const fs::directory_entry& entry : fs::directory_iterator(from / name)) {
+      if (!entry.is_regular_file()) continue;
+      copy_file(entry.path(), to / name / entry.path().filename(), kLargestModuleFile);
+      has_weights = has_weights || !is_side_file(entry);
+    }
+    if (has_weights) with_weights.push_back(name);
+  }
+  return with_weights;
+}
+
 void copy_side_files(const fs::path& from, const fs::path& to) {
   for (const std::string& name : side_files(from)) {
     copy_file(from / name, to / name, kLargestSideFile);
   }
+  (void)copy_module_folders(from, to);
 }
 
 std::string_view torch_dtype_name(DType dtype) {
@@ -89,6 +142,13 @@ void set_config_dtype(const fs::path& folder, DType dtype) {
     is_changed = true;
   }
   if (is_changed) write_text_file(folder / "config.json", config->dump(2) + "\n");
+}
+
+void set_config_vocabulary(const fs::path& folder, std::uint64_t rows) {
+  std::optional<nlohmann::ordered_json> config = read_config(folder);
+  const auto always = [](std::uint64_t /*stated*/) { return true; };
+  if (!config || !set_vocabulary_size(*config, rows, always)) return;
+  write_text_file(folder / "config.json", config->dump(2) + "\n");
 }
 
 void drop_quantisation_config(const fs::path& folder) {

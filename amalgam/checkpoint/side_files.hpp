@@ -20,7 +20,18 @@ std::vector<std::string> side_files(const std::filesystem::path& folder);
 /// megabytes.
 inline constexpr std::uint64_t kLargestSideFile = 256'000'000;
 
-/// Copies the side files of one folder into another that has none of them, each as copy_file does.
+/// The sub-folders of a sentence-transformers model that its modules.json names (pooling, dense
+/// layers), in that order; empty without such a file. Names that are no folders beside it are left
+/// out, with a warning. InputError if modules.json is not JSON.
+std::vector<std::string> module_folders(const std::filesystem::path& model);
+
+/// Copies those sub-folders, each file as copy_file does; those that are there already stay.
+/// Returns the names of those with weights of their own.
+std::vector<std::string> copy_module_folders(const std::filesystem::path& from,
+                                             const std::filesystem::path& to);
+
+/// Copies the side files of one folder, and its module folders, into another that has none of them,
+/// each file as copy_file does.
 void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// The name that PyTorch gives a type in which whole models are loaded ("bfloat16"); empty for
@@ -31,6 +42,10 @@ std::string_view torch_dtype_name(DType dtype);
 /// torch_dtype_name(dtype); nothing happens without a config or a name. InputError if the config is
 /// not a JSON object.
 void set_config_dtype(const std::filesystem::path& folder, DType dtype);
+
+/// Sets `vocab_size` in config.json of `folder`, whose token embedding has that many rows; nothing
+/// happens without a config that states it.
+void set_config_vocabulary(const std::filesystem::path& folder, std::uint64_t rows);
 
 /// Takes `quantization_config` out of config.json of `folder`, whose weights are no longer
 /// quantised; nothing happens without one.

@@ -17,7 +17,8 @@ using nlohmann::json;
 // Real tokenizer.json files have up to some 40 MB.
 constexpr std::uint64_t kLargestFile = 256'000'000;
 constexpr JsonLimits kLimits = {.depth = 64, .values = 16'000'000};
-constexpr std::uint64_t kLargestId = std::uint64_t{1} << 24;
+// Sixteen times the largest vocabularies: what a single large number can make us allocate.
+constexpr std::uint64_t kLargestId = std::uint64_t{1} << 22;
 
 constexpr std::array kKinds = {Tokenizer::Kind::bpe, Tokenizer::Kind::wordpiece,
                                Tokenizer::Kind::unigram, Tokenizer::Kind::wordlevel};
@@ -102,6 +103,16 @@ Tokenizer Tokenizer::read(const fs::path& folder) {
     tokenizer.read_vocab_text();
   } else {
     fail_without_tokenizer(folder);
+  }
+  return tokenizer;
+}
+
+Tokenizer Tokenizer::of_list(std::vector<std::string> tokens, std::string_view label) {
+  Tokenizer tokenizer;
+  tokenizer.form_ = Form::list;
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    tokenizer.add_read(std::move(tokens[id]), id, label);
+    tokenizer.in_model_[id] = true;
   }
   return tokenizer;
 }

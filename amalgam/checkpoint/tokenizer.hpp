@@ -21,14 +21,17 @@ namespace amalgam {
 class Tokenizer {
  public:
   enum class Kind { bpe, wordpiece, unigram, wordlevel };
-  /// The files that say which tokens there are.
-  enum class Form { tokenizer_json, vocab_and_merges, vocab_text };
+  /// The files that say which tokens there are; a list is in none of them.
+  enum class Form { tokenizer_json, vocab_and_merges, vocab_text, list };
   using Merge = std::pair<std::string, std::string>;
 
   /// Reads the tokenizer of the model at `folder`. InputError naming the file and what is wrong if
   /// there is none, if it is a SentencePiece model alone, if two tokens have one number, if a
-  /// number is above 2^24, or if a merge joins tokens that do not exist.
+  /// number is above 2^22, or if a merge joins tokens that do not exist.
   static Tokenizer read(const std::filesystem::path& folder);
+  /// The tokens by number alone, as a GGUF file has them: to compare and to find, not to be changed
+  /// and written. InputError naming `label` if two are equal or they are more than 2^22.
+  static Tokenizer of_list(std::vector<std::string> tokens, std::string_view label);
 
   Kind kind() const { return kind_; }
   Form form() const { return form_; }
@@ -49,6 +52,10 @@ class Tokenizer {
   /// BPE: pairs of tokens that are joined, the first one first.
   const std::vector<Merge>& merges() const { return merges_; }
 
+  /// tokenizer.json without vocabulary, merges and added tokens: how text is cut into tokens. Null
+  /// where there is no such file.
+  const nlohmann::json& settings() const { return rest_; }
+
   /// Whether it has had appended anything since it was read.
   bool changed() const { return changed_; }
   /// Whether tokens and their numbers are those of `other`.
@@ -63,7 +70,7 @@ class Tokenizer {
   /// Writes the files of its form into `folder`, with those that repeat them where the folder it
   /// was read from has such (vocab.json, merges.txt, vocab.txt, added_tokens.json). Numbers are the
   /// same when Hugging Face `tokenizers` loads them. Without a change since reading the files are
-  /// copied as they are. InputError if the form cannot hold the tokens.
+  /// copied as they are. InputError if the form cannot hold the tokens; Error for a list.
   void write(const std::filesystem::path& folder) const;
   /// `tokenizer_config.json` of the folder it was read from with the added tokens brought up to
   /// date; nothing if there is none.
@@ -86,6 +93,7 @@ class Tokenizer {
   nlohmann::json document() const;
   nlohmann::json vocab_object(bool with_added) const;
   bool needs_added_in_vocab() const;
+  std::string unused_name(std::size_t id) const;
   nlohmann::json unigram_pieces() const;
   void write_vocab_text(const std::filesystem::path& path) const;
   void write_merges(const std::filesystem::path& path) const;

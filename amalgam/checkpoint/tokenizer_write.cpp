@@ -1,12 +1,12 @@
 // Writing a tokenizer so that Hugging Face `tokenizers` gives every token its number.
 #include <algorithm>
-#include <array>
 #include <functional>
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/checkpoint/tokenizer.hpp"
+#include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
 
 namespace amalgam {
@@ -14,9 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-constexpr std::array kVocabularyFiles = {"tokenizer.json", "vocab.json", "merges.txt", "vocab.txt",
-                                         "added_tokens.json"};
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -52,6 +49,13 @@ json Tokenizer::vocab_object(bool with_added) const {
   return vocab;
 }
 
+// A name that no token has.
+std::string Tokenizer::unused_name(std::size_t id) const {
+  std::string name = "<unused number " + std::to_string(id) + ">";
+  while (ids_.contains(name)) name += '>';
+  return name;
+}
+
 // The place in the list is the number, so added tokens and unused numbers need a place too. Added
 // tokens are found before the model looks at a text, so their score never counts; the lowest one
 // leaves the score of unknown characters as it is.
@@ -67,8 +71,7 @@ json Tokenizer::unigram_pieces() const {
     if (in_model_[id]) {
       pieces.push_back({*tokens_[id], scores_[id]});
     } else if (all) {
-      pieces.push_back(
-          {tokens_[id].value_or("<unused number " + std::to_string(id) + ">"), lowest});
+      pieces.push_back({tokens_[id] ? *tokens_[id] : unused_name(id), lowest});
     }
   }
   return pieces;
@@ -139,8 +142,9 @@ void Tokenizer::write_added(const fs::path& path) const {
 }
 
 void Tokenizer::write(const fs::path& folder) const {
+  if (form_ == Form::list) throw Error("a list of tokens is in no files of its own");
   if (!changed_) {
-    for (const char* name : kVocabularyFiles) {
+    for (const char* name : vocabulary_files()) {
       if (is_file(folder_ / name)) copy_file(folder_ / name, folder / name, kLargestSideFile);
     }
     return;

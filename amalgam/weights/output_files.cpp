@@ -26,7 +26,6 @@ constexpr std::array kCopied = {
     "feature_extractor_config.json",     "modules.json",          "sentence_bert_config.json",
     "config_sentence_transformers.json",
 };
-constexpr std::uint64_t kLargestModuleFile = 4'000'000'000;
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -46,37 +45,6 @@ void copy_modules(const fs::path& from, const fs::path& to) {
   for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
     if (entry.path().extension() == ".py" && is_file(entry.path())) {
       copy_file(entry.path(), to / entry.path().filename(), kLargestModule);
-    }
-  }
-}
-
-// Sub-folders that modules.json of sentence-transformers names (pooling, dense layers).
-void copy_module_folders(const fs::path& from, const fs::path& to) {
-  if (!is_file(from / "modules.json")) return;
-  const json modules = read_json(from / "modules.json", kLargestConfig);
-  if (!modules.is_array()) return;
-  for (const json& module : modules) {
-    const json path = module.is_object() ? module.value("path", json()) : json();
-    if (!path.is_string() || path.get_ref<const std::string&>().empty()) continue;
-    const fs::path name = path.get<std::string>();
-    std::error_code ignored;
-    if (name.has_parent_path() || name == ".." || name == "." ||
-        !fs::is_directory(from / name, ignored)) {
-      log::warn("{}: modules.json names '{}', which is not a folder beside it and is left out",
-                from.string(), name.string());
-      continue;
-    }
-    if (fs::exists(to / name)) continue;
-    fs::create_directory(to / name);
-    for (const fs::directory_entry& entry : fs::directory_iterator(from / name)) {
-      if (!is_file(entry.path())) continue;
-      copy_file(entry.path(), to / name / entry.path().filename(), kLargestModuleFile);
-      if (entry.path().extension() == ".safetensors" || entry.path().extension() == ".bin") {
-        log::warn(
-            "{}: the weights of the module '{}' are not merged but the base's (or first "
-            "model's); merge its folder by itself",
-            from.string(), name.string());
-      }
     }
   }
 }
@@ -193,7 +161,12 @@ void write_output_files(const fs::path& folder, const OutputDescription& output)
       write_json(folder / path.filename(), generation);
     }
   }
-  copy_module_folders(output.reference, folder);
+  for (const std::string& module : copy_module_folders(output.reference, folder)) {
+    log::warn(
+        "{}: the weights of the module '{}' are not merged but the base's (or first model's); "
+        "merge its folder by itself",
+        output.reference.string(), module);
+  }
   warn_of_labels(output);
   write_tokenizer_files(folder, output);
 }

@@ -1,12 +1,12 @@
 // Tokenizer files, chat template and numbers of tokens in an output folder.
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
+#include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/chat_templates.hpp"
@@ -22,12 +22,6 @@ using nlohmann::json;
 constexpr std::uint64_t kLargestTokenizerConfig = 64'000'000;
 constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr const char* kChatTemplate = "chat_template.jinja";
-
-constexpr std::array kVocabularyFiles = {"tokenizer.json", "added_tokens.json", "vocab.json",
-                                         "vocab.txt", "merges.txt"};
-// Vocabularies in formats that are not read: true only as long as nothing is appended.
-constexpr std::array kOtherVocabularies = {"tokenizer.model", "tokenizer.model.v3", "tekken.json",
-                                           "spiece.model", "sentencepiece.bpe.model"};
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -141,6 +135,7 @@ void update_token_numbers(json& config, const char* name, const OutputDescriptio
       value = theirs[key];
       continue;
     }
+    if (!has_tokenizer(output.reference)) continue;
     if (!reference) reference = Tokenizer::read(output.reference);
     value = renumbered(value, *reference, *output.tokenizer);
   }
@@ -152,9 +147,9 @@ void write_tokenizer_files(const fs::path& folder, const OutputDescription& outp
   if (tokenizer != nullptr) {
     tokenizer->write(folder);
   } else {
-    for (const char* name : kVocabularyFiles) copy_if_there(from, folder, name);
+    for (const char* name : vocabulary_files()) copy_if_there(from, folder, name);
   }
-  for (const char* name : kOtherVocabularies) {
+  for (const char* name : other_vocabulary_files()) {
     if (tokenizer == nullptr || !tokenizer->changed()) {
       copy_if_there(from, folder, name);
     } else if (is_file(from / name)) {

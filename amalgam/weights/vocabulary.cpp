@@ -193,12 +193,17 @@ bool is_vocabulary_tensor(const TensorInfo& info) {
          (is_head_name(info.name) || has("predictions"));
 }
 
-std::uint64_t vocabulary_rows(const TensorSource& model) {
+std::optional<std::uint64_t> find_vocabulary_rows(const TensorSource& model) {
   std::optional<std::uint64_t> rows;
   for (const TensorInfo& info : model.tensors()) {
     if (info.shape.size() != 2 || !is_vocabulary_tensor(info)) continue;
     rows = std::min(rows.value_or(info.shape[0]), info.shape[0]);
   }
+  return rows;
+}
+
+std::uint64_t vocabulary_rows(const TensorSource& model) {
+  const std::optional<std::uint64_t> rows = find_vocabulary_rows(model);
   if (!rows) {
     throw InputError(
         "{}: no token embedding (a matrix called like 'model.embed_tokens.weight'), which "

@@ -37,7 +37,9 @@ struct VocabularyPlan {
 /// and biases of heads (of which those with vocabulary_rows numbers do).
 bool is_vocabulary_tensor(const TensorInfo& info);
 
-/// The rows of the model's token embeddings and heads (the fewest). InputError if it has none.
+/// The rows of the model's token embeddings and heads (the fewest); nothing if it has none.
+std::optional<std::uint64_t> find_vocabulary_rows(const TensorSource& model);
+/// The same. InputError if it has none.
 std::uint64_t vocabulary_rows(const TensorSource& model);
 
 /// Decides the output's vocabulary and rows for a recipe with a `tokenizer_source`: `base` (or a

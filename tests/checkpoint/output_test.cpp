@@ -143,6 +143,25 @@ TEST(Output, DoesNotDeleteWhatIsNoCheckpoint) {
   EXPECT_EQ(contents_of(folder / "home/letter.txt"), "dear");
 }
 
+// A sentence-transformers model is a folder of folders: what its modules.json names goes with it.
+TEST(Output, ReplacesFoldersOfModulesButNoOthers) {
+  const TemporaryFolder folder;
+  const auto begin = [&] { const OutputTransaction output(folder / "m", {.overwrite = true}); };
+  folder.write("m/model.safetensors", "weights");
+  folder.write("m/modules.json", R"([{"path": ""}, {"path": "1_Pooling"}, {"path": ".."}])");
+  folder.write("m/1_Pooling/config.json", "{}");
+  folder.write("m/1_Pooling/model.safetensors", "weights");
+  EXPECT_NO_THROW(begin());
+  folder.write("m/2_Other/config.json", "{}");
+  expect_error<InputError>(begin, "holds '2_Other'");
+  fs::remove_all(folder / "m/2_Other");
+  folder.write("m/1_Pooling/letter.txt", "dear");
+  expect_error<InputError>(begin, "holds '1_Pooling'");
+  fs::remove(folder / "m/1_Pooling/letter.txt");
+  folder.write("m/1_Pooling/more/config.json", "{}");
+  expect_error<InputError>(begin, "holds '1_Pooling'");
+}
+
 TEST(Output, ReplacesNoFolderThatHoldsTheWorkingDirectory) {
   const fs::path here = fs::current_path();
   expect_error<InputError>([&] { const OutputTransaction output(here, {.overwrite = true}); },

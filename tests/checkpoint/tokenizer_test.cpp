@@ -93,7 +93,7 @@ TEST_F(TokenizerTest, RefusesWhatCannotBeAVocabulary) {
   expect_refused("{}", "no object 'model'");
   expect_refused(R"({"model": {"type": "Other"}})", "type 'Other' is not known");
   expect_refused(bpe(R"({"a": 0, "b": 0})", "[]"), "both have the number 0");
-  expect_refused(bpe(R"({"a": 4000000000})", "[]"), "expected at most 16777216");
+  expect_refused(bpe(R"({"a": 4000000000})", "[]"), "expected at most 4194304");
   expect_refused(bpe(R"({"a": -1})", "[]"), "as number");
   expect_refused(bpe(R"({"a": 0})", R"(["a"])"), "merge 0 is not two tokens");
   expect_refused(bpe(R"({"a": 0})", R"(["a a"])"), "needs the token 'aa'");

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -137,6 +138,52 @@ TEST_F(OutputFilesTest, ModulesAreCopiedIfTheConfigNamesThem) {
   write(root_ / "base/modeling_x.py", "code");
   write_output_files(out(), description());
   EXPECT_EQ(read(out() / "modeling_x.py"), "code");
+}
+
+TEST_F(OutputFilesTest, WhatTheNextToolNeedsIsCarriedOver) {
+  const std::map<std::string, std::string> files = {
+      {"modules.json", R"([{"path": ""}, {"path": "1_Pooling"}, {"path": "2_Dense"},
+                           {"path": "../other"}, {"path": "3_Missing"}])"},
+      {"sentence_bert_config.json", "{\"max_seq_length\": 8}"},
+      {"config_sentence_transformers.json", "{\"prompts\": {}}"},
+      {"preprocessor_config.json", "{\"size\": 224}"},
+      {"processor_config.json", "{}"},
+      {"generation_config.json", "{\"top_p\": 0.5}"},
+      {"special_tokens_map.json", "{\"unk_token\": \"[UNK]\"}"},
+      {"1_Pooling/config.json", "{\"pooling_mode_mean_tokens\": true}"},
+      {"2_Dense/config.json", "{}"},
+      {"2_Dense/model.safetensors", "weights"},
+  };
+  for (const auto& [name, text] : files) {
+    fs::create_directories((root_ / "base" / name).parent_path());
+    write(root_ / "base" / name, text);
+  }
+  write_output_files(out(), description());
+  for (const auto& [name, text] : files) EXPECT_EQ(read(out() / name), text) << name;
+  EXPECT_FALSE(fs::exists(out() / "3_Missing"));
+}
+
+TEST_F(OutputFilesTest, OnlyModulesThatHaveFilesAreMissed) {
+  write(root_ / "base/modules.json", R"([{"path": "1_Pooling", "type": "x.models.Pooling"},
+      {"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"}])");
+  ::testing::internal::CaptureStderr();
+  write_output_files(out(), description());
+  const std::string warnings = ::testing::internal::GetCapturedStderr();
+  EXPECT_THAT(warnings, HasSubstr("names '1_Pooling', which is not a folder"));
+  EXPECT_EQ(warnings.find("2_Normalize"), std::string::npos);
+}
+
+TEST_F(OutputFilesTest, HeadsOfClassifiersKeepTheNamesOfTheirClasses) {
+  write(root_ / "base/config.json", R"({"id2label": {"0": "no", "1": "yes"},
+      "label2id": {"no": 0, "yes": 1}, "architectures": ["BertForSequenceClassification"]})");
+  write(root_ / "other/config.json", R"({"id2label": {"0": "yes", "1": "no"}})");
+  ::testing::internal::CaptureStderr();
+  write_output_files(out(), description());
+  EXPECT_THAT(::testing::internal::GetCapturedStderr(), HasSubstr("the classes of its head"));
+  const json config = json::parse(read(out() / "config.json"));
+  EXPECT_EQ(config["id2label"], json::parse(R"({"0": "no", "1": "yes"})"));
+  EXPECT_EQ(config["label2id"]["yes"], 1);
+  EXPECT_EQ(config["architectures"][0], "BertForSequenceClassification");
 }
 
 TEST_F(OutputFilesTest, LinksOfTheHubsCacheAreFollowedButDevicesAreNot) {
