@@ -1,8 +1,11 @@
-// Merging with adapters applied on the fly against the same merge of plain models: median time of
-// interleaved runs, and their ratio.
+// Merging with adapters applied on the fly against the same merge of plain models: median ratios of
+// interleaved pairs of runs, by the clock and by the time of processors (which other work on the
+// machine disturbs less).
 //
 //   adapter_bench [--folder DIR] [--bytes 500MB] [--members 2] [--rank 16] [--dtype bf16]
 //                 [--method linear] [--threads 2] [--runs 5]
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -72,7 +75,22 @@ void write_member(const Options& options, std::size_t member) {
   write_adapter(adapter_path(options, member), adapter, DType::bf16);
 }
 
-double seconds_of_merge(const Options& options, bool with_adapters) {
+// Of all threads, in and for this process.
+double processor_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+struct Cost {
+  double seconds = 0;
+  double processor = 0;
+};
+
+Cost cost_of_merge(const Options& options, bool with_adapters) {
   std::vector<std::string> members;
   for (std::size_t m = 0; m < options.members; ++m) {
     members.push_back(model_path(options, m));
@@ -85,11 +103,13 @@ double seconds_of_merge(const Options& options, bool with_adapters) {
   merge.overwrite = true;
   std::filesystem::remove(merge.output);
   const auto start = std::chrono::steady_clock::now();
+  const double before = processor_seconds();
   merge_checkpoints(
       {recipe_from_arguments(find_merge_rule(options.method).info(),
                              {.base = {}, .members = members, .parameters = {"weight=1"}})},
       merge);
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+          processor_seconds() - before};
 }
 
 double median(std::vector<double> values) {
@@ -101,18 +121,24 @@ void run(const Options& options) {
   std::filesystem::remove_all(options.folder);
   std::filesystem::create_directories(options.folder);
   for (std::size_t m = 0; m < options.members; ++m) write_member(options, m);
-  std::vector<double> plain;
-  std::vector<double> adapted;
+  std::vector<double> seconds;  // ratios of pairs of runs
+  std::vector<double> processor;
+  Cost plain;
+  Cost adapted;
   for (std::size_t i = 0; i <= options.runs; ++i) {
-    const double without = seconds_of_merge(options, false);
-    const double with = seconds_of_merge(options, true);
+    const Cost without = cost_of_merge(options, false);
+    const Cost with = cost_of_merge(options, true);
     if (i == 0) continue;  // the page cache is filled
-    plain.push_back(without);
-    adapted.push_back(with);
+    seconds.push_back(with.seconds / without.seconds);
+    processor.push_back(with.processor / without.processor);
+    plain = without;
+    adapted = with;
   }
-  fmt::print("{} of {} members, rank {}: plain {:.3f} s, with adapters {:.3f} s, ratio {:.2f}\n",
-             options.method, options.members, options.rank, median(plain), median(adapted),
-             median(adapted) / median(plain));
+  fmt::print(
+      "{} of {} members, rank {}: last plain {:.3f} s ({:.3f} of processors), with adapters {:.3f} "
+      "s ({:.3f})\nmedian ratios: {:.2f} in time, {:.2f} in time of processors\n",
+      options.method, options.members, options.rank, plain.seconds, plain.processor,
+      adapted.seconds, adapted.processor, median(seconds), median(processor));
   std::filesystem::remove_all(options.folder);
 }
 

@@ -2,7 +2,11 @@
 // interleaved runs of the merge and of the floor (bench/merge_floor.hpp), and their ratio.
 //
 //   merge_bench [--folder DIR] [--bytes 1GB] [--members 4] [--dtype bf16] [--threads 2] [--runs 5]
-//               [--methods linear,ties,...] [--memory 512MB] [--json FILE]
+//               [--methods linear,ties,...] [--memory 512MB] [--cold] [--json FILE]
+//
+// With --cold the inputs are taken out of the page cache before every run, floor and merge alike.
+#include <fcntl.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -33,6 +37,7 @@ struct Options {
   std::size_t runs = 5;
   std::string methods = "linear,task_arithmetic,slerp,ties,dare_ties";
   std::string memory = "512MB";
+  bool cold = false;
   std::string json;
 };
 
@@ -141,6 +146,16 @@ double seconds_of_merge(const Case& item, const Options& options) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// Takes files out of the page cache, so that they are read from the disk.
+void forget(const std::vector<std::filesystem::path>& files) {
+  for (const std::filesystem::path& path : files) {
+    const File file = File::open(path);
+    if (::posix_fadvise(file.descriptor(), 0, 0, POSIX_FADV_DONTNEED) != 0) {
+      throw Error("{}: cannot be taken out of the page cache", path.string());
+    }
+  }
+}
+
 void run(const Options& options) {
   const DType dtype = parse_dtype(options.dtype).value_or(DType::bf16);
   const std::uint64_t bytes = parse_bytes(options.bytes, "--bytes");
@@ -168,8 +183,10 @@ void run(const Options& options) {
     std::vector<double> floors;
     std::vector<double> merges;
     for (std::size_t r = 0; r < options.runs; ++r) {
+      if (options.cold) forget(inputs);
       floors.push_back(
           seconds_of_floor(inputs, options.folder / "floor.tmp", written, options.threads));
+      if (options.cold) forget(inputs);
       merges.push_back(seconds_of_merge(item, options));
     }
     const double floor = median(floors);
@@ -209,6 +226,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--methods", options.methods, "Comma-separated")->capture_default_str();
   app.add_option("--memory", options.memory, "Memory budget of the merge")->capture_default_str();
+  app.add_flag("--cold", options.cold, "Read from the disk, not from the page cache");
   app.add_option("--json", options.json, "Also write the figures here");
   CLI11_PARSE(app, argc, argv);
   try {

@@ -15,12 +15,14 @@
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/quantised_types.hpp"
+#include "amalgam/checkpoint/scaled_fp8.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
+#include "cli/fp8_output.hpp"
 #include "cli/output.hpp"
 #include "cli/quantisation_report.hpp"
 
@@ -43,10 +45,12 @@ struct ConvertOptions {
   CommonOptions common;
 };
 
-// What --dtype (or --quant) asks for: a plain type, or quantised matrices in GGUF.
+// What --dtype (or --quant) asks for: a plain type, FP8 weights with scales, or quantised matrices
+// in GGUF.
 struct Wanted {
   std::optional<DType> dtype;
   std::optional<Quantisation> quantisation;
+  std::optional<Fp8Scaling> fp8;
 };
 
 Wanted wanted_types(const ConvertOptions& options) {
@@ -59,16 +63,25 @@ Wanted wanted_types(const ConvertOptions& options) {
       throw InputError("{}: only GGUF files hold {}; expected an output that ends in .gguf",
                        options.output, name);
     }
-    return {std::nullopt, quantisation};
+    return {.quantisation = quantisation};
+  }
+  if (const auto fp8 = parse_fp8_scaling(name); fp8 && !is_quant) {
+    if (fs::path(options.output).extension() == ".gguf") {
+      throw InputError("{}: GGUF has no {}; expected another output, or a type such as Q8_0",
+                       options.output, name);
+    }
+    return {.fp8 = fp8};
   }
   const std::optional<DType> dtype = parse_dtype(name);
   if (is_quant || !dtype || !dtype_is_floating(*dtype) || dtype_is_quantised(*dtype)) {
     throw InputError("{}: '{}' is no type to convert to; expected {}for GGUF {}",
                      is_quant ? "--quant" : "--dtype", name,
-                     is_quant ? "" : "F64, F32, F16, BF16, F8_E4M3 or F8_E5M2, or ",
+                     is_quant ? ""
+                              : "F64, F32, F16, BF16, F8_E4M3, F8_E5M2, fp8_block, fp8_channel or "
+                                "fp8_tensor, or ",
                      writable_quantisations());
   }
-  return {dtype, std::nullopt};
+  return {.dtype = dtype};
 }
 
 std::uint64_t shard_bytes(const ConvertOptions& options) {
@@ -161,6 +174,28 @@ std::unique_ptr<TensorSink> make_sink(const ConvertOptions& options, OutputTrans
   return std::move(parts.sink);
 }
 
+// FP8 weights with scales: those that are asked for, or, where nothing is, those of the input.
+std::optional<Fp8Choice> fp8_choice(const Wanted& wanted, const fs::path& model,
+                                    const fs::path& output) {
+  if (wanted.fp8) return Fp8Choice::with(*wanted.fp8, *open_checkpoint(model));
+  return wanted.dtype || wanted.quantisation ? std::nullopt : fp8_as_in(model, output);
+}
+
+void convert_to_fp8(const ConvertOptions& options, std::shared_ptr<const TensorSource> source,
+                    Fp8Choice choice) {
+  const fs::path model = without_adapters(options.input);
+  const std::uint64_t shards = shard_bytes(options);
+  OutputTransaction transaction(options.output, {.overwrite = options.overwrite});
+  const MergeStatistics done = write_fp8({source, model, options.output, std::move(choice), shards},
+                                         transaction, options.common);
+  transaction.commit();
+  report(options, *source,
+         {.bytes_read = done.bytes_read,
+          .bytes_written = done.bytes_written,
+          .tensors_converted = done.tensors_merged,
+          .errors = done.errors});
+}
+
 void convert(const ConvertOptions& options) {
   if (options.csr) return convert_to_csr(options);
   const Wanted wanted = wanted_types(options);
@@ -169,7 +204,11 @@ void convert(const ConvertOptions& options) {
   const bool is_gguf = output.extension() == ".gguf";
   const fs::path model = without_adapters(options.input);
   check_output_is_no_input({model}, output);
-  const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
+  std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
+  if (std::optional<Fp8Choice> fp8 = fp8_choice(wanted, model, output)) {
+    refuse_packed_weights(*source, model);
+    return convert_to_fp8(options, std::move(source), std::move(*fp8));
+  }
   // Packed weights may go from container to container, but are no numbers to convert.
   if (wanted.dtype || is_gguf) refuse_packed_weights(*source, model);
   std::vector<TensorInfo> tensors =
@@ -202,6 +241,7 @@ void register_convert(CLI::App& root) {
       "convert", "Convert a checkpoint to another format or number type, in bounded memory");
   command->footer(example(
       "amalgam convert model/ model-bf16/ --dtype bf16\n"
+      "amalgam convert model/ model-fp8/ --dtype fp8_block\n"
       "amalgam convert model-f16.gguf model-q4_k_m.gguf --dtype q4_k_m --errors\n"
       "amalgam convert model-f16.gguf model-q3_k.gguf --dtype q3_k --imatrix model.imatrix"));
   auto options = std::make_shared<ConvertOptions>();
@@ -220,7 +260,10 @@ void register_convert(CLI::App& root) {
       command
           ->add_option("--dtype", options->dtype,
                        "Number type of all floating-point tensors: F64, F32, F16, BF16, F8_E4M3 or "
-                       "F8_E5M2; by default each keeps its own (what the format has not: F32 for "
+                       "F8_E5M2; or fp8_block, fp8_channel, fp8_tensor: the matrices of layers "
+                       "become FP8 with scales per 128 x 128 block, per row or per tensor. By "
+                       "default each tensor keeps its own type, FP8 with scales too (what the "
+                       "format has not: F32 for "
                        "quantised tensors in safetensors, F16 for F8 in GGUF). For GGUF also Q8_0, "
                        "Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1, Q4_0, IQ4_NL, IQ4_XS, Q3_K, Q2_K, and "
                        "the mixtures Q5_K_M, Q4_K_M and Q3_K_M: matrices are quantised, the other "

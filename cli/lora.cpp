@@ -17,6 +17,7 @@
 #include "amalgam/weights/adapter_methods.hpp"
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
+#include "cli/fp8_output.hpp"
 #include "cli/output.hpp"
 
 namespace amalgam::cli {
@@ -88,13 +89,37 @@ void write_result(const LoraOptions& options, const AdapterResult& result) {
   }
 }
 
+void report_applied(const LoraOptions& options, std::size_t tensors, std::uint64_t bytes) {
+  if (options.common.json) {
+    print_json({{"output", options.output}, {"tensors", tensors}, {"bytes_written", bytes}});
+  } else {
+    log::info("{}: {} tensors, {} written", options.output, tensors, format_bytes(bytes));
+  }
+}
+
+// FP8 weights of the base stay so.
+void apply_to_fp8(const LoraOptions& options, std::shared_ptr<const TensorSource> source,
+                  Fp8Choice choice) {
+  OutputTransaction transaction(options.output, {.overwrite = options.overwrite});
+  const MergeStatistics done = write_fp8({source, without_adapters(options.base), options.output,
+                                          std::move(choice), kDefaultShardBytes},
+                                         transaction, options.common);
+  transaction.commit();
+  report_applied(options, source->tensors().size(), done.bytes_written);
+}
+
 void run_apply(const LoraOptions& options) {
   const fs::path output = options.output;
   check_output_is_no_input({options.base, options.model}, output);
-  const auto source = apply_adapter(open_checkpoint(options.base), open_adapter(options.model));
+  auto source = apply_adapter(open_checkpoint(options.base), open_adapter(options.model));
   const fs::path base = without_adapters(options.base);
   std::optional<DType> wanted;
   if (!options.dtype.empty()) wanted = dtype_of(options, DType::f32);
+  if (!wanted) {
+    if (std::optional<Fp8Choice> fp8 = fp8_as_in(base, output)) {
+      return apply_to_fp8(options, std::move(source), std::move(*fp8));
+    }
+  }
   std::vector<TensorInfo> tensors = converted_tensors(
       *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);
   std::uint64_t bytes = 0;
@@ -110,16 +135,11 @@ void run_apply(const LoraOptions& options) {
   if (!output_is_file(output) && fs::is_directory(base)) {
     copy_side_files(base, transaction.work_path());
     if (wanted) set_config_dtype(transaction.work_path(), *wanted);
+    // Weights with scales were read as what they mean.
+    drop_quantisation_config(transaction.work_path());
   }
   transaction.commit();
-  if (options.common.json) {
-    print_json({{"output", options.output},
-                {"tensors", source->tensors().size()},
-                {"bytes_written", statistics.bytes_written}});
-  } else {
-    log::info("{}: {} tensors, {} written", options.output, source->tensors().size(),
-              format_bytes(statistics.bytes_written));
-  }
+  report_applied(options, source->tensors().size(), statistics.bytes_written);
 }
 
 void run_extract(const LoraOptions& options) {

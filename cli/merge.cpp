@@ -19,6 +19,12 @@ void check_for_data(const MergeCommand& command) {
         "parts",
         command.resume ? "--resume" : "--manifest");
   }
+  if (parse_fp8_scaling(command.dtype)) {
+    throw InputError(
+        "--dtype: methods and searches that look at data do not write {}; convert their result "
+        "('amalgam convert --dtype {}')",
+        command.dtype, command.dtype);
+  }
   if (launched_processes() > 1) {
     throw InputError(
         "merge: methods and searches that look at data run in one process, but {} were started",

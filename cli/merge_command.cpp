@@ -166,7 +166,8 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
                  "layers; name:FILTER=value for tensors whose name contains FILTER")
       ->allow_extra_args(false);
   app.add_option("--dtype", command.dtype,
-                 "Type of the written floating-point tensors; for a .gguf output also a quantised "
+                 "Type of the written floating-point tensors; fp8_block, fp8_channel or fp8_tensor "
+                 "for FP8 with scales in the layers' matrices; for a .gguf output also a quantised "
                  "one, such as Q4_K, for its matrices");
   app.add_flag("--errors", command.errors,
                "Print what quantising changed in every tensor, as a table (--json always has it)");
@@ -226,13 +227,14 @@ MergeOptions options_of(const MergeCommand& command) {
   options.manifest = command.manifest;
   options.cluster = joined_cluster();
   options.allow_shape_mismatch = command.allow_shape_mismatch;
-  if (!command.dtype.empty()) {
+  options.fp8 = parse_fp8_scaling(command.dtype);
+  if (!command.dtype.empty() && !options.fp8) {
     options.dtype = parse_dtype(command.dtype);
     if (!options.dtype || !dtype_is_floating(*options.dtype) ||
         !dtype_is_writable(*options.dtype)) {
       throw InputError(
           "--dtype: '{}' is no type to merge into; expected F64, F32, F16, BF16, F8_E4M3, "
-          "F8_E5M2, or for the matrices of a .gguf output Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, "
+          "F8_E5M2, fp8_block, fp8_channel, fp8_tensor, or for the matrices of a .gguf output Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, "
           "Q4_1, "
           "Q4_0, IQ4_NL, IQ4_XS, Q3_K or Q2_K",
           command.dtype);

@@ -117,8 +117,13 @@ std::unique_ptr<TensorSource> open_checkpoint(const fs::path& path) {
   if (const auto parts = split_adapted_path(path)) {
     return apply_adapter(open_checkpoint(parts->base), open_adapter(parts->adapter));
   }
-  if (!is_folder(path)) return unscale_fp8(open_checkpoint_file(path));
-  return unscale_fp8(open_folder(path), read_fp8_layout(path));
+  std::unique_ptr<TensorSource> stored = open_stored_checkpoint(path);
+  if (!is_folder(path)) return unscale_fp8(std::move(stored));
+  return unscale_fp8(std::move(stored), read_fp8_layout(path));
+}
+
+std::unique_ptr<TensorSource> open_stored_checkpoint(const fs::path& path) {
+  return is_folder(path) ? open_folder(path) : open_checkpoint_file(path);
 }
 
 std::unique_ptr<TensorSource> open_checkpoint_file(const fs::path& path) {

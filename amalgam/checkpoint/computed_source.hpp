@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,7 @@
 namespace amalgam::computed {
 
 /// Computed sources work through this many elements at a time (a multiple of every block).
-inline constexpr std::uint64_t kChunk = 16384;
+inline constexpr std::uint64_t kChunk = 65536;
 
 inline std::uint64_t round_up(std::uint64_t value, std::uint64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -37,19 +38,26 @@ void encode_bytes(const TensorInfo& info, std::uint64_t offset, std::span<std::b
   const std::uint64_t block_bytes = dtype_block_bytes(info.dtype);
   const std::uint64_t block_elements = dtype_block_elements(info.dtype);
   const std::uint64_t blocks_per_chunk = kChunk / block_elements;
-  std::vector<T> values;
-  std::vector<std::byte> encoded;
+  // Not set to zero first, which would take as long as encoding.
+  const auto memory = std::make_unique_for_overwrite<T[]>(
+      std::min<std::uint64_t>(out.size() / block_bytes + 2, blocks_per_chunk) * block_elements);
+  std::vector<std::byte> partial;
   while (!out.empty()) {
     const std::uint64_t first_block = offset / block_bytes;
     const std::uint64_t last_block = (offset + out.size() - 1) / block_bytes + 1;
     const std::uint64_t blocks = std::min(last_block - first_block, blocks_per_chunk);
-    values.resize(blocks * block_elements);
-    encoded.resize(blocks * block_bytes);
-    read(first_block * block_elements, std::span<T>(values));
-    encode(info.dtype, std::span<const T>(values), std::span<std::byte>(encoded));
+    const std::uint64_t bytes = blocks * block_bytes;
+    const std::span<T> values(memory.get(), blocks * block_elements);
+    read(first_block * block_elements, values);
     const std::uint64_t skip = offset - first_block * block_bytes;
-    const std::uint64_t taken = std::min<std::uint64_t>(out.size(), encoded.size() - skip);
-    std::memcpy(out.data(), encoded.data() + skip, taken);
+    const std::uint64_t taken = std::min<std::uint64_t>(out.size(), bytes - skip);
+    if (taken == bytes) {
+      encode(info.dtype, std::span<const T>(values), out.first(bytes));
+    } else {
+      partial.resize(bytes);
+      encode(info.dtype, std::span<const T>(values), std::span<std::byte>(partial));
+      std::memcpy(out.data(), partial.data() + skip, taken);
+    }
     offset += taken;
     out = out.subspan(taken);
   }

@@ -16,7 +16,10 @@
 namespace amalgam {
 namespace {
 
-constexpr std::uint64_t kPieceElements = 262'144;  // a multiple of every block
+// What is written at once, and what is worked on at once, which stays in the second-level cache
+// with what it becomes and what that means. Multiples of every block.
+constexpr std::uint64_t kPieceElements = 262'144;
+constexpr std::uint64_t kChunkElements = 16'384;
 
 DType choose_dtype(const TensorInfo& info, std::optional<DType> wanted, Container container) {
   if (!dtype_is_floating(info.dtype)) return info.dtype;
@@ -165,19 +168,30 @@ class Conversion {
     buffers.bytes.resize(dtype_bytes(to, piece.count));
     if (from == to) {
       source_.read_bytes(piece.tensor, dtype_bytes(from, piece.first), buffers.bytes);
-    } else if (dtype_is_quantised(to)) {
-      quantise_piece(piece, buffers);
-    } else if (from == DType::f64) {
-      encode_piece(piece, buffers.doubles, buffers.bytes);
     } else {
-      encode_piece(piece, buffers.floats, buffers.bytes);  // exact for all other floating types
+      for (std::uint64_t at = 0; at < piece.count; at += kChunkElements) {
+        const std::uint64_t count = std::min(kChunkElements, piece.count - at);
+        convert_chunk({piece.tensor, piece.first + at, count},
+                      std::span(buffers.bytes).subspan(dtype_bytes(to, at), dtype_bytes(to, count)),
+                      buffers);
+      }
     }
     sink_.write(piece.tensor, dtype_bytes(to, piece.first), buffers.bytes);
     if (progress_ != nullptr) progress_->advance(dtype_bytes(from, piece.count));
   }
 
+  void convert_chunk(const Piece& chunk, std::span<std::byte> bytes, Buffers& buffers) {
+    if (dtype_is_quantised(sink_.tensors()[chunk.tensor].dtype)) {
+      quantise_chunk(chunk, bytes, buffers);
+    } else if (source_.tensors()[chunk.tensor].dtype == DType::f64) {
+      encode_chunk(chunk, buffers.doubles, bytes);
+    } else {
+      encode_chunk(chunk, buffers.floats, bytes);  // exact for all other floating types
+    }
+  }
+
   // F64 goes through float, as in tensor/convert.hpp.
-  void quantise_piece(const Piece& piece, Buffers& buffers) {
+  void quantise_chunk(const Piece& piece, std::span<std::byte> bytes, Buffers& buffers) {
     const TensorInfo& info = sink_.tensors()[piece.tensor];
     buffers.floats.resize(piece.count);
     source_.read(piece.tensor, piece.first, std::span<float>(buffers.floats));
@@ -186,18 +200,18 @@ class Conversion {
       buffers.importance.resize(piece.count);
       importance_->weights_of(info, piece.first, buffers.importance);
     }
-    quantise(info.dtype, buffers.floats, buffers.importance, buffers.bytes);
+    quantise(info.dtype, buffers.floats, buffers.importance, bytes);
     meter_.add(piece.tensor, piece.first / kPieceElements, std::span<const float>(buffers.floats),
-               buffers.bytes, buffers.differences);
+               bytes, buffers.differences);
     // A block of numbers that no scale reaches becomes NaN.
-    if (find_non_finite(info.dtype, buffers.bytes)) {
+    if (find_non_finite(info.dtype, bytes)) {
       overflows_[piece.tensor] += count_lost(std::span<const float>(buffers.floats),
                                              std::span<const float>(buffers.differences));
     }
   }
 
   template <class T>
-  void encode_piece(const Piece& piece, std::vector<T>& values, std::vector<std::byte>& bytes) {
+  void encode_chunk(const Piece& piece, std::vector<T>& values, std::span<std::byte> bytes) {
     const DType to = sink_.tensors()[piece.tensor].dtype;
     values.resize(piece.count);
     source_.read(piece.tensor, piece.first, std::span<T>(values));

@@ -62,6 +62,21 @@ json quantisation_of(const fs::path& folder) {
   return config.is_object() ? config.value("quantization_config", json()) : json();
 }
 
+json member(const json& object, const char* key) {
+  return object.is_object() ? object.value(key, json()) : json();
+}
+
+// Rows and columns per scale: in two places, by the program that quantised.
+json block_size_of(const json& quantisation) {
+  const json groups = member(quantisation, "config_groups");
+  if (!groups.is_object()) return member(quantisation, "weight_block_size");
+  for (const json& group : groups) {
+    const json weights = member(group, "weights");
+    if (member(weights, "strategy") == "block") return member(weights, "block_structure");
+  }
+  return {};
+}
+
 }  // namespace
 
 void refuse_packed_weights(const TensorSource& source, const fs::path& path) {
@@ -85,15 +100,18 @@ Fp8Layout read_fp8_layout(const fs::path& folder) {
   Fp8Layout layout;
   const json quantisation = quantisation_of(folder);
   if (!quantisation.is_object()) return layout;
-  const json size = quantisation.value("weight_block_size", json());
+  layout.powers_of_two = quantisation.value("scale_fmt", json()) == "ue8m0";
+  const char* const key =
+      quantisation.contains("config_groups") ? "block_structure" : "weight_block_size";
+  const json size = block_size_of(quantisation);
   if (size.is_null()) return layout;
   const auto is_length = [](const json& value) {
     return value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
            value.get<std::uint64_t>() <= kLargestBlock;
   };
   if (!size.is_array() || size.size() != 2 || !is_length(size[0]) || !is_length(size[1])) {
-    throw InputError("{}: 'weight_block_size' is {}; expected two whole numbers",
-                     (folder / "config.json").string(), size.dump());
+    throw InputError("{}: '{}' is {}; expected two whole numbers",
+                     (folder / "config.json").string(), key, size.dump());
   }
   layout.block = {size[0].get<std::uint64_t>(), size[1].get<std::uint64_t>()};
   return layout;

@@ -28,13 +28,15 @@ QuantisationError total_error(const std::vector<QuantisationError>& errors) {
 }
 
 QuantisationMeter::QuantisationMeter(const std::vector<TensorInfo>& tensors,
-                                     const std::vector<std::uint64_t>& pieces)
+                                     const std::vector<std::uint64_t>& pieces,
+                                     const std::vector<std::size_t>& also)
     : pieces_(tensors.size()) {
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     names_.push_back(tensors[t].name);
     dtypes_.push_back(tensors[t].dtype);
     if (dtype_is_quantised(tensors[t].dtype)) pieces_[t].resize(pieces[t]);
   }
+  for (const std::size_t t : also) pieces_[t].resize(pieces[t]);
 }
 
 template <class T>
@@ -43,12 +45,23 @@ void QuantisationMeter::add(std::size_t tensor, std::uint64_t piece, std::span<c
   differences.resize(values.size());
   const std::span<T> decoded(differences);
   decode(dtypes_[tensor], stored, decoded);
-  kernels::subtract(decoded, values, decoded);
+  add_decoded(tensor, piece, values, decoded);
+}
+
+template <class T>
+void QuantisationMeter::add_decoded(std::size_t tensor, std::uint64_t piece,
+                                    std::span<const T> values, std::span<T> stored) {
+  kernels::subtract(stored, values, stored);
   Sums& sums = pieces_[tensor].at(piece);
   sums.elements += values.size();
-  sums.squared_error += kernels::dot(decoded, decoded);
+  sums.squared_error += kernels::dot(stored, stored);
   sums.squares += kernels::dot(values, values);
 }
+
+template void QuantisationMeter::add_decoded(std::size_t, std::uint64_t, std::span<const float>,
+                                             std::span<float>);
+template void QuantisationMeter::add_decoded(std::size_t, std::uint64_t, std::span<const double>,
+                                             std::span<double>);
 
 template void QuantisationMeter::add(std::size_t, std::uint64_t, std::span<const float>,
                                      std::span<const std::byte>, std::vector<float>&);

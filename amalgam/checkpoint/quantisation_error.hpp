@@ -31,9 +31,11 @@ QuantisationError total_error(const std::vector<QuantisationError>& errors);
 /// several threads. The sums do not depend on the threads.
 class QuantisationMeter {
  public:
-  /// `pieces`: of each tensor, how many there are.
+  /// `pieces`: of each tensor, how many there are. `also`: indices of tensors that are measured
+  /// besides those of quantised types.
   QuantisationMeter(const std::vector<TensorInfo>& tensors,
-                    const std::vector<std::uint64_t>& pieces);
+                    const std::vector<std::uint64_t>& pieces,
+                    const std::vector<std::size_t>& also = {});
 
   bool measures(std::size_t tensor) const { return !pieces_[tensor].empty(); }
 
@@ -43,6 +45,12 @@ class QuantisationMeter {
   template <class T>
   void add(std::size_t tensor, std::uint64_t piece, std::span<const T> values,
            std::span<const std::byte> stored, std::vector<T>& differences);
+
+  /// The same where the values that the bytes stand for, `stored`, are known; they become the
+  /// differences.
+  template <class T>
+  void add_decoded(std::size_t tensor, std::uint64_t piece, std::span<const T> values,
+                   std::span<T> stored);
 
   /// By tensor, those of which something was written.
   std::vector<QuantisationError> errors() const;

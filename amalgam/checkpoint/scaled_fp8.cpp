@@ -1,22 +1,16 @@
 #include "amalgam/checkpoint/scaled_fp8.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 
+#include "amalgam/checkpoint/computed_source.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
-#include "amalgam/tensor/convert.hpp"
 
 namespace amalgam {
 namespace {
 
-constexpr std::uint64_t kChunk = 16384;
 constexpr std::string_view kWeight = "weight";
-
-std::uint64_t pieces(std::uint64_t length, std::uint64_t block) {
-  return (length + block - 1) / block;
-}
 
 // The tensor with the scales of `weight`, if it is one of 8-bit floats that has them.
 std::optional<std::size_t> scale_of(const TensorSource& source, const TensorInfo& weight) {
@@ -54,121 +48,103 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
   std::vector<TensorInfo> infos;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (hidden.contains(i)) continue;
-    infos.push_back(scales[i]
-                        ? make_tensor_info(all[i].name, DType::bf16, all[i].shape, inner_->label())
-                        : all[i]);
-    places_.push_back(scales[i] ? place_of(i, *scales[i], layout)
-                                : Place{.weight = i, .scale = {}});
+    places_.push_back({.weight = i, .scales = {}});
+    infos.push_back(all[i]);
+    if (!scales[i]) continue;
+    Fp8Format format = format_of(i, *scales[i], layout);
+    const Fp8Grid grid(all[i].shape, format);
+    places_.back().scales = Scales{*scales[i], std::move(format), grid};
+    infos.back() = make_tensor_info(all[i].name, DType::f32, all[i].shape, inner_->label());
   }
   set_tensors(inner_->label(), std::move(infos));
   set_metadata(inner_->metadata());
 }
 
-ScaledFp8Source::Place ScaledFp8Source::place_of(std::size_t weight, std::size_t scale,
-                                                 const Fp8Layout& layout) const {
+Fp8Format ScaledFp8Source::format_of(std::size_t weight, std::size_t scales,
+                                     const Fp8Layout& layout) const {
   const TensorInfo& matrix = inner_->tensors()[weight];
-  const TensorInfo& scales = inner_->tensors()[scale];
-  Place place{.weight = weight, .scale = scale};
-  const bool is_number = dtype_is_floating(scales.dtype) && !dtype_is_quantised(scales.dtype);
-  if (is_number && scales.elements == 1) {
-    place.block = {std::max<std::uint64_t>(matrix.elements, 1), 1};
-    return place;
-  }
-  if (is_number && matrix.shape.size() == 2) {
-    const std::uint64_t rows = matrix.shape[0];
-    const std::uint64_t columns = matrix.shape[1];
-    if (scales.shape == Shape{rows} || scales.shape == Shape{rows, 1}) {
-      place.block = {1, std::max<std::uint64_t>(columns, 1)};
-      return place;
+  const TensorInfo& found = inner_->tensors()[scales];
+  Fp8Format format;
+  format.block = layout.block;
+  format.powers_of_two = layout.powers_of_two;
+  format.ending = found.name.substr(matrix.name.size());
+  format.scale_dimensions = found.shape.size();
+  if (dtype_is_floating(found.dtype) && !dtype_is_quantised(found.dtype)) {
+    for (const Fp8Scaling scaling : {Fp8Scaling::tensor, Fp8Scaling::channel, Fp8Scaling::block}) {
+      format.scaling = scaling;
+      const bool is_possible = scaling == Fp8Scaling::tensor || matrix.shape.size() == 2;
+      if (is_possible && format.scale_shape(matrix.shape) == found.shape) return format;
     }
-    place.scales_per_row = pieces(columns, layout.block[1]);
-    place.block = layout.block;
-    if (scales.shape == Shape{pieces(rows, layout.block[0]), place.scales_per_row}) return place;
   }
   throw InputError(
       "{}: tensor '{}' is {} {}, which are no scales for '{}' of shape {}; expected one, one per "
       "row, or one per block of {} x {}",
-      inner_->label(), scales.name, dtype_name(scales.dtype), format_shape(scales.shape),
-      matrix.name, format_shape(matrix.shape), layout.block[0], layout.block[1]);
+      inner_->label(), found.name, dtype_name(found.dtype), format_shape(found.shape), matrix.name,
+      format_shape(matrix.shape), layout.block[0], layout.block[1]);
+}
+
+const Fp8Format* ScaledFp8Source::format(std::size_t tensor) const {
+  const std::optional<Scales>& scales = places_.at(tensor).scales;
+  return scales ? &scales->format : nullptr;
 }
 
 template <class T>
 void ScaledFp8Source::read_values(std::size_t tensor, std::uint64_t first, std::span<T> out) const {
   const Place& place = places_.at(tensor);
   inner_->read(place.weight, first, out);
-  if (!place.scale || out.empty()) return;
-  const TensorInfo& info = tensors()[tensor];
-  if (inner_->tensors()[*place.scale].elements == 1) {
-    float scale = 0;
-    inner_->read(*place.scale, 0, std::span<float>(&scale, 1));
-    for (T& value : out) value *= static_cast<T>(scale);
-    return;
-  }
-  const std::uint64_t columns = info.shape[1];
-  std::vector<float> scales(place.scales_per_row);
-  std::optional<std::uint64_t> read_row;  // whose scales `scales` are
-  for (std::size_t done = 0; done < out.size();) {
-    const std::uint64_t row = (first + done) / columns;
-    const std::uint64_t column = (first + done) % columns;
-    const std::uint64_t scale_row = row / place.block[0];
-    if (read_row != scale_row) {
-      inner_->read(*place.scale, scale_row * place.scales_per_row, std::span<float>(scales));
-      read_row = scale_row;
-    }
-    const std::uint64_t at = column / place.block[1];
-    const std::uint64_t end = std::min((at + 1) * place.block[1], columns);
-    const std::size_t count = std::min<std::uint64_t>(end - column, out.size() - done);
-    const T scale = static_cast<T>(scales[at]);
-    for (std::size_t i = done; i < done + count; ++i) out[i] *= scale;
-    done += count;
-  }
+  if (!place.scales || out.empty()) return;
+  // Only the scales in use: those of a matrix may be many.
+  const Fp8Grid& grid = place.scales->grid;
+  std::uint64_t least = grid.scales();
+  std::uint64_t most = 0;
+  grid.for_each_run(first, out.size(), [&](std::uint64_t scale, std::uint64_t, std::uint64_t) {
+    least = std::min(least, scale);
+    most = std::max(most, scale);
+  });
+  std::vector<float> scales(most - least + 1);
+  inner_->read(place.scales->tensor, least, std::span<float>(scales));
+  grid.for_each_run(first, out.size(),
+                    [&](std::uint64_t scale, std::uint64_t offset, std::uint64_t length) {
+                      const T factor = static_cast<T>(scales[scale - least]);
+                      T* const run = out.data() + offset;
+                      for (std::uint64_t i = 0; i < length; ++i) run[i] *= factor;
+                    });
 }
 
 void ScaledFp8Source::read(std::size_t tensor, std::uint64_t first, std::span<float> out) const {
   read_values(tensor, first, out);
 }
 
+// The values are floats, as of every other type that is narrower.
 void ScaledFp8Source::read(std::size_t tensor, std::uint64_t first, std::span<double> out) const {
-  read_values(tensor, first, out);
+  if (!places_.at(tensor).scales) return read_values(tensor, first, out);
+  TensorSource::read(tensor, first, out);
 }
 
 void ScaledFp8Source::read_bytes(std::size_t tensor, std::uint64_t offset,
                                  std::span<std::byte> out) const {
   const Place& place = places_.at(tensor);
-  if (!place.scale) {
+  if (!place.scales) {
     inner_->read_bytes(place.weight, offset, out);
     return;
   }
   const TensorInfo& info = tensors()[tensor];
-  if (offset > info.bytes || out.size() > info.bytes - offset) {
-    throw Error("{}: read past the end of '{}'", label(), info.name);
+  computed::check_range(*this, tensor, offset, out.size(), info.bytes);
+  const auto address = reinterpret_cast<std::uintptr_t>(out.data());
+  if ((address | offset | out.size()) % sizeof(float) == 0) {
+    const std::span<float> values(reinterpret_cast<float*>(out.data()), out.size() / sizeof(float));
+    read_values(tensor, offset / sizeof(float), values);
+    return;
   }
-  const std::uint64_t size = dtype_block_bytes(info.dtype);
-  std::vector<double> values;
-  std::vector<std::byte> encoded;
-  while (!out.empty()) {
-    const std::uint64_t skip = offset % size;
-    const std::uint64_t count = std::min(kChunk, (skip + out.size() + size - 1) / size);
-    values.resize(count);
-    encoded.resize(count * size);
-    read_values(tensor, offset / size, std::span<double>(values));
-    encode(info.dtype, std::span<const double>(values), std::span<std::byte>(encoded));
-    const std::uint64_t taken = std::min<std::uint64_t>(out.size(), encoded.size() - skip);
-    std::memcpy(out.data(), encoded.data() + skip, taken);
-    offset += taken;
-    out = out.subspan(taken);
-  }
+  computed::encode_bytes<float>(info, offset, out, [&](std::uint64_t first, std::span<float> part) {
+    read_values(tensor, first, part);
+  });
 }
 
 void ScaledFp8Source::will_need(std::size_t tensor, std::uint64_t offset,
                                 std::uint64_t bytes) const {
   const Place& place = places_.at(tensor);
-  // A number of two bytes here is one of one byte there.
-  if (place.scale) {
-    inner_->will_need(place.weight, offset / 2, (bytes + 1) / 2);
-  } else {
-    inner_->will_need(place.weight, offset, bytes);
-  }
+  computed::will_need_elements(*inner_, place.weight, tensors()[tensor], offset, bytes);
 }
 
 std::unique_ptr<TensorSource> unscale_fp8(std::unique_ptr<TensorSource> source,

@@ -3,28 +3,35 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "amalgam/checkpoint/fp8_format.hpp"
 #include "amalgam/checkpoint/source.hpp"
 
 namespace amalgam {
 
-/// How weights of 8-bit floats are scaled.
+/// What config.json says about weights of 8-bit floats.
 struct Fp8Layout {
-  /// Rows and columns that share a scale in `weight_scale_inv` (`weight_block_size` in
-  /// config.json).
+  /// Rows and columns that share a scale (`weight_block_size`).
   std::array<std::uint64_t, 2> block = {128, 128};
+  bool powers_of_two = false;  ///< `scale_fmt` is "ue8m0"
 };
 
 /// A checkpoint whose F8_E4M3 matrices have scales beside them, as large open models ship it:
 /// `NAME.weight_scale_inv` with a scale per block of rows and columns, or `NAME.weight_scale` with
-/// one scale, one per row, or one per block. Such a `NAME.weight` is BF16 here, the product of
-/// number and scale: exact to float32 when values are read, rounded once when bytes are. Scales of
-/// weights, and `NAME.input_scale` of such a weight, are not tensors of this source.
+/// one scale, one per row, or one per block. Such a `NAME.weight` is F32 here, the product of
+/// number and scale, rounded once. Scales of weights, and `NAME.input_scale` of such a weight, are
+/// not tensors of this source.
 class ScaledFp8Source final : public TensorSource {
  public:
   /// InputError naming tensor and shapes if scales do not fit their weight.
   ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8Layout& layout);
+
+  /// How a tensor is stored; null if it has no scales.
+  const Fp8Format* format(std::size_t tensor) const;
+  /// The checkpoint with weights and scales as they are stored.
+  const std::shared_ptr<const TensorSource>& stored() const { return inner_; }
 
   void read_bytes(std::size_t tensor, std::uint64_t offset,
                   std::span<std::byte> out) const override;
@@ -34,17 +41,20 @@ class ScaledFp8Source final : public TensorSource {
   std::map<std::string, std::string> aliases() const override { return inner_->aliases(); }
 
  private:
-  struct Place {
-    std::size_t weight = 0;                       // in the inner source
-    std::optional<std::size_t> scale;             // likewise
-    std::array<std::uint64_t, 2> block = {1, 1};  // elements that share a scale
-    std::uint64_t scales_per_row = 1;
+  struct Scales {
+    std::size_t tensor = 0;  // in the inner source
+    Fp8Format format;
+    Fp8Grid grid;
   };
-  Place place_of(std::size_t weight, std::size_t scale, const Fp8Layout& layout) const;
+  struct Place {
+    std::size_t weight = 0;  // in the inner source
+    std::optional<Scales> scales;
+  };
+  Fp8Format format_of(std::size_t weight, std::size_t scales, const Fp8Layout& layout) const;
   template <class T>
   void read_values(std::size_t tensor, std::uint64_t first, std::span<T> out) const;
 
-  std::unique_ptr<TensorSource> inner_;
+  std::shared_ptr<const TensorSource> inner_;
   std::vector<Place> places_;
 };
 

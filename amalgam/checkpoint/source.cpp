@@ -1,6 +1,7 @@
 #include "amalgam/checkpoint/source.hpp"
 
 #include <algorithm>
+#include <memory>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/tensor/convert.hpp"
@@ -8,13 +9,28 @@
 namespace amalgam {
 namespace {
 
+// Elements that are read and decoded at a time (a multiple of every block).
+constexpr std::uint64_t kChunk = 65536;
+
 template <class T>
 void read_decoded(const TensorSource& source, std::size_t tensor, std::uint64_t first,
                   std::span<T> out) {
   const DType dtype = source.tensors()[tensor].dtype;
-  std::vector<std::byte> bytes(dtype_bytes(dtype, out.size()));
-  source.read_bytes(tensor, dtype_bytes(dtype, first), bytes);
-  decode(dtype, bytes, out);
+  if (dtype == (sizeof(T) == sizeof(float) ? DType::f32 : DType::f64)) {
+    source.read_bytes(tensor, dtype_bytes(dtype, first), std::as_writable_bytes(out));
+    return;
+  }
+  // Not set to zero first, which would take as long as decoding.
+  const std::uint64_t most = std::min<std::uint64_t>(out.size(), kChunk);
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(dtype_bytes(dtype, most));
+  while (!out.empty()) {
+    const std::uint64_t count = std::min<std::uint64_t>(out.size(), kChunk);
+    const std::span<std::byte> bytes(memory.get(), dtype_bytes(dtype, count));
+    source.read_bytes(tensor, dtype_bytes(dtype, first), bytes);
+    decode(dtype, bytes, out.first(count));
+    first += count;
+    out = out.subspan(count);
+  }
 }
 
 }  // namespace

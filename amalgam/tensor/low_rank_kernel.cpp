@@ -1,5 +1,7 @@
 #include "amalgam/tensor/low_rank_kernel.hpp"
 
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "amalgam/tensor/low_rank_kernel.cpp"
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
@@ -79,13 +81,30 @@ void add_one_row(const LowRankBlock<T>& block, const T* left, T* out) {
 }
 
 template <class T>
-void add_low_rank_loop(const LowRankBlock<T>& block) {
+void add_tile(const LowRankBlock<T>& block) {
   std::size_t row = 0;
   for (; row + 4 <= block.rows; row += 4) {
     add_four_rows(block, block.left + row * block.rank, block.out + row * block.stride);
   }
   for (; row < block.rows; ++row) {
     add_one_row(block, block.left + row * block.rank, block.out + row * block.stride);
+  }
+}
+
+// Tile by tile of columns, so that the part of `right` that all rows need stays in the first-level
+// cache.
+template <class T>
+void add_low_rank_loop(const LowRankBlock<T>& block) {
+  constexpr std::size_t kTileBytes = 16384;
+  constexpr std::size_t kLeastColumns = 128;
+  const std::size_t fits = kTileBytes / (sizeof(T) * std::max<std::size_t>(block.rank, 1));
+  const std::size_t width = std::max(kLeastColumns, fits / kLeastColumns * kLeastColumns);
+  for (std::size_t first = 0; first < block.columns; first += width) {
+    LowRankBlock<T> tile = block;
+    tile.right += first;
+    tile.out += first;
+    tile.columns = std::min(width, block.columns - first);
+    add_tile(tile);
   }
 }
 

@@ -23,6 +23,8 @@ HWY_BEFORE_NAMESPACE();
 namespace amalgam::HWY_NAMESPACE {
 namespace {
 
+namespace hn = hwy::HWY_NAMESPACE;
+
 constexpr std::size_t kBlock = kSmallBlock;
 using Levels = SmallLevels;
 
@@ -168,9 +170,15 @@ struct Signed8 {
   }
 
   static void dequantise(const std::byte* block, float* out) {
-    const float scale = load_f16(block);
-    for (std::size_t j = 0; j < kBlock; ++j) {
-      out[j] = static_cast<float>(static_cast<std::int8_t>(block[2 + j])) * scale;
+    // Bytes may be anything, also floats: a plain loop would not become SIMD code.
+    const hn::CappedTag<float, kBlock> d;
+    const hn::Rebind<std::int32_t, decltype(d)> wide;
+    const hn::Rebind<std::int8_t, decltype(d)> narrow;
+    const auto scale = hn::Set(d, load_f16(block));
+    const auto* levels = reinterpret_cast<const std::int8_t*>(block + 2);
+    for (std::size_t j = 0; j < kBlock; j += hn::Lanes(d)) {
+      const auto level = hn::PromoteTo(wide, hn::LoadU(narrow, levels + j));
+      hn::StoreU(hn::Mul(hn::ConvertTo(d, level), scale), d, out + j);
     }
   }
 };

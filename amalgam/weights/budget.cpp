@@ -55,7 +55,8 @@ BlockCost block_cost(const MergePlan& plan, const PlanTensor& tensor, std::uint6
   cost.raw += elements * 8;  // the encoded output, of any type
   cost.scratch += elements * 8;
   // What quantising changed, to be measured.
-  if (dtype_is_quantised(tensor.output.dtype)) cost.scratch += elements * 8;
+  if (dtype_is_quantised(tensor.output.dtype) || tensor.fp8) cost.scratch += elements * 8;
+  if (tensor.fp8) cost.scratch += elements * 4;
   return cost;
 }
 
@@ -89,7 +90,7 @@ MemoryShare share_memory(const MergePlan& plan, const WorkUnit& unit, bool whole
   std::uint64_t most_blocks = 1;
   std::uint64_t wanted_blocks = 1;
   std::size_t costliest = unit.tensors.front();
-  for (const std::size_t index : unit.tensors) {
+  for (const std::size_t index : unit.with_inputs()) {
     const PlanTensor& tensor = plan.tensors[index];
     const BlockGrid grid = make_grid(tensor.output.shape, whole_rows);
     const std::uint64_t block =

@@ -15,6 +15,7 @@
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/tensor/convert.hpp"
 #include "amalgam/weights/budget.hpp"
+#include "amalgam/weights/fp8_unit.hpp"
 #include "amalgam/weights/leaves.hpp"
 #include "amalgam/weights/unit_reader.hpp"
 #include "amalgam/weights/units.hpp"
@@ -40,6 +41,16 @@ std::vector<std::uint64_t> leaves_by_tensor(const MergePlan& plan,
   return leaves;
 }
 
+// Weights that become FP8 with scales.
+std::vector<std::size_t> fp8_tensors(const MergePlan& plan) {
+  std::vector<std::size_t> tensors;
+  for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+    const PlanTensor& tensor = plan.tensors[i];
+    if (tensor.fp8 && tensor.action == PlanTensor::Action::merge) tensors.push_back(i);
+  }
+  return tensors;
+}
+
 class Engine {
  public:
   Engine(const MergePlan& plan, TensorSink& sink, const EngineOptions& options)
@@ -49,14 +60,16 @@ class Engine {
         buffer_bytes_(buffer_memory(options)),
         spreads_nan_(options.non_finite == NonFinite::propagate && !plan.rule->info().robust),
         units_(group_units(plan)),
-        meter_(sink.tensors(), leaves_by_tensor(plan, units_)),
+        meter_(sink.tensors(), leaves_by_tensor(plan, units_), fp8_tensors(plan)),
         scratch_(options.parallel.workers()) {}
 
   MergeStatistics run() {
     // Contradictions between parameters and members come out before any work is done.
     std::vector<char> has_pass;
     for (const WorkUnit& unit : units_) {
-      has_pass.push_back(!unit.copy && plan_.rule->begin(view(unit))->needs_pass() ? 1 : 0);
+      const bool has =
+          !unit.copy && (plan_.rule->begin(view(unit))->needs_pass() || unit.scales > 0);
+      has_pass.push_back(has ? 1 : 0);
     }
     owners_ = share_units(plan_, units_, has_pass, options_.share.processes);
     for (std::size_t next = 0; next < units_.size();) {
@@ -76,7 +89,8 @@ class Engine {
     statistics_.bytes_written = bytes_written_;
     statistics_.errors = meter_.errors();
     for (const WorkUnit& unit : units_) {
-      (unit.copy ? statistics_.tensors_copied : statistics_.tensors_merged) += unit.tensors.size();
+      (unit.copy ? statistics_.tensors_copied : statistics_.tensors_merged) +=
+          unit.with_inputs().size();
     }
     return statistics_;
   }
@@ -187,11 +201,13 @@ class Engine {
     const MergeUnit merge_unit = view(unit);
     const std::unique_ptr<UnitMerge> merge = plan_.rule->begin(merge_unit);
     // Without a second pass there is nothing to keep.
-    share.resident = share.resident && merge->needs_pass();
+    share.resident = share.resident && (merge->needs_pass() || unit.scales > 0);
     UnitReader reader(plan_, unit, rows, share, scratch_[slot].resident, options_.non_finite,
                       options_.progress);
     while (merge->needs_pass()) run_pass(merge_unit, *merge, reader, within, slot);
-    apply(unit, leaves, *merge, reader, within, slot);
+    Fp8Unit fp8(plan_, unit);
+    if (fp8.has_weights()) measure(*merge, reader, fp8, within, slot);
+    apply(unit, leaves, *merge, reader, fp8, within, slot);
     bytes_read_ += reader.bytes_read();
   }
 
@@ -223,49 +239,106 @@ class Engine {
     merge.solve(total ? std::move(total->statistic) : nullptr);
   }
 
+  // Merges the FP8 weights for their scales alone.
+  void measure(const UnitMerge& merge, UnitReader& reader, Fp8Unit& fp8, const Parallel& parallel,
+               std::size_t slot) {
+    const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
+    std::vector<std::uint64_t> counts(reader.tensor_count());
+    for (std::size_t tensor = 0; tensor < counts.size(); ++tensor) {
+      if (fp8.is_weight(tensor)) counts[tensor] = reader.grid(tensor).leaves();
+    }
+    const LeafIndex leaves(counts);
+    parallel_for(parallel, leaves.count(), [&](std::size_t index, std::size_t worker) {
+      check_interrupt();
+      WorkerScratch& scratch = scratch_[slot + worker];
+      const LeafPlace place = leaves.place(index);
+      const auto measure_block = [&](const auto& block) {
+        const std::span<const double> merged = merge_block(block, merge, scratch);
+        fp8.measure(place.tensor, block.first, merged, scratch);
+      };
+      reader.visit_pieces(place.tensor, place.leaf, scratch, all, [&](const Piece& piece) {
+        visit_all_blocks(reader, piece, scratch, measure_block);
+      });
+    });
+    fp8.choose_scales();
+  }
+
+  template <class T>
+  std::span<double> merge_block(const Block<T>& block, const UnitMerge& merge,
+                                WorkerScratch& scratch) const {
+    const std::span<double> merged(scratch.merged.get_as<double>(block.count), block.count);
+    merge.apply(block, merged);
+    if (spreads_nan_) spread_nan(block, merged);
+    return merged;
+  }
+
+  template <class Visit>
+  static void visit_all_blocks(const UnitReader& reader, const Piece& piece, WorkerScratch& scratch,
+                               const Visit& visit) {
+    const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
+    if (reader.wide(piece.tensor)) {
+      reader.visit_blocks<double>(piece, scratch, all, visit);
+    } else {
+      reader.visit_blocks<float>(piece, scratch, all, visit);
+    }
+  }
+
   void apply(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, const UnitMerge& merge,
-             UnitReader& reader, const Parallel& parallel, std::size_t slot) {
+             UnitReader& reader, const Fp8Unit& fp8, const Parallel& parallel, std::size_t slot) {
     const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
     parallel_for(parallel, leaves.size(), [&](std::size_t index, std::size_t worker) {
       check_interrupt();
       WorkerScratch& scratch = scratch_[slot + worker];
       const LeafPlace place = leaves[index];
       LeafRecord record(options_.leaves);
-      reader.visit_pieces(place.tensor, place.leaf, scratch, all, [&](const Piece& piece) {
-        record.wrote(
-            apply_piece(unit.tensors[place.tensor], place.leaf, merge, reader, piece, scratch));
-      });
+      if (place.tensor >= unit.with_inputs().size()) {
+        record.wrote(write_scales(output_leaf(plan_, unit, place), fp8.scale_bytes(place.tensor)));
+      } else {
+        reader.visit_pieces(place.tensor, place.leaf, scratch, all, [&](const Piece& piece) {
+          record.wrote(apply_piece(unit.tensors[place.tensor], place.leaf, merge, reader, fp8,
+                                   piece, scratch));
+        });
+      }
       record.done(output_leaf(plan_, unit, place));
     });
   }
 
   // The bytes that were written; they are the scratch's.
+  std::span<const std::byte> write_scales(const OutputLeaf& leaf,
+                                          std::span<const std::byte> scales) {
+    const std::span<const std::byte> bytes = scales.subspan(leaf.offset, leaf.bytes);
+    sink_.write(leaf.tensor, leaf.offset, bytes);
+    count_written(bytes.size());
+    return bytes;
+  }
+
   std::span<const std::byte> apply_piece(std::size_t index, std::uint64_t leaf,
                                          const UnitMerge& merge, const UnitReader& reader,
-                                         const Piece& piece, WorkerScratch& scratch) {
+                                         const Fp8Unit& fp8, const Piece& piece,
+                                         WorkerScratch& scratch) {
     const TensorInfo& output = plan_.tensors[index].output;
     std::byte* encoded = scratch.encoded.get(dtype_bytes(output.dtype, piece.count));
-    const auto merge_block = [&](const auto& block) {
-      const std::span<double> merged(scratch.merged.get_as<double>(block.count), block.count);
-      merge.apply(block, merged);
-      if (spreads_nan_) spread_nan(block, merged);
+    const auto write_block = [&](const auto& block) {
+      const std::span<double> merged = merge_block(block, merge, scratch);
       const std::span<std::byte> bytes(
           encoded + dtype_bytes(output.dtype, block.first - piece.first),
           dtype_bytes(output.dtype, block.count));
-      encode(output.dtype, std::span<const double>(merged), bytes);
+      if (fp8.is_weight(piece.tensor)) {
+        fp8.encode(piece.tensor, block.first, merged, bytes, scratch);
+      } else {
+        encode(output.dtype, std::span<const double>(merged), bytes);
+      }
       if (options_.non_finite == NonFinite::error) {
         check_overflow(output, block.first, merged, bytes);
       }
-      if (meter_.measures(index)) {
+      if (fp8.is_weight(piece.tensor)) {
+        meter_.add_decoded(index, leaf, std::span<const double>(merged),
+                           std::span(scratch.differences));
+      } else if (meter_.measures(index)) {
         meter_.add(index, leaf, std::span<const double>(merged), bytes, scratch.differences);
       }
     };
-    const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
-    if (reader.wide(piece.tensor)) {
-      reader.visit_blocks<double>(piece, scratch, all, merge_block);
-    } else {
-      reader.visit_blocks<float>(piece, scratch, all, merge_block);
-    }
+    visit_all_blocks(reader, piece, scratch, write_block);
     const std::span<const std::byte> bytes(encoded, dtype_bytes(output.dtype, piece.count));
     sink_.write(index, dtype_bytes(output.dtype, piece.first), bytes);
     count_written(bytes.size());
@@ -326,7 +399,8 @@ WorkEstimate estimate_work(const MergePlan& plan, const EngineOptions& options) 
     if (!unit.copy) {
       const MemoryShare share =
           share_memory(plan, unit, has_whole_rows(plan, unit), memory, options.parallel.workers());
-      if (!share.resident) passes = plan.rule->passes(first.parameters).size();
+      const std::uint64_t for_scales = unit.scales > 0 ? 1 : 0;
+      if (!share.resident) passes = plan.rule->passes(first.parameters).size() + for_scales;
     }
     estimate.bytes_read += passes * input_bytes(plan, unit);
     for (const std::size_t index : unit.tensors) {

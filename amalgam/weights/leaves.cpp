@@ -5,8 +5,12 @@
 namespace amalgam {
 namespace {
 
-// A leaf of a tensor that is copied.
+// A leaf of a tensor that is copied, or of scales.
 constexpr std::uint64_t kCopyBytes = 1 << 20;
+
+bool is_cut_by_bytes(const MergePlan& plan, std::size_t tensor) {
+  return plan.tensors[tensor].action != PlanTensor::Action::merge;
+}
 
 }  // namespace
 
@@ -34,7 +38,7 @@ std::vector<std::uint64_t> leaf_counts(const MergePlan& plan, const WorkUnit& un
   const bool rows = !unit.copy && has_whole_rows(plan, unit);
   for (const std::size_t index : unit.tensors) {
     const TensorInfo& output = plan.tensors[index].output;
-    counts.push_back(unit.copy ? (output.bytes + kCopyBytes - 1) / kCopyBytes
+    counts.push_back(is_cut_by_bytes(plan, index) ? (output.bytes + kCopyBytes - 1) / kCopyBytes
                                : make_grid(output.shape, rows).leaves());
   }
   return counts;
@@ -43,7 +47,7 @@ std::vector<std::uint64_t> leaf_counts(const MergePlan& plan, const WorkUnit& un
 OutputLeaf output_leaf(const MergePlan& plan, const WorkUnit& unit, LeafPlace place) {
   OutputLeaf leaf{.tensor = unit.tensors[place.tensor], .number = place.leaf};
   const TensorInfo& output = plan.tensors[leaf.tensor].output;
-  if (unit.copy) {
+  if (is_cut_by_bytes(plan, leaf.tensor)) {
     leaf.offset = place.leaf * kCopyBytes;
     leaf.bytes = std::min(kCopyBytes, output.bytes - leaf.offset);
     return leaf;

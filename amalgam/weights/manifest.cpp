@@ -91,7 +91,7 @@ Manifest make_manifest(const std::vector<Recipe>& documents, const MergeOptions&
                     .seed = options.engine.seed,
                     .propagates_nan = options.engine.non_finite == NonFinite::propagate,
                     .allows_shape_mismatch = options.allow_shape_mismatch,
-                    .dtype = options.dtype ? std::string(dtype_name(*options.dtype)) : "",
+                    .dtype = wanted_type_name(options),
                     .inputs = {},
                     .outputs = {}};
   const std::vector<fs::path> inputs = input_files(documents, plans);

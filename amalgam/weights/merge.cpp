@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/file.hpp"
@@ -13,6 +14,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/journal.hpp"
 #include "amalgam/weights/manifest.hpp"
 #include "amalgam/weights/merge_identity.hpp"
@@ -83,6 +85,28 @@ std::shared_ptr<const VocabularyPlan> vocabulary_of(const Recipe& document,
   return std::make_shared<const VocabularyPlan>(plan_vocabulary(document, models));
 }
 
+// What of the output is FP8 with scales: what options or recipe ask for; without a word in either
+// the weights that the base (or first) model has so.
+std::optional<Fp8Choice> fp8_choice(const Recipe& document, const fs::path& model,
+                                    const MergeOptions& options) {
+  const std::string& named = document.out_dtype.empty() ? document.dtype : document.out_dtype;
+  const std::optional<Fp8Scaling> wanted =
+      options.fp8 || options.dtype ? options.fp8 : parse_fp8_scaling(named);
+  const bool is_gguf = options.output.extension() == ".gguf";
+  if (wanted && is_gguf) {
+    throw InputError("{}: GGUF has no {}; expected another output, or a type such as Q8_0",
+                     options.output.string(), fp8_scaling_name(*wanted));
+  }
+  if (!wanted && (is_gguf || options.dtype || !named.empty())) return std::nullopt;
+  const std::unique_ptr<TensorSource> reference = open_checkpoint(without_adapters(model));
+  return wanted ? Fp8Choice::with(*wanted, *reference) : Fp8Choice::as_stored(*reference);
+}
+
+fs::path reference_path_of(const Recipe& document, const std::vector<Stage>& stages) {
+  const Stage* stage = find_stage(stages, document.reference());
+  return stage != nullptr ? stage->reference_path : fs::path(document.reference().path);
+}
+
 // Plans everything before anything is written.
 std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const MergeOptions& options) {
   if (documents.empty()) throw InputError("the recipe has no document");
@@ -107,13 +131,16 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
     const bool last = &document == &documents.back();
     Stage stage{.document = &document};
     stage.vocabulary = vocabulary_of(document, stages, open);
+    std::optional<Fp8Choice> fp8;
+    if (last) fp8 = fp8_choice(document, reference_path_of(document, stages), options);
     stage.plan = plan_merge(document, open,
                             {.allow_shape_mismatch = options.allow_shape_mismatch,
                              .dtype = last ? options.dtype : std::nullopt,
                              .quantised_output = last && options.output.extension() == ".gguf",
                              // The integer tensors of a stage cannot be compared before it is made.
                              .compare_copied = documents.size() == 1,
-                             .vocabulary = stage.vocabulary.get()});
+                             .vocabulary = stage.vocabulary.get(),
+                             .fp8 = fp8 ? &*fp8 : nullptr});
     stage.output = std::make_shared<PlannedOutput>(document.name, stage.plan);
     const OpenedModel reference = open(document.reference());
     stage.reference = reference.tensors;
@@ -264,8 +291,9 @@ class PlacedMerge {
   void share_errors() {
     if (options_.cluster == nullptr) return;
     std::vector<QuantisationError> all;
-    for (const TensorInfo& info : outputs_of(stages_.back().plan)) {
-      if (!dtype_is_quantised(info.dtype)) continue;
+    for (const PlanTensor& tensor : stages_.back().plan.tensors) {
+      const TensorInfo& info = tensor.output;
+      if (!dtype_is_quantised(info.dtype) && !tensor.fp8) continue;
       const auto own = std::find_if(statistics_.errors.begin(), statistics_.errors.end(),
                                     [&](const auto& one) { return one.tensor == info.name; });
       QuantisationError error =

@@ -30,6 +30,7 @@ struct MergeOptions {
   bool manifest = false;              ///< write a manifest too (weights/manifest.hpp)
   Cluster* cluster = nullptr;         ///< processes that share the work; null: this one alone
   std::optional<DType> dtype;         ///< of the output, before what the recipe says
+  std::optional<Fp8Scaling> fp8;      ///< matrices of layers as FP8; their other tensors as before
   bool allow_shape_mismatch = false;  ///< leave members of another shape out, tensor by tensor
 };
 

@@ -64,6 +64,11 @@ std::string changed_input(const ordered_json& found, const ordered_json& expecte
 
 }  // namespace
 
+std::string wanted_type_name(const MergeOptions& options) {
+  if (options.fp8) return std::string(fp8_scaling_name(*options.fp8));
+  return options.dtype ? std::string(dtype_name(*options.dtype)) : std::string();
+}
+
 const char* amalgam_version() { return AMALGAM_VERSION; }
 
 std::vector<fs::path> input_files(const std::vector<Recipe>& documents,
@@ -93,7 +98,7 @@ ordered_json merge_identity(const std::vector<Recipe>& documents, const MergeOpt
           {"options",
            {{"seed", options.engine.seed},
             {"nan", options.engine.non_finite == NonFinite::propagate ? "propagate" : "error"},
-            {"dtype", options.dtype ? std::string(dtype_name(*options.dtype)) : std::string()},
+            {"dtype", wanted_type_name(options)},
             {"shard_bytes", options.shard_bytes}}},
           {"plans", stages},
           {"inputs", inputs}};

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
 #include "amalgam/weights/merge.hpp"
@@ -11,6 +12,9 @@ namespace amalgam {
 
 /// The version of Amalgam that this is, "0.1.0".
 const char* amalgam_version();
+
+/// What MergeOptions say of the output's type, as --dtype takes it; empty for nothing.
+std::string wanted_type_name(const MergeOptions& options);
 
 /// Everything that the bits of a merge's output depend on: version, recipe, options, a checksum of
 /// each stage's plan, and of every input file its path, size, time of last change (nanoseconds) and

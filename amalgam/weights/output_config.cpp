@@ -6,6 +6,7 @@
 
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/layers.hpp"
 #include "amalgam/weights/model_config.hpp"
 #include "amalgam/weights/output_files.hpp"
@@ -160,7 +161,9 @@ json updated_config(json config, const MergePlan& plan, bool another_vocabulary)
     update_vocabulary(config, rows, another_vocabulary);
   }
   // Weights with scales were read as what they mean, and other quantised ones were refused.
+  json quantisation = fp8_quantisation_config(config.value("quantization_config", json()), plan);
   config.erase("quantization_config");
+  if (!quantisation.is_null()) config["quantization_config"] = std::move(quantisation);
   if (const auto dtype = main_dtype(plan)) {
     const std::string name(torch_dtype_name(*dtype));
     if (!name.empty() && !update_dtype(config, name, 0)) config["torch_dtype"] = name;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/fp8_format.hpp"
 #include "amalgam/checkpoint/source.hpp"
 #include "amalgam/weights/rule.hpp"
 
@@ -21,7 +22,8 @@ struct PlanInput {
 /// What becomes of one output tensor.
 struct PlanTensor {
   TensorInfo output;
-  enum class Action { merge, copy } action = Action::merge;
+  /// scales: those of the FP8 weight `scales_of`, which are found when that is merged.
+  enum class Action { merge, copy, scales } action = Action::merge;
   /// copy: the bytes of members[0] (same dtype and shape as the output) are written unchanged.
   std::vector<PlanInput> members;
   std::optional<PlanInput> base;
@@ -30,6 +32,9 @@ struct PlanTensor {
   Parameters parameters;
   std::optional<std::size_t> layer;  ///< output layer number, none before and after the layers
   bool tied = false;                 ///< see TensorView::tied
+  /// The output is F8_E4M3 with scales in the tensor named after it.
+  std::optional<Fp8Format> fp8;
+  std::string scales_of;  ///< scales: the name of their weight
 };
 
 /// A stack of numbered layers of the output (weights/layers.hpp), for config.json.

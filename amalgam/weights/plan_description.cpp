@@ -48,6 +48,7 @@ Summary summarise(const MergePlan& plan) {
       ++summary.copied;
       continue;
     }
+    if (tensor.action == PlanTensor::Action::scales) continue;
     if (summary.merged++ == 0) summary.passes = plan.rule->passes(tensor.parameters);
     summary.scopes.emplace(scope_word(plan.rule->scope(tensor.parameters)));
   }
@@ -81,6 +82,30 @@ std::string shown_parameters(const PlanTensor& tensor) {
     show(tensor.member_parameters[i], fmt::format("[{}]", i + 1));
   }
   return join(parts, " ");
+}
+
+std::string shown_origin(const MergePlan& plan, const PlanTensor& tensor) {
+  switch (tensor.action) {
+    case PlanTensor::Action::copy:
+      return "copy of " + input_name(plan, tensor.members.front());
+    case PlanTensor::Action::scales:
+      return "scales of " + tensor.scales_of;
+    case PlanTensor::Action::merge:
+      break;
+  }
+  return shown_parameters(tensor);
+}
+
+std::string_view action_word(PlanTensor::Action action) {
+  switch (action) {
+    case PlanTensor::Action::copy:
+      return "copy";
+    case PlanTensor::Action::scales:
+      return "scales";
+    case PlanTensor::Action::merge:
+      break;
+  }
+  return "merge";
 }
 
 }  // namespace
@@ -128,11 +153,8 @@ std::string describe_plan(const MergePlan& plan) {
                       summary.merged == 1 ? "tensor" : "tensors", summary.copied,
                       format_bytes(summary.bytes));
   for (const PlanTensor& tensor : plan.tensors) {
-    const bool copies = tensor.action == PlanTensor::Action::copy;
-    text += fmt::format(
-        "  {} {} {} {}\n", tensor.output.name, dtype_name(tensor.output.dtype),
-        format_shape(tensor.output.shape),
-        copies ? "copy of " + input_name(plan, tensor.members.front()) : shown_parameters(tensor));
+    text += fmt::format("  {} {} {} {}\n", tensor.output.name, dtype_name(tensor.output.dtype),
+                        format_shape(tensor.output.shape), shown_origin(plan, tensor));
   }
   return text;
 }
@@ -157,7 +179,7 @@ nlohmann::ordered_json plan_as_json(const MergePlan& plan) {
         {"name", tensor.output.name},
         {"dtype", dtype_name(tensor.output.dtype)},
         {"shape", tensor.output.shape},
-        {"action", tensor.action == PlanTensor::Action::copy ? "copy" : "merge"},
+        {"action", action_word(tensor.action)},
         {"layer", nullptr},
         {"inputs", nlohmann::ordered_json::array()}};
     if (tensor.layer) entry["layer"] = *tensor.layer;

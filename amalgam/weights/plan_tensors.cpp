@@ -4,9 +4,11 @@
 
 #include "amalgam/checkpoint/decorators.hpp"
 #include "amalgam/checkpoint/quantised_types.hpp"
+#include "amalgam/checkpoint/scaled_fp8.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/plan_parameters.hpp"
 #include "amalgam/weights/plan_shapes.hpp"
 #include "amalgam/weights/vocabulary.hpp"
@@ -67,14 +69,13 @@ void PlanTensors::add(const PlanCast& cast, const PlanPlace& place) {
     }
   }
   check_kinds(members, *first);
-  const DType dtype = output_dtype(info(*first));
   if (!dtype_is_floating(info(*first).dtype)) {
     note_differing(place.output, *first, members);
     add_copy(place, *first);
   } else if (info(*first).elements == 0) {
     add_copy(place, *first);
   } else {
-    add_merge(cast, place, {members, base}, dtype);
+    add_merge(cast, place, {members, base}, *first);
   }
 }
 
@@ -111,7 +112,9 @@ PlanInput PlanTensors::in_vocabulary(const PlanInput& input, const PlanPlace& pl
 }
 
 void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& given,
-                            DType dtype) {
+                            const PlanInput& first) {
+  const Fp8Format* const fp8 = fp8_of(info(first));
+  const DType dtype = fp8 != nullptr ? DType::f8_e4m3 : output_dtype(info(first));
   Inputs inputs = given;
   for (PlanInput& member : inputs.members) member = in_vocabulary(member, place);
   if (inputs.base) inputs.base = in_vocabulary(*inputs.base, place);
@@ -162,7 +165,53 @@ void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const 
   planned.members = std::move(fitted.members);
   planned.base = fitted.base;
   planned.layer = place.layer;
-  if (leaves_untouched(planned)) planned.action = PlanTensor::Action::copy;
+  const bool untouched = leaves_untouched(planned);
+  if (fp8 != nullptr) {
+    if (untouched && add_stored_fp8(place, planned.members.front())) return;
+    planned.fp8 = *fp8;
+    add_scales(planned);
+  } else if (untouched && info(planned.members.front()).dtype == planned.output.dtype) {
+    planned.action = PlanTensor::Action::copy;
+  }
+  push(std::move(planned));
+}
+
+const Fp8Format* PlanTensors::fp8_of(const TensorInfo& reference) const {
+  return options_.fp8 == nullptr ? nullptr : options_.fp8->find(reference);
+}
+
+// Weight and scales as the model stores them, if that is how the output does.
+bool PlanTensors::add_stored_fp8(const PlanPlace& place, const PlanInput& from) {
+  const Fp8Format* const wanted = fp8_of(info(from));
+  const auto* model = dynamic_cast<const ScaledFp8Source*>(plan_.sources[from.source].get());
+  if (wanted == nullptr || model == nullptr) return false;
+  const Fp8Format* const format = model->format(from.tensor);
+  if (format == nullptr || *format != *wanted) return false;
+  const std::string name = info(from).name;
+  const auto [view, is_new] = stored_sources_.try_emplace(from.source, plan_.sources.size());
+  if (is_new) plan_.sources.push_back(model->stored());
+  const TensorSource& stored = *plan_.sources[view->second];
+  for (const std::string& ending : {std::string(), wanted->ending}) {
+    const PlanInput input{view->second, stored.find(name + ending).value()};
+    PlanTensor planned;
+    planned.action = PlanTensor::Action::copy;
+    planned.layer = place.layer;
+    planned.output = make_output(place.output + ending, info(input).dtype, info(input).shape);
+    planned.members = {input};
+    planned.member_parameters.emplace_back();
+    if (ending.empty()) planned.fp8 = *wanted;
+    push(std::move(planned));
+  }
+  return true;
+}
+
+void PlanTensors::add_scales(const PlanTensor& weight) {
+  PlanTensor planned;
+  planned.action = PlanTensor::Action::scales;
+  planned.layer = weight.layer;
+  planned.scales_of = weight.output.name;
+  planned.output = make_output(weight.output.name + weight.fp8->ending, DType::f32,
+                               weight.fp8->scale_shape(weight.output.shape));
   push(std::move(planned));
 }
 
@@ -207,12 +256,9 @@ void PlanTensors::add_auxiliary(PlanTensor& planned, const PlanRole& role, const
   }
 }
 
-// passthrough without a scale, or with 1, in the same type.
+// passthrough without a scale, or with 1.
 bool PlanTensors::leaves_untouched(const PlanTensor& planned) const {
-  if (info_.name != "passthrough" || planned.members.size() != 1 ||
-      info(planned.members.front()).dtype != planned.output.dtype) {
-    return false;
-  }
+  if (info_.name != "passthrough" || planned.members.size() != 1) return false;
   const auto keeps = [](const Parameters& parameters) {
     return !parameters.has("scale") || parameters.number("scale") == 1.0;
   };
@@ -253,6 +299,11 @@ std::optional<DType> PlanTensors::wanted_dtype() const {
   if (options_.dtype) return options_.dtype;
   const std::string& named = recipe_.out_dtype.empty() ? recipe_.dtype : recipe_.out_dtype;
   if (named.empty()) return std::nullopt;
+  if (parse_fp8_scaling(named)) {
+    if (options_.fp8 != nullptr) return std::nullopt;
+    throw InputError("{}: '{}' is for outputs of safetensors that are made by rules alone",
+                     recipe_.label, named);
+  }
   const auto dtype = parse_dtype(named);
   if (!dtype) throw InputError("{}: '{}' is no element type", recipe_.label, named);
   return dtype;
@@ -260,6 +311,7 @@ std::optional<DType> PlanTensors::wanted_dtype() const {
 
 // Copies bytes; another type is a view that encodes.
 void PlanTensors::add_copy(const PlanPlace& place, const PlanInput& original) {
+  if (add_stored_fp8(place, original)) return;
   const DType dtype = output_dtype(info(original));
   const PlanInput from = in_vocabulary(original, place);
   PlanTensor planned;

@@ -74,11 +74,16 @@ class PlanTensors {
   TensorInfo make_output(const std::string& name, DType dtype, const Shape& shape) const;
   // `input`, or what it is in the output's vocabulary.
   PlanInput in_vocabulary(const PlanInput& input, const PlanPlace& place);
-  void add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs, DType dtype);
+  void add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs,
+                 const PlanInput& first);
   void add_auxiliary(PlanTensor& planned, const PlanRole& role, const std::string& name,
                      const Shape& shape) const;
   std::string path_parameter_names() const;
   bool leaves_untouched(const PlanTensor& planned) const;
+  // How a tensor is written if it becomes FP8 with scales; else null.
+  const Fp8Format* fp8_of(const TensorInfo& reference) const;
+  bool add_stored_fp8(const PlanPlace& place, const PlanInput& from);
+  void add_scales(const PlanTensor& weight);
   void check_may_leave_out(const Parameters& parameters, std::string_view tensor) const;
   PlanInput cast_input(const PlanInput& from, DType dtype);
   void push(PlanTensor planned);
@@ -105,6 +110,7 @@ class PlanTensors {
   std::vector<std::string> differing_;
   std::uint64_t compared_ = 0;  // bytes
   std::map<std::pair<std::size_t, DType>, std::size_t> cast_sources_;
+  std::map<std::size_t, std::size_t> stored_sources_;  // of models with FP8 weights
   std::map<std::pair<std::size_t, std::string>, PlanInput> rewritten_;  // by model and output
   std::map<std::string, std::vector<Storage>> storages_;  // of the inputs, by output name
 };

@@ -13,6 +13,7 @@
 
 namespace amalgam {
 
+class Fp8Choice;
 struct VocabularyPlan;
 
 /// A model as planning sees it.
@@ -43,6 +44,8 @@ struct PlanOptions {
   /// to before they are merged. Outlives planning.
   const VocabularyPlan* vocabulary = nullptr;
   const MergeRule* rule = nullptr;  ///< instead of the one that the recipe names
+  /// Which tensors become FP8 with scales, whatever `dtype` says; null: none. Outlives planning.
+  const Fp8Choice* fp8 = nullptr;
 };
 
 /// Decides everything about one document of a recipe from the headers of its models.

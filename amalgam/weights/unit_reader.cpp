@@ -48,7 +48,7 @@ UnitReader::UnitReader(const MergePlan& plan, const WorkUnit& unit, bool whole_r
       non_finite_(non_finite),
       progress_(progress) {
   std::size_t resident_bytes = 0;
-  for (const std::size_t index : unit.tensors) {
+  for (const std::size_t index : unit.with_inputs()) {
     const PlanTensor& planned = plan.tensors[index];
     Tensor tensor;
     tensor.grid = make_grid(planned.output.shape, whole_rows);

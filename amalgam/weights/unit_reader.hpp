@@ -40,6 +40,7 @@ struct WorkerScratch {
   ScratchBuffer encoded;            ///< one piece of output as stored
   ScratchBuffer resident;           ///< all inputs of a unit that stays in memory
   std::vector<double> differences;  ///< what quantising a block of output changed
+  std::vector<float> rounded;       ///< one block of output in float, before it becomes FP8
 };
 
 /// A run of blocks that is read, and written, at once.

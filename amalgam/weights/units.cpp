@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <string_view>
 
 namespace amalgam {
 
@@ -22,12 +23,14 @@ std::vector<WorkUnit> group_units(const MergePlan& plan) {
   std::vector<WorkUnit> units;
   std::map<std::size_t, std::size_t> unit_of_layer;
   std::optional<std::size_t> model_unit;
+  std::map<std::string_view, std::size_t> unit_of_fp8;
   for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
     const PlanTensor& tensor = plan.tensors[i];
     if (tensor.action == PlanTensor::Action::copy) {
       units.push_back({.copy = true, .tensors = {i}});
       continue;
     }
+    if (tensor.action == PlanTensor::Action::scales) continue;
     const Scope scope = plan.rule->scope(tensor.parameters);
     std::size_t unit = units.size();
     if (scope == Scope::model) {
@@ -38,6 +41,13 @@ std::vector<WorkUnit> group_units(const MergePlan& plan) {
     }
     if (unit == units.size()) units.emplace_back();
     units[unit].tensors.push_back(i);
+    if (tensor.fp8) unit_of_fp8.emplace(tensor.output.name, unit);
+  }
+  for (std::size_t i = 0; i < plan.tensors.size(); ++i) {
+    if (plan.tensors[i].action != PlanTensor::Action::scales) continue;
+    WorkUnit& unit = units[unit_of_fp8.at(plan.tensors[i].scales_of)];
+    unit.tensors.push_back(i);
+    ++unit.scales;
   }
   return units;
 }
@@ -47,7 +57,7 @@ MergeUnit make_merge_unit(const MergePlan& plan, const WorkUnit& unit, std::uint
   MergeUnit made;
   made.seed = seed;
   made.statistics_memory = statistics_memory;
-  for (const std::size_t index : unit.tensors) {
+  for (const std::size_t index : unit.with_inputs()) {
     const PlanTensor& tensor = plan.tensors[index];
     made.member_count = tensor.members.size();
     made.tensors.push_back({

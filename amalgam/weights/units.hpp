@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "amalgam/weights/plan.hpp"
@@ -27,6 +28,13 @@ BlockGrid make_grid(const Shape& shape, bool whole_rows);
 struct WorkUnit {
   bool copy = false;
   std::vector<std::size_t> tensors;
+  /// How many of them, at the end, are scales of FP8 weights among the others.
+  std::size_t scales = 0;
+
+  /// Those that have inputs.
+  std::span<const std::size_t> with_inputs() const {
+    return std::span(tensors).first(tensors.size() - scales);
+  }
 };
 
 /// Groups a plan's tensors by the scope that the rule has under each tensor's parameters. Units

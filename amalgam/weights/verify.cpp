@@ -192,11 +192,12 @@ std::uint64_t recompute(const Manifest& manifest, const fs::path& output,
   merge.engine.seed = manifest.seed;
   merge.engine.non_finite = manifest.propagates_nan ? NonFinite::propagate : NonFinite::error;
   merge.allow_shape_mismatch = manifest.allows_shape_mismatch;
-  if (!manifest.dtype.empty()) merge.dtype = parse_dtype(manifest.dtype);
+  merge.fp8 = parse_fp8_scaling(manifest.dtype);
+  if (!merge.fp8 && !manifest.dtype.empty()) merge.dtype = parse_dtype(manifest.dtype);
   const std::string where = manifest_place(output).string();
   const MergePlan plan = plan_one_merge(parse_recipe(manifest.recipe, where), merge);
   SampledLeaves leaves(plan, options.recompute, options.sample_seed);
-  const std::unique_ptr<TensorSource> made = open_checkpoint(output);
+  const std::unique_ptr<TensorSource> made = open_stored_checkpoint(output);
   ComparingSink sink(outputs_of(plan), *made, differences);
   merge.engine.leaves = &leaves;
   run_merge(plan, sink, merge.engine);

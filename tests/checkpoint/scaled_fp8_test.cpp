@@ -39,20 +39,44 @@ TEST(ScaledFp8, MultipliesEveryBlockByItsScale) {
       {.block = {2, 2}});
   ASSERT_EQ(source->tensors().size(), 2);
   EXPECT_EQ(source->tensors()[0].name, "a.weight");
-  EXPECT_EQ(source->tensors()[0].dtype, DType::bf16);
+  EXPECT_EQ(source->tensors()[0].dtype, DType::f32);
   EXPECT_EQ(source->tensors()[1].dtype, DType::f32);
   // Rows 0 and 1 share scales, columns 0-1, 2-3 and 4.
   EXPECT_THAT(values_of(*source, 0, 0, 15),
               ElementsAre(0, 1, 4, 6, 16, 5, 6, 14, 16, 36, 5, 5.5F, 12, 13, 140));
   EXPECT_THAT(values_of(*source, 0, 8, 4), ElementsAre(16, 36, 5, 5.5F));
-  std::vector<std::byte> bytes(30);
+  std::vector<std::byte> bytes(60);
   source->read_bytes(0, 0, bytes);
   std::vector<float> decoded(15);
-  decode(DType::bf16, std::span<const std::byte>(bytes), std::span<float>(decoded));
+  decode(DType::f32, std::span<const std::byte>(bytes), std::span<float>(decoded));
   EXPECT_EQ(decoded, values_of(*source, 0, 0, 15));
-  std::vector<std::byte> part(5);
-  source->read_bytes(0, 3, part);
-  EXPECT_TRUE(std::equal(part.begin(), part.end(), bytes.begin() + 3));
+  std::vector<std::byte> part(13);
+  source->read_bytes(0, 7, part);
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), bytes.begin() + 7));
+}
+
+// 3 * 0.1F is no float: the product is rounded once, and is the same number in double.
+TEST(ScaledFp8, ValuesAreFloats) {
+  const auto source =
+      unscale_fp8(source_of({weight(), make_tensor("a.weight_scale", {}, {0.1F}, DType::f32)}));
+  std::vector<double> value(1);
+  source->read(0, 3, std::span<double>(value));
+  EXPECT_EQ(value[0], static_cast<double>(3 * 0.1F));
+}
+
+TEST(ScaledFp8, SaysHowWeightsAreStored) {
+  const auto source = unscale_fp8(
+      source_of({weight(), make_tensor("a.weight_scale_inv", {2, 3}, {1, 2, 4, 0.5, 1, 10}),
+                 make_tensor("norm.weight", {1}, {3})}),
+      {.block = {2, 2}, .powers_of_two = true});
+  const auto& scaled = dynamic_cast<const ScaledFp8Source&>(*source);
+  EXPECT_EQ(scaled.format(1), nullptr);
+  const Fp8Format* format = scaled.format(0);
+  ASSERT_NE(format, nullptr);
+  EXPECT_EQ(format->scaling, Fp8Scaling::block);
+  EXPECT_EQ(format->ending, "_scale_inv");
+  EXPECT_TRUE(format->powers_of_two);
+  EXPECT_EQ(format->scale_shape({3, 5}), (Shape{2, 3}));
 }
 
 TEST(ScaledFp8, KnowsOneScaleAndOnePerRow) {
@@ -111,6 +135,11 @@ TEST(PackedFormats, TheSizeOfBlocksIsRead) {
   EXPECT_THAT(read_fp8_layout(folder.path()).block, ElementsAre(128, 128));
   folder.write("config.json", R"({"quantization_config": {"weight_block_size": [64, 32]}})");
   EXPECT_THAT(read_fp8_layout(folder.path()).block, ElementsAre(64, 32));
+  folder.write("config.json",
+               R"({"quantization_config": {"scale_fmt": "ue8m0", "config_groups": {"group_0":
+                   {"weights": {"strategy": "block", "block_structure": [16, 8]}}}}})");
+  EXPECT_THAT(read_fp8_layout(folder.path()).block, ElementsAre(16, 8));
+  EXPECT_TRUE(read_fp8_layout(folder.path()).powers_of_two);
   folder.write("config.json", R"({"quantization_config": {"weight_block_size": [0, 32]}})");
   expect_error<InputError>([&] { read_fp8_layout(folder.path()); }, "weight_block_size");
 }
