@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -11,10 +12,13 @@
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
+#include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/adapter_methods.hpp"
+#include "amalgam/weights/recipe_vocabulary.hpp"
+#include "cli/adapter_vocabulary.hpp"
 #include "cli/command.hpp"
 #include "cli/common_options.hpp"
 #include "cli/fp8_output.hpp"
@@ -64,9 +68,18 @@ void check_is_folder(const std::string& output) {
   }
 }
 
+// Embeddings are saved whole where tokens were added: their tokenizer goes with them.
+bool saves_vocabulary(const AdapterResult& result) {
+  return std::any_of(result.adapter.saved.begin(), result.adapter.saved.end(),
+                     [](const MemoryTensor& tensor) { return is_vocabulary_tensor(tensor.info); });
+}
+
 void write_result(const LoraOptions& options, const AdapterResult& result) {
   OutputTransaction transaction(options.output, {.overwrite = options.overwrite});
   write_adapter(transaction.work_path(), result.adapter, dtype_of(options, DType::f32));
+  if (!options.model.empty() && saves_vocabulary(result)) {
+    replace_tokenizer_files(tokenizer_folder({options.model, {}}), transaction.work_path());
+  }
   transaction.commit();
   if (options.common.json) {
     Json modules = Json::array();
@@ -104,6 +117,7 @@ void apply_to_fp8(const LoraOptions& options, std::shared_ptr<const TensorSource
   const MergeStatistics done = write_fp8({source, without_adapters(options.base), options.output,
                                           std::move(choice), kDefaultShardBytes},
                                          transaction, options.common);
+  take_adapter_vocabulary(options.base, options.model, *source, transaction.work_path());
   transaction.commit();
   report_applied(options, source->tensors().size(), done.bytes_written);
 }
@@ -137,6 +151,7 @@ void run_apply(const LoraOptions& options) {
     if (wanted) set_config_dtype(transaction.work_path(), *wanted);
     // Weights with scales were read as what they mean.
     drop_quantisation_config(transaction.work_path());
+    take_adapter_vocabulary(options.base, options.model, *source, transaction.work_path());
   }
   transaction.commit();
   report_applied(options, source->tensors().size(), statistics.bytes_written);

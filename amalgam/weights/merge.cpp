@@ -11,6 +11,7 @@
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -21,7 +22,7 @@
 #include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
 #include "amalgam/weights/planner.hpp"
-#include "amalgam/weights/vocabulary.hpp"
+#include "amalgam/weights/recipe_vocabulary.hpp"
 
 namespace amalgam {
 namespace {
@@ -65,24 +66,47 @@ const Stage* find_stage(const std::vector<Stage>& stages, const ModelReference& 
   return found == stages.end() ? nullptr : &*found;
 }
 
-std::shared_ptr<const Tokenizer> tokenizer_of(const ModelReference& model,
-                                              const std::vector<Stage>& stages) {
-  const Stage* stage = find_stage(stages, model);
-  if (stage != nullptr && stage->tokenizer) return stage->tokenizer;
-  return std::make_shared<const Tokenizer>(
-      Tokenizer::read(stage != nullptr ? stage->reference_path : fs::path(model.path)));
+// The base (or first model) comes first: it is the first to lay down numbers.
+std::vector<VocabularyModel> vocabulary_models(const Recipe& document,
+                                               const std::vector<Stage>& stages,
+                                               const ModelOpener& open) {
+  std::vector<VocabularyModel> models;
+  for (const ModelReference& model : document.all_models()) {
+    const Stage* stage = find_stage(stages, model);
+    models.push_back({model, open(model).tensors,
+                      stage != nullptr ? stage->reference_path : tokenizer_folder(model),
+                      stage != nullptr ? stage->tokenizer : nullptr});
+  }
+  return models;
 }
 
 std::shared_ptr<const VocabularyPlan> vocabulary_of(const Recipe& document,
                                                     const std::vector<Stage>& stages,
                                                     const ModelOpener& open) {
-  if (document.tokenizer_source.empty()) return nullptr;
-  // The first to lay down numbers is the base (or first model).
-  std::vector<ModelVocabulary> models;
-  for (const ModelReference& model : document.all_models()) {
-    models.push_back({model, tokenizer_of(model, stages), vocabulary_rows(*open(model).tensors)});
-  }
-  return std::make_shared<const VocabularyPlan>(plan_vocabulary(document, models));
+  const std::vector<VocabularyModel> models = vocabulary_models(document, stages, open);
+  if (!document.tokenizer_source.empty()) return plan_recipe_vocabulary(document, models);
+  check_gguf_vocabularies(document, models);
+  return nullptr;
+}
+
+// What an adapter's tokenizer adds to that of its base goes with the rows it adds; null if that is
+// nothing.
+std::shared_ptr<const Tokenizer> tokenizer_of_adapter(const ModelReference& reference) {
+  const fs::path adapter = tokenizer_folder(reference);
+  const fs::path base = without_adapters(reference.path);
+  if (adapter == base) return nullptr;
+  auto tokenizer = std::make_shared<const Tokenizer>(Tokenizer::read(adapter));
+  const bool known = has_tokenizer(base) && Tokenizer::read(base).same_tokens(*tokenizer);
+  return known ? nullptr : tokenizer;
+}
+
+void check_holds_tokenizer(const Recipe& document, const Tokenizer* tokenizer,
+                           const fs::path& output) {
+  if (tokenizer == nullptr || !tokenizer->changed() || !output_is_file(output)) return;
+  throw InputError(
+      "{}: the output has a vocabulary of its own, but '{}' is a single file, which cannot hold "
+      "the tokenizer; name a folder as output",
+      document.label, output.string());
 }
 
 // What of the output is FP8 with scales: what options or recipe ask for; without a word in either
@@ -144,15 +168,19 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
     stage.output = std::make_shared<PlannedOutput>(document.name, stage.plan);
     const OpenedModel reference = open(document.reference());
     stage.reference = reference.tensors;
-    stage.reference_path = document.reference().path;
+    stage.reference_path = without_adapters(document.reference().path);
     stage.tied_embeddings = reference.config.tied_embeddings;
-    for (const Stage& earlier : stages) {
-      if (earlier.document->name != document.reference().path) continue;
-      stage.reference = earlier.reference;
-      stage.reference_path = earlier.reference_path;
-      stage.tokenizer = earlier.tokenizer;
+    if (const Stage* earlier = find_stage(stages, document.reference())) {
+      stage.reference = earlier->reference;
+      stage.reference_path = earlier->reference_path;
+      stage.tokenizer = earlier->tokenizer;
+    } else {
+      stage.tokenizer = tokenizer_of_adapter(document.reference());
     }
-    if (stage.vocabulary) stage.tokenizer = stage.vocabulary->tokenizer;
+    if (stage.vocabulary && stage.vocabulary->tokenizer) {
+      stage.tokenizer = stage.vocabulary->tokenizer;
+    }
+    if (last) check_holds_tokenizer(document, stage.tokenizer.get(), options.output);
     stages.push_back(std::move(stage));
   }
   return stages;
@@ -206,7 +234,9 @@ OutputDescription describe_output(const std::vector<Recipe>& documents,
     if (fs::exists(model.path)) output.models.emplace_back(model.path);
   }
   output.seed = options.engine.seed;
-  output.tokenizer = stages.back().tokenizer.get();
+  const Tokenizer* tokenizer = stages.back().tokenizer.get();
+  const bool in_files = tokenizer != nullptr && tokenizer->form() != Tokenizer::Form::list;
+  output.tokenizer = in_files ? tokenizer : nullptr;
   return output;
 }
 
@@ -320,7 +350,7 @@ class PlacedMerge {
     EngineOptions engine = options_.engine;
     engine.progress = &progress;
     engine.leaves = &leaves;
-    engine.share = {rank_, processes_};
+    engine.share = {rank_, processes_, options_.cluster};
     add(statistics_, run_merge(stage.plan, *sink, engine));
     statistics_.bytes_kept += leaves.bytes_kept();
     wait_for_all(options_.cluster);
@@ -349,10 +379,40 @@ class PlacedMerge {
     for (const fs::path& journal : journal_files(places_.partial)) {
       transaction_->discard_at_commit(journal);
     }
-    transaction_->commit();
-    // Beside a file, after it: a manifest without its output would be one of something else.
-    if (options_.manifest && output_is_file(options_.output)) {
-      write_text_file(manifest_place(options_.output), manifest);
+    if (output_is_file(options_.output)) {
+      commit_file(manifest);
+    } else {
+      transaction_->commit();
+    }
+  }
+
+  // The manifest of a file comes into its place first: no crash leaves the file without it. Without
+  // the file, or beside an older one, it says of nothing else that it is right, and --resume goes
+  // on. `manifest`: empty if there is to be none, also not that of a file which is overwritten.
+  void commit_file(const std::string& manifest) {
+    const fs::path place = manifest_place(options_.output);
+    const bool had = fs::exists(place);
+    if (manifest.empty()) {
+      transaction_->commit();
+      if (had && options_.overwrite) fs::remove(place);
+      return;
+    }
+    const fs::path made = places_.partial / place.filename();
+    const fs::path old = places_.partial / "replaced.manifest.json";
+    write_text_file(made, manifest);
+    if (had) fs::copy_file(place, old, fs::copy_options::overwrite_existing);
+    try {
+      fs::rename(made, place);
+      sync_folder(place.parent_path());
+      transaction_->commit();
+    } catch (...) {
+      std::error_code ignored;  // the first failure is the one to tell
+      if (had) {
+        fs::rename(old, place, ignored);
+      } else {
+        fs::remove(place, ignored);
+      }
+      throw;
     }
   }
 

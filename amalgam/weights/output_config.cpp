@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "amalgam/checkpoint/config_vocabulary.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/fp8_choice.hpp"
@@ -109,18 +110,6 @@ std::uint64_t vocabulary_rows(const MergePlan& plan) {
   return rows;
 }
 
-// Without another vocabulary embeddings are only ever cut, so a larger stated one is out of date.
-void update_vocabulary(json& config, std::uint64_t rows, bool another) {
-  for (auto& [key, value] : config.items()) {
-    if (key == "vocab_size" && value.is_number_unsigned() &&
-        (another || value.get<std::uint64_t>() > rows)) {
-      value = rows;
-    } else if (value.is_object() && contains_any(key, {"text", "language", "llm"})) {
-      update_vocabulary(value, rows, another);
-    }
-  }
-}
-
 // The floating-point type of most bytes.
 std::optional<DType> main_dtype(const MergePlan& plan) {
   std::map<DType, std::uint64_t> bytes;
@@ -158,7 +147,10 @@ json updated_config(json config, const MergePlan& plan, bool another_vocabulary)
     }
   }
   if (const std::uint64_t rows = vocabulary_rows(plan); rows > 0) {
-    update_vocabulary(config, rows, another_vocabulary);
+    // Without another vocabulary embeddings are only ever cut, so a larger stated one is out of
+    // date.
+    set_vocabulary_size(config, rows,
+                        [&](std::uint64_t stated) { return another_vocabulary || stated > rows; });
   }
   // Weights with scales were read as what they mean, and other quantised ones were refused.
   json quantisation = fp8_quantisation_config(config.value("quantization_config", json()), plan);

@@ -93,9 +93,8 @@ PlanInput PlanTensors::in_vocabulary(const PlanInput& input, const PlanPlace& pl
   if (info(input).shape.size() == 1 && info(input).shape[0] != vocabulary->model_rows[own]) {
     return input;  // a bias of something else
   }
-  const auto known = rewritten_.find({input.source, place.output});
-  if (known != rewritten_.end()) return known->second;
   std::vector<RowMapSource::Input> inputs;
+  std::vector<Storage> storages;
   for (const std::size_t number : numbers) {
     const auto found = models_.find(number, place.output);
     if (!found) {
@@ -103,12 +102,16 @@ PlanInput PlanTensors::in_vocabulary(const PlanInput& input, const PlanPlace& pl
                        models_.source(number).label(), place.output);
     }
     inputs.push_back({plan_.sources[number], *found});
+    storages.push_back(storage_of({number, *found}));
   }
+  // A head that is tied to the embedding in all models is the same view.
+  const auto known = rewritten_.find({input.source, storages});
+  if (known != rewritten_.end()) return known->second;
   const PlanInput view{plan_.sources.size(), 0};
   plan_.sources.push_back(std::make_shared<RowMapSource>(
       place.output, models_.source(input.source).label(), std::move(inputs),
       vocabulary->maps.at(vocabulary->models[own]), vocabulary->rows));
-  return rewritten_.emplace(std::pair(input.source, place.output), view).first->second;
+  return rewritten_.emplace(std::pair(input.source, std::move(storages)), view).first->second;
 }
 
 void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& given,

@@ -111,7 +111,8 @@ class PlanTensors {
   std::uint64_t compared_ = 0;  // bytes
   std::map<std::pair<std::size_t, DType>, std::size_t> cast_sources_;
   std::map<std::size_t, std::size_t> stored_sources_;  // of models with FP8 weights
-  std::map<std::pair<std::size_t, std::string>, PlanInput> rewritten_;  // by model and output
+  // In the output's vocabulary: by model, and storage of the tensor in every model.
+  std::map<std::pair<std::size_t, std::vector<Storage>>, PlanInput> rewritten_;
   std::map<std::string, std::vector<Storage>> storages_;  // of the inputs, by output name
 };
 

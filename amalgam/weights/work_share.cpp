@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <numeric>
 
-#include "amalgam/weights/leaves.hpp"
+#include "amalgam/core/shared_fold.hpp"
 
 namespace amalgam {
 
@@ -27,6 +27,29 @@ std::vector<UnitOwner> share_units(const MergePlan& plan, const std::vector<Work
     for (const std::size_t tensor : unit.tensors) *least += plan.tensors[tensor].output.bytes;
   }
   return owners;
+}
+
+std::vector<std::uint64_t> passed_leaf_counts(const MergePlan& plan, const WorkUnit& unit) {
+  std::vector<std::uint64_t> counts = leaf_counts(plan, unit);
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const PlanTensor& tensor = plan.tensors[unit.tensors[i]];
+    if (tensor.tied || tensor.action == PlanTensor::Action::scales) counts[i] = 0;
+  }
+  return counts;
+}
+
+std::vector<LeafPlace> leaves_of_share(const MergePlan& plan, const WorkUnit& unit,
+                                       const WorkShare& share) {
+  const std::vector<std::uint64_t> passed = passed_leaf_counts(plan, unit);
+  std::vector<std::uint64_t> others = leaf_counts(plan, unit);
+  for (std::size_t i = 0; i < others.size(); ++i) others[i] -= passed[i];
+  std::vector<LeafPlace> leaves;
+  for (const auto& counts : {passed, others}) {
+    const LeafIndex index(counts);
+    const RankShare part = leaf_share(share.rank, share.processes, index.count());
+    for (std::size_t i = part.first; i < part.last; ++i) leaves.push_back(index.place(i));
+  }
+  return leaves;
 }
 
 }  // namespace amalgam

@@ -6,6 +6,7 @@
 #include "amalgam/core/random.hpp"
 #include "tests/checkpoint/tensor_access.hpp"
 #include "tests/cli/run_binary.hpp"
+#include "tests/cli/token_model_fixture.hpp"
 
 namespace amalgam {
 namespace {
@@ -87,6 +88,75 @@ TEST_F(Lora, InspectAndDiffTakeBasePlusAdapter) {
   EXPECT_EQ(done({"inspect", adapted, "--json"}).json()["tensors"].size(), 2U);
   const auto compared = done({"diff", adapted, path("base.safetensors"), "--json"}).json();
   EXPECT_GT(compared["tensors"][1]["distance"].get<double>(), 1.0);
+}
+
+// An adapter that adds a token: a row of the embedding, and a tokenizer of its own.
+class LoraTokens : public TokenModelFixture {
+ protected:
+  LoraTokens() {
+    base_ = write("base", {.tokens = {"x", "y"}, .first = 0});
+    folder_.write("adapter/adapter_config.json",
+                  R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["q"],
+                      "modules_to_save": ["embed_tokens", "lm_head"]})");
+    const std::string prefix = "base_model.model.";
+    write_safetensors(folder_ / "adapter/adapter_model.safetensors",
+                      {rows(prefix + "model.embed_tokens.weight", 3, 50, 1),
+                       rows(prefix + "lm_head.weight", 3, 50, 1)});
+  }
+  void give_tokenizer() const {
+    folder_.write("adapter/tokenizer.json", tokenizer_json({"x", "y", "<new>"}).dump());
+    folder_.write("adapter/tokenizer_config.json", R"({"chat_template": "{{ adapter }}"})");
+  }
+  void expect_adapted() const {
+    EXPECT_EQ(embedding(), (std::vector<double>{50, 51, 52}));
+    EXPECT_EQ(out_json("config.json")["vocab_size"], 3);
+    EXPECT_EQ(out_json("tokenizer.json")["model"]["vocab"]["<new>"], 2);
+    EXPECT_EQ(out_json("tokenizer_config.json")["chat_template"], "{{ adapter }}");
+  }
+  std::string base_;
+};
+
+TEST_F(LoraTokens, ApplyTakesTheAdaptersTokenizerAndStatesItsRows) {
+  const std::vector<std::string> apply = {"lora",          "apply",     base_,
+                                          path("adapter"), path("out"), "--overwrite"};
+  const RunResult bare = run_amalgam(apply);
+  ASSERT_EQ(bare.code, 0) << bare.err;
+  EXPECT_NE(bare.err.find("gives the token embedding 3 rows but has no tokenizer"),
+            std::string::npos)
+      << bare.err;
+  EXPECT_EQ(out_json("config.json")["vocab_size"], 3);
+  EXPECT_EQ(contents_of(folder_ / "out/tokenizer.json"),
+            contents_of(folder_ / "base/tokenizer.json"));
+  give_tokenizer();
+  const RunResult result = run_amalgam(apply);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.err.find("no tokenizer"), std::string::npos) << result.err;
+  expect_adapted();
+}
+
+TEST_F(LoraTokens, ExtractKeepsTheTokenizerOfTokensThatWereAdded) {
+  const std::string tuned = write("tuned", {.tokens = {"x", "y", "<new>"}, .first = 0});
+  const RunResult extracted = run_amalgam({"lora", "extract", base_, tuned, path("lora")});
+  ASSERT_EQ(extracted.code, 0) << extracted.err;
+  EXPECT_EQ(contents_of(folder_ / "lora/tokenizer.json"),
+            contents_of(folder_ / "tuned/tokenizer.json"));
+  const RunResult applied = run_amalgam({"lora", "apply", base_, path("lora"), path("out")});
+  ASSERT_EQ(applied.code, 0) << applied.err;
+  EXPECT_EQ(embedding(), (std::vector<double>{0, 1, 2}));
+  EXPECT_EQ(out_json("config.json")["vocab_size"], 3);
+  EXPECT_EQ(out_json("tokenizer.json")["model"]["vocab"]["<new>"], 2);
+}
+
+TEST_F(LoraTokens, AMergeOnTheAdaptedBaseKeepsThemToo) {
+  give_tokenizer();
+  merge(recipe("merge_method: linear\nmodels:\n- {model: " + base_ + "+" + path("adapter") +
+               ", parameters: {weight: 1}}\n"));
+  expect_adapted();
+  // y is the adapted base's 51 and the base's 1; the new token is its only owner's.
+  merge(recipe("merge_method: linear\nbase_model: " + base_ + "\ntokenizer_source: union\n" +
+               "parameters: {weight: 1}\nmodels:\n- model: " + base_ + "\n- model: " + base_ + "+" +
+               path("adapter") + "\n"));
+  EXPECT_EQ(embedding(), (std::vector<double>{25, 26, 52}));
 }
 
 }  // namespace

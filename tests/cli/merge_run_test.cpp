@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -45,6 +47,29 @@ int exit_code(int status) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+// The most memory that a run of the program held, in bytes. The kernel counts for a process what
+// the one that started it held by then, which here is that of all tests before: so it is started,
+// and asked for, by a small one.
+std::uint64_t peak_memory(std::vector<std::string> words) {
+  constexpr const char* kScript =
+      "import resource, subprocess, sys\n"
+      "code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n"
+      "print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n";
+  words.insert(words.begin(), {"/usr/bin/python3", "-c", kScript, AMALGAM_BINARY});
+  std::string command;
+  for (const std::string& word : words) {
+    command += "'" + word + "' ";
+    EXPECT_EQ(word.find('\''), std::string::npos) << word;
+  }
+  std::FILE* output = ::popen((command + "2> /dev/null").c_str(), "r");
+  int code = -1;
+  std::uint64_t kibibytes = 0;
+  EXPECT_EQ(std::fscanf(output, "%d %" SCNu64, &code, &kibibytes), 2);
+  ::pclose(output);
+  EXPECT_EQ(code, 0);
+  return kibibytes * 1024;
+}
+
 TEST_F(MergeRun, StaysWithinTheMemoryBudgetForAModelEightTimesAsLarge) {
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -64,14 +89,9 @@ TEST_F(MergeRun, StaysWithinTheMemoryBudgetForAModelEightTimesAsLarge) {
   for (std::vector<std::string> words : methods) {
     words.insert(words.begin(), "merge");
     words.insert(words.end(), {"-o", out(), "--overwrite", "--memory", "64MB", "--threads", "2"});
-    const pid_t child = start_amalgam(words);
-    ASSERT_GT(child, 0);
-    int status = 0;
-    struct rusage usage {};
-    ASSERT_EQ(wait4(child, &status, 0, &usage), child);
-    EXPECT_EQ(exit_code(status), 0) << words[2];
-    // ru_maxrss is what /usr/bin/time -v prints, in KiB.
-    EXPECT_LE(static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, 64'000'000U) << words[2];
+    const std::uint64_t peak = peak_memory(words);
+    EXPECT_GT(peak, 4'000'000U) << words[2] << ": not measured";
+    EXPECT_LE(peak, 64'000'000U) << words[2];
   }
 }
 

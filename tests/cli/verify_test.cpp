@@ -53,6 +53,20 @@ TEST_F(Verify, FindsAChangedByteAndNamesItsTensor) {
                     "tensor '" + last + "' is not what its recipe gives");
 }
 
+TEST_F(Verify, AManifestGoesWithTheFileItIsOf) {
+  const std::string manifest = out() + ".manifest.json";
+  merge(out());
+  const std::string first = contents_of(manifest);
+  merge(out(), {"--overwrite", "--seed", "9"});
+  EXPECT_NE(contents_of(manifest), first);
+  expect_good({"verify", out()});
+  ASSERT_EQ(
+      run_amalgam({"merge", "-m", "linear", a_, b_, "-p", "weight=1", "-o", out(), "--overwrite"})
+          .code,
+      0);
+  EXPECT_FALSE(fs::exists(manifest));
+}
+
 TEST_F(Verify, ChecksEveryFileOfAFolder) {
   const std::string folder = path("merged");
   merge(folder, {"--shard-size", "100"});

@@ -102,6 +102,8 @@ def play(binary, seed):
                 job.send_signal(signal.SIGKILL)
                 job.wait()
             if place.exists():
+                if "--manifest" in words and not place.is_dir():
+                    assert (place.parent / f"{shape}.manifest.json").exists(), (seed, words)
                 break
             killed += 1
         if not place.exists():

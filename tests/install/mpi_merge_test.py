@@ -29,13 +29,13 @@ os.environ |= {
 }
 
 
-def write_model(path, seed, rows):
+def write_model(path, seed, rows, change=lambda values: values):
     random = numpy.random.default_rng(seed)
     header, blobs, end = {}, [], 0
     shapes = {f"layers.{i}.weight": (rows, 512) for i in range(5)}
     shapes |= {"embedding.weight": (4 * rows, 512), "norm.weight": (512,)}
     for name, shape in sorted(shapes.items()):
-        blob = random.standard_normal(shape).astype(numpy.float32).tobytes()
+        blob = change(random.standard_normal(shape)).astype(numpy.float32).tobytes()
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + len(blob)]}
         blobs.append(blob)
         end += len(blob)
@@ -60,24 +60,39 @@ def same(a, b):
 def the_bits_of_one_process(folder):
     for seed in range(3):
         write_model(folder / f"{seed}.safetensors", seed, 700)
+        write_model(folder / f"fisher{seed}.safetensors", seed, 700, numpy.abs)
     base, *members = (str(folder / f"{seed}.safetensors") for seed in range(3))
     parameters = ["-p", "weight=0.7,0.4", "-p", "density=0.4"]
     methods = {
         "ties": ["-m", "ties", "-b", base, *members, *parameters],  # statistics per tensor
-        "paper": ["-m", "ties", "-b", base, *members, *parameters, "-p", "dialect=paper"],  # model
+        # Of the whole model, all of which the processes share: thresholds, also in little memory,
+        # norms with the random masks that they are of, thresholds and signs after such, norms of
+        # other files, distances.
+        "paper": ["-m", "ties", "-b", base, *members, *parameters, "-p", "dialect=paper"],
+        "little": ["-m", "ties", "-b", base, *members, *parameters, "-p", "scope=model",
+                   "--memory", "64MB"],
+        "norms": ["-m", "dare_ties", "-b", base, *members, *parameters, "-p", "scope=model",
+                  "-p", "trim_density=0.2", "-p", "rescale=true"],
+        "signs": ["-m", "dare_ties", "-b", base, *members, *parameters, "-p", "dialect=paper"],
+        "fisher": ["-m", "fisher", *members,
+                   "-p", ",".join([f"fisher={folder}/fisher1.safetensors",
+                                   f"{folder}/fisher2.safetensors"])],
+        "krum": ["-m", "krum", base, *members, "-p", "f=0"],
         "dare": ["-m", "dare_linear", "-b", base, *members, *parameters],  # none
         "della": ["-m", "della", "-b", base, *members, *parameters],  # rows
         "median": ["-m", "geometric_median", base, *members],  # many passes
     }
     for name, words in methods.items():
         alone = folder / f"{name}-alone"
-        run(["merge", *words, "-o", str(alone), "--shard-size", "3MB"])
+        done = run(["merge", *words, "-o", str(alone), "--shard-size", "3MB", "--json"])
+        read = json.loads(done.stdout)["bytes_read"]
         for processes in (1, 2, 3):
             shared = folder / f"{name}-{processes}"
             done = run(["merge", *words, "-o", str(shared), "--shard-size", "3MB", "--threads", "1",
                         "--json"], processes)
             report = json.loads(done.stdout)  # printed once
             assert report["bytes_written"] == (9 * 700 + 1) * 512 * 4, report
+            assert report["bytes_read"] <= 1.02 * read, (name, processes, report, read)
             same(alone, shared)
             assert not (folder / f".{shared.name}.partial").exists()
 
@@ -135,6 +150,17 @@ def errors(folder):
                 str(folder / "x.safetensors")], 2, code=2)
     assert "absent.safetensors" in done.stderr, done.stderr
     assert not (folder / "x.safetensors").exists()
+    # Found by the process whose part it is in, while the others wait for what it has to send.
+    for place in (0, -1):
+        def spoilt(values):
+            values.reshape(-1)[place] = numpy.nan
+            return values
+        write_model(folder / "nan.safetensors", 9, 700, spoilt)
+        base, member = folder / "0.safetensors", folder / "nan.safetensors"
+        done = run(["merge", "-m", "ties", "-b", str(base), str(member), "-p", "weight=1",
+                    "-p", "dialect=paper", "-o", str(folder / "x.safetensors")], 2, code=2)
+        assert "nan.safetensors: tensor '" in done.stderr, done.stderr
+        assert not (folder / "x.safetensors").exists()
 
 
 def main():
