@@ -18,6 +18,7 @@
 #include <ctime>
 #include <vector>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/parallel.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/labels/incremental.hpp"
@@ -53,11 +54,6 @@ double seconds_of(const auto& body) {
 
 /// Of all threads together, so that what else the machine does counts little.
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 double resident_gigabytes() {
   struct rusage usage {};
@@ -162,7 +158,7 @@ void fit_pairs(const Options& options) {
           [&] { iterations = labels::fit_labels(method, table, {}, context).iterations; }));
     }
     fmt::print("{:<38}{:8.4f} s, {} iterations, peak memory so far {:.2f} GB\n", method,
-               median(times), iterations, resident_gigabytes());
+               median_of(times), iterations, resident_gigabytes());
   }
 }
 
@@ -200,8 +196,8 @@ void run(const Options& options) {
     streams.push_back(seconds_of([&] { sum += stream(table); }));
     iterations.push_back(seconds_of([&] { iterate(true); }));
   }
-  const double floor = median(streams);
-  const double iteration = median(iterations);
+  const double floor = median_of(streams);
+  const double iteration = median_of(iterations);
   fmt::print("{} annotations, {} tasks, {} workers, {} classes, {} threads (checksum {})\n",
              table.rows(), table.task_count(), table.worker_count(), classes, options.threads,
              sum % 1000);

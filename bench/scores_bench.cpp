@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/parallel.hpp"
 #include "amalgam/core/random.hpp"
@@ -48,11 +49,6 @@ double seconds_of(const auto& body) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
 // Kendall's tau of random scores against one sort of as many numbers, both in one thread.
 void kendall(const Options& options) {
   RandomStream random(1, "kendall bench");
@@ -68,11 +64,11 @@ void kendall(const Options& options) {
     sorts.push_back(seconds_of([&] { std::ranges::sort(sorted); }));
     taus.push_back(seconds_of([&] { tau = kendall_tau_b(x, y); }));
   }
-  const double floor = median(sorts);
+  const double floor = median_of(sorts);
   fmt::print("kendall: {} items, tau {:.2e}\n", options.items, tau);
   fmt::print("  one sort                            {:8.4f} s\n", floor);
-  fmt::print("  Kendall's tau-b                     {:8.4f} s  {:.2f} x the sort\n", median(taus),
-             median(taus) / floor);
+  fmt::print("  Kendall's tau-b                     {:8.4f} s  {:.2f} x the sort\n",
+             median_of(taus), median_of(taus) / floor);
 }
 
 // Random battles of systems with names of common length.
@@ -111,11 +107,11 @@ void battles_csv(const Options& options) {
   const auto size = static_cast<double>(std::filesystem::file_size(path));
   fmt::print("battles-csv: {} battles of {} systems, {:.1f} MB\n", read, options.systems,
              size / 1e6);
-  fmt::print("  the file's bytes                    {:8.4f} s\n", median(bytes_read));
+  fmt::print("  the file's bytes                    {:8.4f} s\n", median_of(bytes_read));
   fmt::print(
       "  table of comparisons                {:8.4f} s  {:.0f} MB/s, {:.1f} million rows/s\n",
-      median(tables), size / 1e6 / median(tables),
-      static_cast<double>(read) / 1e6 / median(tables));
+      median_of(tables), size / 1e6 / median_of(tables),
+      static_cast<double>(read) / 1e6 / median_of(tables));
   std::filesystem::remove(path);
 }
 
@@ -127,7 +123,7 @@ void print_kemeny(const Options& options, const std::string& what, const scores:
   }
   const scores::Certificate& proof = solved.certificate;
   fmt::print("  {:<36}{:8.4f} s  cost {:g}, {}; largest component {}, {} cuts, {} nodes\n", what,
-             median(seconds), proof.objective,
+             median_of(seconds), proof.objective,
              proof.optimal ? "proven" : fmt::format("bound {:g}", proof.bound),
              solved.largest_component, solved.cuts, solved.nodes);
 }
@@ -182,11 +178,11 @@ void bradley_terry(const Options& options) {
   }
   fmt::print("bradley-terry: {} battles of {} systems, {} threads\n", options.battles,
              options.systems, options.threads);
-  fmt::print("  reading the file                    {:8.4f} s\n", median(reading));
-  fmt::print("  counting pairs                      {:8.4f} s\n", median(counting));
-  fmt::print("  the fit                             {:8.4f} s\n", median(fitting));
-  fmt::print("  counting, fit and standard errors   {:8.4f} s\n", median(ranking_all));
-  fmt::print("  1,000 bootstraps                    {:8.4f} s\n", median(resampling));
+  fmt::print("  reading the file                    {:8.4f} s\n", median_of(reading));
+  fmt::print("  counting pairs                      {:8.4f} s\n", median_of(counting));
+  fmt::print("  the fit                             {:8.4f} s\n", median_of(fitting));
+  fmt::print("  counting, fit and standard errors   {:8.4f} s\n", median_of(ranking_all));
+  fmt::print("  1,000 bootstraps                    {:8.4f} s\n", median_of(resampling));
   std::filesystem::remove(path);
 }
 
@@ -233,9 +229,9 @@ void plackett_luce(const Options& options) {
   }
   fmt::print("plackett-luce: {} values of {} systems in ballots of {}, one thread\n",
              choices.entries.size(), kSystems, kBallotSize);
-  fmt::print("  a pass that adds up strengths       {:8.4f} s\n", median(streams));
-  fmt::print("  a pass of the method                {:8.4f} s  {:.2f} x\n", median(passes),
-             median(passes) / median(streams));
+  fmt::print("  a pass that adds up strengths       {:8.4f} s\n", median_of(streams));
+  fmt::print("  a pass of the method                {:8.4f} s  {:.2f} x\n", median_of(passes),
+             median_of(passes) / median_of(streams));
 
   std::vector<double> strengths(kSystems);
   for (double& strength : strengths) strength = random.normal();
@@ -270,11 +266,11 @@ void plackett_luce(const Options& options) {
   }
   fmt::print("plackett-luce: {} comparisons of {} systems, one thread\n", table.comparisons.size(),
              kSystems);
-  fmt::print("  a pass that adds up strengths       {:8.4f} s\n", median(row_passes));
-  fmt::print("  counting, once                      {:8.4f} s  {:.2f} x\n", median(counted),
-             median(counted) / median(row_passes));
-  fmt::print("  a pass of the method                {:8.4f} s  {:.2f} x\n", median(pair_passes),
-             median(pair_passes) / median(row_passes));
+  fmt::print("  a pass that adds up strengths       {:8.4f} s\n", median_of(row_passes));
+  fmt::print("  counting, once                      {:8.4f} s  {:.2f} x\n", median_of(counted),
+             median_of(counted) / median_of(row_passes));
+  fmt::print("  a pass of the method                {:8.4f} s  {:.2f} x\n", median_of(pair_passes),
+             median_of(pair_passes) / median_of(row_passes));
   const scores::RankAggregator& method = scores::find_rank_aggregator("plackett-luce");
   scores::Ranking ranking;
   const double whole =

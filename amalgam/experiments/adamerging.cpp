@@ -1,8 +1,8 @@
 #include "amalgam/weights/learned/adamerging.hpp"
 
-#include <numeric>
 #include <vector>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/experiments/catalogue.hpp"
 #include "amalgam/experiments/task_families.hpp"
 
@@ -20,10 +20,6 @@ std::vector<Dataset> part(const std::vector<Dataset>& tasks, std::uint64_t first
   parts.reserve(tasks.size());
   for (const Dataset& task : tasks) parts.push_back(task.range(first, count));
   return parts;
-}
-
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 Figures run(Workshop& workshop, std::uint64_t seed) {
@@ -75,8 +71,8 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
           {"AdaMerging, authors' schedule", score(authors, seen)},
           {"supervised, 100 labels a task", score(supervised, seen)},
           {"AdaMerging, task-wise, unseen images", score(whole, unseen)},
-          {"entropy at the start", mean(whole.entropy_before)},
-          {"entropy at the end", mean(whole.entropy_after)}};
+          {"entropy at the start", mean_of(whole.entropy_before)},
+          {"entropy at the end", mean_of(whole.entropy_after)}};
 }
 
 }  // namespace

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <numeric>
 #include <string>
 #include <vector>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/rank_correlation.hpp"
@@ -323,10 +323,6 @@ std::vector<double> mean_accuracies(const scores::AccuracyTable& table) {
   return means;
 }
 
-double mean(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
 // The mean over data sets of Spearman's correlation of a score with improved robustness there.
 double mean_rho(const scores::RobustnessMatrix& matrix, const std::vector<double>& score) {
   double sum = 0;
@@ -361,9 +357,9 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   figures["WAR of guessing"] = war[kGuessing];
   figures["WAR of guessing, exponent 1"] = at_lowest(linear.war)[kGuessing];
   figures["rho of SAR"] = mean_rho(matrix, sar);
-  figures["rho of WAR, equal weights"] = mean(weights.equal_rho);
-  figures["rho of WAR, optimised"] = mean(weights.rho);
-  figures["rho of WAR, held-out models"] = mean(weights.held_out_rho);
+  figures["rho of WAR, equal weights"] = mean_of(weights.equal_rho);
+  figures["rho of WAR, optimised"] = mean_of(weights.rho);
+  figures["rho of WAR, held-out models"] = mean_of(weights.held_out_rho);
   for (std::size_t m = 0; m < kModels.size(); ++m) {
     figures[fmt::format("WAR: {}", kModels[m])] = war[m];
   }

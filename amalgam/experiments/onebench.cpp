@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/elementary.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
@@ -197,12 +198,6 @@ double tau_of(const char* method, const scores::ScoreTable& table, const Members
   return kendall_tau_b(x, y);
 }
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  const std::size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 // Strong members are measured on hard samples more often than on easy ones, weak members the other
 // way: what happens when people try good models on hard benchmarks.
 Measured missing_not_at_random(const Measured& whole, const Members& members, double often,
@@ -213,8 +208,8 @@ Measured missing_not_at_random(const Measured& whole, const Members& members, do
     for (std::size_t m = 0; m < kMembers; ++m) mean += members.correct.at(s, m) / kMembers;
     means.push_back(mean);
   }
-  const double easy = median(means);
-  const double strong = median(members.accuracies);
+  const double easy = median_of(means);
+  const double strong = median_of(members.accuracies);
   Measured some = whole;
   RandomStream random(seed, "missing, not at random");
   for (std::size_t s = 0; s < whole.samples; ++s) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <vector>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/experiments/catalogue.hpp"
 #include "amalgam/experiments/workshop.hpp"
 #include "amalgam/learning/evaluation.hpp"
@@ -125,12 +126,6 @@ class Study {
   std::shared_ptr<Network> dense_;
 };
 
-double mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
-
 Figures run(Workshop& workshop, std::uint64_t seed) {
   const Study study(workshop, seed);
   const SparseSoup soup = study.soup(study.options(kCopies, 0));
@@ -152,9 +147,9 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
   longer.retraining.epochs *= kCopies;
 
   Figures figures{{"dense", study.dense()},
-                  {"IMP, mean of 5", mean(pruned)},
+                  {"IMP, mean of 5", mean_of(pruned)},
                   {"IMP, best of 5", std::ranges::max(pruned)},
-                  {"SMS copies, mean", mean(copies)},
+                  {"SMS copies, mean", mean_of(copies)},
                   {"SMS copies, best", std::ranges::max(copies)},
                   {"SMS", study.score(soup.state)},
                   {"SMS copies, ensemble", study.ensemble(soup.copies)},

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/multiple_testing.hpp"
 
 namespace amalgam::labels {
@@ -43,13 +44,6 @@ Label majority_of_others(const AnnotationTable& table, std::size_t row) {
     }
   }
   return most;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return kNaN;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 class Reporter {
@@ -138,7 +132,7 @@ class Reporter {
     for (std::size_t i = 1; i < rows.size(); ++i) {
       gaps.push_back(static_cast<double>(table_.times[rows[i]] - table_.times[rows[i - 1]]));
     }
-    if (!gaps.empty()) result.median_seconds = median(gaps);
+    if (!gaps.empty()) result.median_seconds = median_of(gaps);
     std::vector<double> right;
     for (const std::size_t row : rows) {
       if (others_[row] == kNoLabel) continue;
@@ -173,7 +167,7 @@ class Reporter {
     for (const WorkerReport& report : reports) {
       if (report.compared >= fewest_) agreements.push_back(report.agreement);
     }
-    const double typical = median(agreements);
+    const double typical = median_of(agreements);
     for (std::size_t w = 0; w < reports.size(); ++w) {
       WorkerReport& report = reports[w];
       if (report.annotations < fewest_) continue;
@@ -267,7 +261,7 @@ class Reporter {
       if (reports[w].median_seconds) medians.push_back(*reports[w].median_seconds);
       if (reports[w].drift) tested.push_back(w);
     }
-    const double typical = median(medians);
+    const double typical = median_of(medians);
     for (WorkerReport& report : reports) {
       if (report.annotations < fewest_ || !report.median_seconds) continue;
       if (*report.median_seconds < typical / 4) report.flags.emplace_back("fast");

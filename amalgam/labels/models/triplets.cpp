@@ -5,23 +5,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/random.hpp"
 
 namespace amalgam::labels::models {
 namespace {
-
-double middle(std::vector<double>& values) {
-  const auto half = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), half, values.end());
-  if (values.size() % 2 == 1) return *half;
-  return (*std::max_element(values.begin(), half) + *half) / 2;
-}
-
-double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
-}
 
 /// The triplets of one worker after the other, with room for their estimates.
 class Triplets {
@@ -48,7 +36,7 @@ class Triplets {
     }
     for (std::size_t c = 0; c < estimates_.size(); ++c) {
       std::vector<double>& found = estimates_[c];
-      if (!found.empty()) sizes[c] = options_.mean ? mean_of(found) : middle(found);
+      if (!found.empty()) sizes[c] = options_.mean ? mean_of(found) : median_of(found);
     }
     for (std::uint64_t i = first_; i < last_; ++i) place_[moments_.others[i]] = 0;
   }

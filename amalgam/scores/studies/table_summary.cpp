@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/quantile.hpp"
 #include "amalgam/scores/studies/table_properties.hpp"
@@ -10,12 +11,6 @@ namespace amalgam::scores {
 namespace {
 
 constexpr double kNothing = std::numeric_limits<double>::quiet_NaN();
-
-double mean_of(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return values.empty() ? kNothing : sum / static_cast<double>(values.size());
-}
 
 double quantile(const std::vector<double>& sorted, double share) {
   return sorted.empty() ? kNothing : quantile_of_sorted(sorted, share);

@@ -7,9 +7,9 @@
 #include <iterator>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <set>
 
+#include "amalgam/core/averages.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/data/shuffle.hpp"
@@ -39,10 +39,6 @@ std::vector<double> accuracies(Network& network, const std::vector<Dataset>& tas
   all.reserve(tasks.size());
   for (const Dataset& task : tasks) all.push_back(accuracy(network, task));
   return all;
-}
-
-double mean(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 // What is relative to nothing has no value.
@@ -168,8 +164,8 @@ class Study {
             .chosen = method.searched.empty() ? kNothing : method.values.at(best),
             .held_in = relative_or_nothing(held_in, chosen_of(own_, experts)),
             .held_out = relative_or_nothing(held_out, base_held_out_),
-            .held_in_raw = mean(held_in),
-            .held_out_raw = held_out.empty() ? kNothing : mean(held_out)};
+            .held_in_raw = mean_of(held_in),
+            .held_out_raw = held_out.empty() ? kNothing : mean_of(held_out)};
   }
 
   void tell() const {
@@ -188,8 +184,8 @@ using BySeed = std::map<std::uint64_t, std::vector<double>>;
 
 StudyFinding finding(std::string text, const BySeed& values) {
   std::vector<double> means;
-  for (const auto& [seed, all] : values) means.push_back(mean(all));
-  StudyFinding result{.text = std::move(text), .estimate = mean(means), .interval = {}};
+  for (const auto& [seed, all] : values) means.push_back(mean_of(all));
+  StudyFinding result{.text = std::move(text), .estimate = mean_of(means), .interval = {}};
   result.interval = {result.estimate, result.estimate};
   if (means.size() < 2) return result;
   result.interval =

@@ -5,6 +5,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
+#include "amalgam/data/shuffle.hpp"
 
 namespace amalgam::learned {
 namespace {
@@ -41,13 +42,9 @@ torch::Tensor unit_index(const std::vector<std::int64_t>& permutation, std::int6
 
 std::vector<std::int64_t> random_permutation(std::int64_t units, std::uint64_t seed,
                                              const std::string& what) {
-  RandomStream random(seed, what);
-  std::vector<std::int64_t> order(static_cast<std::size_t>(units));
-  std::iota(order.begin(), order.end(), 0);
-  for (std::size_t left = order.size(); left > 1; --left) {
-    std::swap(order[left - 1], order[random.below(left)]);
-  }
-  return order;
+  const std::vector<std::size_t> order =
+      shuffled_indices(static_cast<std::size_t>(units), seed, what);
+  return {order.begin(), order.end()};
 }
 
 PermutationSpec with_own_outputs(PermutationSpec spec) {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "amalgam/core/averages.hpp"
+
 namespace amalgam {
 namespace {
 
@@ -129,12 +131,6 @@ Fit fit_subspace(const SmallMatrix& cosines, std::span<const double> norms, std:
     if (gain < 1e-10) break;
   }
   return best;
-}
-
-double median_of(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t n = values.size();
-  return (values[(n - 1) / 2] + values[n / 2]) / 2;
 }
 
 }  // namespace
