@@ -35,6 +35,11 @@ void IncrementalFit::set_method() {
   if (is_coin_) return;
   diagonal_ = values.number("diagonal");
   off_diagonal_ = values.number("off_diagonal");
+  if (values.text("abstentions") != "ignored") {
+    throw InputError(
+        "a state cannot hold that abstentions say something; leave it out, or take "
+        "abstentions=ignored");
+  }
 }
 
 void IncrementalFit::set_rows(const AnnotationTable& table) {

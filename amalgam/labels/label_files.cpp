@@ -36,7 +36,9 @@ void write_workers(const std::filesystem::path& path, const AnnotationTable& tab
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const Worker worker = table.workers[row];
     count[worker] += 1;
+    // An abstention (weight 0) is neither right nor wrong.
     if (gold == nullptr || gold->labels[table.tasks[row]] == kNoLabel) continue;
+    if (!(table.weight(row) > 0)) continue;
     judged[worker] += 1;
     if (gold->labels[table.tasks[row]] == table.labels[row]) right[worker] += 1;
   }

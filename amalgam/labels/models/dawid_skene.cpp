@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/labels/models/abstaining_dawid_skene.hpp"
 #include "amalgam/labels/models/models.hpp"
 
 namespace amalgam::labels::models {
@@ -16,7 +17,7 @@ class DawidSkene final : public LabelModel {
         .summary = "EM for the confusion matrix of each worker and the truth of each task.",
         .source = "Dawid and Skene 1979; MAP with Dirichlet pseudo-counts",
         .parameters = {iterations_parameter(100), tolerance_parameter(1e-5), diagonal_parameter(),
-                       off_diagonal_parameter()},
+                       off_diagonal_parameter(), abstentions_parameter()},
         .skill = "mean over true labels, by their prior, of the probability of being right",
         .uses_gold = true,
         .fewest_workers = 2,
@@ -25,6 +26,12 @@ class DawidSkene final : public LabelModel {
   }
 
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
+    const std::string& abstentions = context.parameters.text("abstentions");
+    if (abstentions != "ignored") {
+      return fit_abstaining_dawid_skene(
+          table, abstentions == "missing" ? AbstentionKind::missing : AbstentionKind::marked,
+          context);
+    }
     check_confusion_size(table);
     const std::size_t classes = table.label_count();
     const ConfusionPrior smoothing{context.parameters.number("diagonal"),
@@ -70,6 +77,17 @@ class DawidSkene final : public LabelModel {
   }
 
  private:
+  static ParameterInfo abstentions_parameter() {
+    return {.name = "abstentions",
+            .kind = ParameterInfo::Kind::choice,
+            .doc =
+                "where abstaining says something of the class: ignored; marked (annotations with "
+                "the label --abstain, or of weight 0); missing (every worker saw every task: "
+                "labelling functions)",
+            .default_value = std::string("ignored"),
+            .choices = {"ignored", "marked", "missing"}};
+  }
+
   // Both are counts, of [workers, true, said] and [workers, said, true].
   static void take_initial_confusion(const InitialConfusion* initial, std::size_t classes,
                                      std::vector<double>& counts) {
@@ -137,18 +155,20 @@ void check_confusion_size(const AnnotationTable& table) {
   }
 }
 
-void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& prior) {
+void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& prior,
+                      std::size_t symbols) {
+  symbols = std::max(symbols, classes);
   for (std::size_t k = 0; k < classes; ++k) {
     double sum = 0;
-    for (std::size_t l = 0; l < classes; ++l) {
+    for (std::size_t l = 0; l < symbols; ++l) {
       double& count = table[l * classes + k];
       count = std::max(count + (l == k ? prior.diagonal : prior.off_diagonal), kFloor);
       sum += count;
     }
-    for (std::size_t l = 0; l < classes; ++l) table[l * classes + k] /= sum;
+    for (std::size_t l = 0; l < symbols; ++l) table[l * classes + k] /= sum;
   }
   // Shares are at least kFloor by the largest number.
-  for (std::size_t i = 0; i < classes * classes; ++i) table[i] = portable_log_within(table[i]);
+  for (std::size_t i = 0; i < symbols * classes; ++i) table[i] = portable_log_within(table[i]);
 }
 
 void normalise_confusion(std::vector<double>& counts, std::size_t classes,

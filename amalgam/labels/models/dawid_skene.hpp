@@ -86,8 +86,10 @@ ParameterInfo off_diagonal_parameter();
 void normalise_confusion(std::vector<double>& counts, std::size_t classes,
                          const ConfusionPrior& prior, const Parallel& parallel);
 
-/// The same of one worker's table [l, k].
-void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& prior);
+/// The same of one worker's table [l, k]; `symbols`: how many different l there are, if workers
+/// also say something that is no class.
+void normalise_worker(double* table, std::size_t classes, const ConfusionPrior& prior,
+                      std::size_t symbols = 0);
 
 /// [workers, l, k] log-probabilities as LabelFit::confusion [workers, k, l].
 std::vector<double> confusion_of(std::span<const double> logs, std::size_t classes);
