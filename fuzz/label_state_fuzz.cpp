@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/label_state.hpp"
 #include "fuzz/memory_file.hpp"
 
 // Any bytes are refused or are a state that can go on.
@@ -12,9 +12,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const MemoryFile file;
   file.set(data, size);
   try {
-    IncrementalFit fit = IncrementalFit::load(file.path());
-    fit.refine(1e-3, 2, {});
-    if (fit.result().table.rows() != fit.annotations()) std::abort();
+    const std::unique_ptr<LabelState> state = load_label_state(file.path());
+    state->refine(1e-3, 2, {});
+    if (state->result().table.rows() != state->annotations()) std::abort();
   } catch (const amalgam::InputError&) {
   }
   return 0;

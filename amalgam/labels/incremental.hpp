@@ -9,76 +9,35 @@
 #include <vector>
 
 #include "amalgam/labels/column_file.hpp"
-#include "amalgam/labels/label_model.hpp"
+#include "amalgam/labels/label_state.hpp"
 
 namespace amalgam::labels {
-
-/// How new annotations are taken in.
-struct AbsorbOptions {
-  /// Ends when no posterior changed by more in a sweep. Those that would change by less than a
-  /// hundredth of it stay as they are.
-  double tolerance = 1e-4;
-  std::size_t max_sweeps = 1000;  ///< at most so many
-  /// A worker without new annotations joins the update once the posteriors of the tasks that he
-  /// annotated have changed by this share of all his annotations in sum.
-  double spread = 0.05;
-};
-
-/// What taking in new annotations did.
-struct AbsorbReport {
-  std::uint64_t annotations = 0;
-  std::uint64_t new_tasks = 0;
-  std::uint64_t new_workers = 0;
-  std::size_t sweeps = 0;
-  std::uint64_t tasks_updated = 0;    ///< different ones
-  std::uint64_t workers_updated = 0;  ///< whose other tasks were looked at again
-  bool converged = false;
-  double largest_change = 0;  ///< of a posterior in the last sweep
-  /// What has not been carried on: the changes of posteriors, summed over annotations of workers
-  /// whose other tasks were not looked at again, as a share of all annotations.
-  double stale_mass = 0;
-};
-
-/// What sweeps over everything did.
-struct RefineReport {
-  std::size_t sweeps = 0;
-  bool converged = false;
-  double largest_change = 0;
-};
 
 /// A fit by expectation-maximisation that takes in more annotations in time proportional to what
 /// they change: the posteriors of the tasks that were annotated, then those of all tasks of their
 /// annotators, until they settle; everybody's counts are kept exactly in step with the posteriors
 /// (Neal and Hinton 1998 for partial steps). What is left out is reported, and refine() makes it
 /// good. Methods: dawid-skene, one-coin-dawid-skene, zencrowd.
-///
-/// Tasks, workers and labels keep the numbers in which they came here; those of later annotations
-/// follow. Labels must all be there from the start.
-class IncrementalFit {
+class IncrementalFit final : public LabelState {
  public:
   /// Fits everything. InputError as fit_labels, and for a method that cannot go on.
   IncrementalFit(const AnnotationTable& table, std::string method,
                  std::span<const std::string> parameters, const FitContext& context);
 
-  /// Takes in annotations. InputError, and nothing changes, for a label that was not there before.
-  AbsorbReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {});
-  /// Sweeps over all tasks until no posterior changes by more than `tolerance` in one. After every
-  /// two sweeps the counts leap ahead in the direction they go (SQUAREM, Varadhan and Roland 2008,
-  /// scheme S3), and back where the objective fell: where expectation-maximisation creeps, that
-  /// saves most of the sweeps.
-  RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel);
+  /// Workers join by their net change, and the report's stale mass is net; see AbsorbOptions and
+  /// AbsorbReport.
+  AbsorbReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {}) override;
+  /// After every two sweeps the counts leap ahead in the direction they go (SQUAREM, Varadhan and
+  /// Roland 2008, scheme S3), and back where the objective fell: where expectation-maximisation
+  /// creeps, that saves most of the sweeps.
+  RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel) override;
 
-  /// Everything as a table and the fit of it, for writing; with LabelFit::evidence, if asked for.
-  struct Result {
-    AnnotationTable table;
-    LabelFit fit;
-  };
-  Result result(bool keep_evidence = false) const;
+  Result result(bool keep_evidence = false) const override;
 
-  const std::string& method() const { return method_; }
-  std::size_t task_count() const { return tasks_.size(); }
-  std::size_t worker_count() const { return workers_.size(); }
-  std::uint64_t annotations() const { return annotations_; }
+  const std::string& method() const override { return method_; }
+  std::size_t task_count() const override { return tasks_.size(); }
+  std::size_t worker_count() const override { return workers_.size(); }
+  std::uint64_t annotations() const override { return annotations_; }
   const StringPool& task_names() const { return tasks_; }
   const StringPool& label_names() const { return labels_; }
   /// [labels], of a task by its number here.
@@ -86,8 +45,7 @@ class IncrementalFit {
     return {posterior_.data() + std::size_t{task} * labels_.size(), labels_.size()};
   }
 
-  /// Writes the state as a safetensors file; it is there whole or not at all. As check_state_name.
-  void save(const std::filesystem::path& path) const;
+  void save(const std::filesystem::path& path) const override;
   /// Reads a state. InputError naming the file if it is none, or does not fit together.
   static IncrementalFit load(const std::filesystem::path& path);
 

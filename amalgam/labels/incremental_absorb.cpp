@@ -1,11 +1,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
-#include "amalgam/core/utf8.hpp"
 #include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
+#include "amalgam/labels/state_rows.hpp"
 
 // Taking in annotations: updates of the tasks that they bear on.
 namespace amalgam::labels {
@@ -22,7 +21,6 @@ class IncrementalFit::Update {
   AbsorbReport run(const AnnotationTable& added);
 
  private:
-  std::vector<Label> numbers_of_labels(const AnnotationTable& added) const;
   void add_annotations(const AnnotationTable& added);
   void add_task(Task task, std::span<const Row> rows);
   void activate(Worker worker);
@@ -63,25 +61,8 @@ class IncrementalFit::Update {
   std::vector<std::size_t> restless_;  // and of those that moved noticeably last time
 };
 
-// What the table's labels are here.
-std::vector<Label> IncrementalFit::Update::numbers_of_labels(const AnnotationTable& added) const {
-  std::vector<Label> labels(added.label_count());
-  for (std::size_t l = 0; l < labels.size(); ++l) {
-    const std::uint32_t label = fit_.labels_.find(added.label_names[l]);
-    if (label == StringPool::npos) {
-      throw InputError(
-          "the label '{}' was not there when the state was made; "
-          "aggregate everything "
-          "anew",
-          printable(added.label_names[l]));
-    }
-    labels[l] = static_cast<Label>(label);
-  }
-  return labels;
-}
-
 void IncrementalFit::Update::add_annotations(const AnnotationTable& added) {
-  const std::vector<Label> labels = numbers_of_labels(added);
+  const std::vector<Label> labels = numbers_of_labels(added, fit_.labels_);
   const std::size_t old_tasks = fit_.tasks_.size();
   const std::size_t old_workers = fit_.workers_.size();
   std::vector<Worker> workers(added.worker_count());

@@ -5,7 +5,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/column_file.hpp"
-#include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/label_state.hpp"
 #include "amalgam/labels/models/em.hpp"
 
 namespace amalgam::labels {
@@ -147,9 +147,9 @@ void LabelPredictor::save(const std::filesystem::path& path) const {
 LabelPredictor LabelPredictor::load(const std::filesystem::path& path) {
   const ColumnReader reader(path);
   if (reader.has_text(kStateFormat)) {
-    const IncrementalFit state = IncrementalFit::load(path);
-    const IncrementalFit::Result result = state.result(true);
-    return LabelPredictor(state.method(), result.table, result.fit);
+    const std::unique_ptr<LabelState> state = load_label_state(path);
+    const LabelState::Result result = state->result(true);
+    return LabelPredictor(state->method(), result.table, result.fit);
   }
   if (!reader.has_text(kFormat) || reader.text(kFormat) != kVersion) {
     reader.fail(
