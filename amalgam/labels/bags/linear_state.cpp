@@ -72,6 +72,11 @@ void check_features(std::size_t expected, std::size_t found) {
   throw InputError("a bag with {} features cannot be added to bags with {}", found, expected);
 }
 
+void check_finite(const std::vector<double>& values) {
+  if (std::ranges::all_of(values, [](double value) { return std::isfinite(value); })) return;
+  throw InputError("moments of bags with a number that is not finite");
+}
+
 }  // namespace
 
 PartialBag::PartialBag(std::size_t features) : mean_(features), scatter_(features * features) {}
@@ -107,6 +112,34 @@ LinearBagState::LinearBagState(std::size_t features)
       between_(features * features),
       within_(features * features),
       cross_(features) {}
+
+LinearBagState::LinearBagState(LinearBagMoments moments)
+    : rows_(moments.rows),
+      bags_(moments.bags),
+      mean_(std::move(moments.mean)),
+      response_mean_(moments.response_mean),
+      between_(std::move(moments.between)),
+      within_(std::move(moments.within)),
+      cross_(std::move(moments.cross)),
+      response_square_(moments.response_square) {
+  const std::size_t side = mean_.size();
+  if (between_.size() != side * side || within_.size() != side * side || cross_.size() != side) {
+    throw InputError("moments of bags with {} features do not fit together", side);
+  }
+  if (rows_ < bags_ || (bags_ == 0) != (rows_ == 0)) {
+    throw InputError("moments of {} rows in {} bags; expected at least one row in each bag", rows_,
+                     bags_);
+  }
+  for (const std::vector<double>* values : {&mean_, &between_, &within_, &cross_}) {
+    check_finite(*values);
+  }
+  check_finite(std::vector<double>{response_mean_, response_square_});
+  bool negative = response_square_ < 0;
+  for (std::size_t j = 0; j < side; ++j) {
+    negative = negative || between_[j * side + j] < 0 || within_[j * side + j] < 0;
+  }
+  if (negative) throw InputError("moments of bags with a negative sum of squares");
+}
 
 void LinearBagState::absorb(const PartialBag& bag, double response) {
   check_features(features(), bag.mean().size());

@@ -30,6 +30,18 @@ class PartialBag {
   std::vector<double> scatter_;
 };
 
+/// The numbers that a LinearBagState is, for files; scatters and products are about the means.
+struct LinearBagMoments {
+  std::uint64_t rows = 0;
+  std::uint64_t bags = 0;
+  std::vector<double> mean;  ///< [features]
+  double response_mean = 0;
+  std::vector<double> between;  ///< [features, features]
+  std::vector<double> within;   ///< [features, features]
+  std::vector<double> cross;    ///< [features]
+  double response_square = 0;
+};
+
 /// Everything that linear models need to know of bags, whatever rho, ridge and intercept: counts,
 /// means and second moments. A sum over bags: bags are absorbed whole, states of disjoint sets of
 /// bags combined, up to rounding in any grouping. Second moments are kept about the means (Chan,
@@ -37,6 +49,9 @@ class PartialBag {
 class LinearBagState {
  public:
   explicit LinearBagState(std::size_t features);
+  /// InputError if sizes do not fit, a number is not finite or a square negative, there are fewer
+  /// rows than bags, or some of one and none of the other.
+  explicit LinearBagState(LinearBagMoments moments);
   /// Absorbs a whole bag with its mean response. InputError if it has no rows or another number of
   /// features, or the response is not finite.
   void absorb(const PartialBag& bag, double response);
