@@ -1,11 +1,13 @@
 // A library to preload (LD_PRELOAD) that makes one call to the system or one allocation fail:
 //
-//     AMALGAM_FAULT=KIND:N    KIND: open, read, write, sync, rename, reserve or allocate; the N-th
-//                             call of this kind, counted from 1, fails
-//     AMALGAM_FAULT_FOLDER=F  only calls about files below F count (allocations: all from main on)
+//     AMALGAM_FAULT=KIND:N    KIND: open, read, write, sync, rename, reserve, start, allocate or
+//                             exhaust; the N-th call of this kind, counted from 1, fails
+//     AMALGAM_FAULT_FOLDER=F  only calls about files below F count
 //     AMALGAM_FAULT_MARK=M    the file M is made when the call has failed
 //
-// Calls fail with EIO, allocations by std::bad_alloc.
+// Calls fail with EIO, allocations by std::bad_alloc. Those from main on until a file below F is
+// opened are of kind start, those that follow of kind allocate; with exhaust, the N-th of these and
+// all after it fail.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,11 +50,15 @@ const Fault& fault() {
 }
 
 std::atomic<bool> in_main{false};
+std::atomic<bool> opened{false};  // a file below the folder
 std::atomic<long> count{0};
 
 // Whether this call is the one that fails. No library function is called that could be counted.
 bool fails(std::string_view kind) {
-  if (!in_main || fault().kind != kind || ++count != fault().number) return false;
+  if (!in_main || fault().kind != kind) return false;
+  const long number = ++count;
+  if (kind == "exhaust" && number > fault().number) return true;
+  if (number != fault().number) return false;
   if (fault().mark != nullptr) {
     const long made = syscall(SYS_openat, AT_FDCWD, fault().mark, O_CREAT | O_WRONLY, 0600);
     if (made >= 0) syscall(SYS_close, made);
@@ -82,13 +88,20 @@ bool fails(std::string_view kind, File file) {
   return true;
 }
 
+bool fails_to_open(const char* path) {
+  if (is_below(path)) opened = true;
+  return fails("open", path);
+}
+
+bool fails_to_allocate() { return opened ? fails("allocate") || fails("exhaust") : fails("start"); }
+
 template <class F>
 F* next(const char* name) {
   return reinterpret_cast<F*>(dlsym(RTLD_NEXT, name));
 }
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
-  if (fails("allocate")) throw std::bad_alloc();
+  if (fails_to_allocate()) throw std::bad_alloc();
   if (bytes == 0) bytes = 1;
   void* memory = alignment <= 16
                      ? malloc(bytes)
@@ -141,7 +154,7 @@ int open(const char* path, int flags, ...) {
   va_start(rest, flags);
   const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
   va_end(rest);
-  if (fails("open", path)) return -1;
+  if (fails_to_open(path)) return -1;
   return next<int(const char*, int, ...)>("open")(path, flags, mode);
 }
 
@@ -150,16 +163,16 @@ int open64(const char* path, int flags, ...) {
   va_start(rest, flags);
   const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
   va_end(rest);
-  if (fails("open", path)) return -1;
+  if (fails_to_open(path)) return -1;
   return next<int(const char*, int, ...)>("open64")(path, flags, mode);
 }
 
 FILE* fopen(const char* path, const char* mode) {
-  return fails("open", path) ? nullptr : next<FILE*(const char*, const char*)>("fopen")(path, mode);
+  return fails_to_open(path) ? nullptr : next<FILE*(const char*, const char*)>("fopen")(path, mode);
 }
 
 FILE* fopen64(const char* path, const char* mode) {
-  return fails("open", path) ? nullptr
+  return fails_to_open(path) ? nullptr
                              : next<FILE*(const char*, const char*)>("fopen64")(path, mode);
 }
 

@@ -1,11 +1,13 @@
 """Makes every call to the system fail once, one per run, and allocations in even steps, in merges,
-conversions and label and rank commands. Each run must end with exit code 1 and one sentence, and
-leave nothing in the final place; a merge that goes on must give the bits of one that nothing
-disturbed. A run may also not need what failed: then its result must be right.
+conversions, adapters, verification and label and rank commands; then memory ends for good at some
+allocation. Each run must end with exit code 1 and one sentence, and leave nothing in the final
+place (or the whole output, where only the report of it lacked memory); a merge that goes on must
+give the bits of one that nothing disturbed. A run may also not need what failed: then its result
+must be right.
 
     fault_test.py BINARY SHIM [ALLOCATIONS]
 
-ALLOCATIONS: about how many of them fail per command (default 40).
+ALLOCATIONS: about how many of a command fail (default 100); 0: every one.
 """
 
 import json
@@ -20,8 +22,9 @@ from pathlib import Path
 import numpy
 
 BINARY, SHIM = sys.argv[1:3]
-ALLOCATIONS = int(sys.argv[3]) if len(sys.argv) > 3 else 40
+ALLOCATIONS = int(sys.argv[3]) if len(sys.argv) > 3 else 100
 KINDS = ("open", "read", "write", "sync", "rename", "reserve")
+MEMORY = ("start", "allocate", "exhaust")
 
 
 def write_model(path, seed):
@@ -37,6 +40,8 @@ def write_model(path, seed):
 
 
 def contents(place):
+    if place is None:
+        return None
     if place.is_dir():
         return {path.name: path.read_bytes() for path in sorted(place.iterdir())}
     return place.read_bytes()
@@ -45,17 +50,25 @@ def contents(place):
 class Command:
     def __init__(self, folder, words, place, resumes):
         self.folder, self.words, self.place, self.resumes = folder, words, place, resumes
-        self.run([])
+        self.said = self.run([]).stdout
         self.expected = contents(place)
         self.clear()
 
+    def is_there(self):
+        return self.place is not None and self.place.exists()
+
+    def is_whole(self):
+        return self.is_there() and contents(self.place) == self.expected
+
     def clear(self):
+        if self.place is None:
+            return
         for path in (self.place, self.place.parent / f".{self.place.name}.partial"):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def run(self, more, environment=None):
         done = subprocess.run([BINARY, *self.words, *more], capture_output=True, text=True,
-                              env=os.environ | (environment or {}))
+                              env=os.environ | (environment or {}), timeout=300)
         if environment is None:
             assert done.returncode == 0, (self.words, done.stderr)
         return done
@@ -76,11 +89,32 @@ class Command:
             assert done.returncode == (2 if table else 1), where
             errors = [line for line in done.stderr.splitlines() if "error: " in line]
             assert len(errors) == 1 and errors[0].startswith("amalgam: error: "), where
-            assert not self.place.exists(), where
-            self.run(["--resume"] if self.resumes else [])
+            if kind not in MEMORY or not self.is_whole():
+                assert not self.is_there(), where
+                self.run(["--resume"] if self.resumes else [])
+        else:
+            assert done.stdout == self.said, where
         assert contents(self.place) == self.expected, where
         self.clear()
         return mark.exists()
+
+
+def last_number(command, kind):
+    """A number that no call of this kind reaches, at most by half too large."""
+    number = 64
+    while command.fail(kind, number):
+        number += number // 2
+    return number
+
+
+def exhaust(command, kind):
+    """Fails allocations in even steps."""
+    wanted = ALLOCATIONS if kind == "allocate" else ALLOCATIONS // 10
+    step = max(1, last_number(command, kind) // wanted) if ALLOCATIONS > 0 else 1
+    number = 1
+    while command.fail(kind, number):
+        number += step
+    return f"{(number - 1) // step} of {number - 1}"
 
 
 def check(command):
@@ -90,17 +124,43 @@ def check(command):
         while command.fail(kind, number):
             number += 1
         counts[kind] = number - 1
-    # Allocations are too many to fail each: in steps, finer at first, until none is left.
-    number, failed = 1, 0
-    while command.fail("allocate", number):
-        failed += 1
-        number += max(1, number * 8 // ALLOCATIONS)
-    counts["allocate"] = f"{failed} of about {number}"
+    for kind in MEMORY:
+        counts[kind] = exhaust(command, kind)
     print(" ".join(command.words[:4]), "...:", counts)
 
 
+def check_adapter(folder, work, base, tuned):
+    adapter, file = str(work / "adapter"), work / "applied.safetensors"
+    subprocess.run([BINARY, "lora", "extract", base, tuned, adapter, "--rank", "4", "--quiet"],
+                   check=True)
+    check(Command(folder, ["lora", "apply", base, adapter, str(file), "--threads", "2", "--quiet"],
+                  file, False))
+
+
+def write_dense(folder, seed):
+    """A Llama of one layer, with a tokenizer."""
+    shapes = {"model.embed_tokens.weight": (4, 8), "lm_head.weight": (4, 8), "model.norm.weight": (8,)}
+    for name in ("input_layernorm", "post_attention_layernorm"):
+        shapes[f"model.layers.0.{name}.weight"] = (8,)
+    for name in "qkvo":
+        shapes[f"model.layers.0.self_attn.{name}_proj.weight"] = (8, 8)
+    for name in ("gate", "up", "down"):
+        shapes[f"model.layers.0.mlp.{name}_proj.weight"] = (8, 16) if name == "down" else (16, 8)
+    folder.mkdir()
+    write_model(folder / "model.safetensors", seed, shapes)
+    (folder / "config.json").write_text(json.dumps(dict(
+        model_type="llama", hidden_size=8, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=1, vocab_size=4)))
+    (folder / "tokenizer.json").write_text(json.dumps(dict(
+        normalizer={"type": "NFC"}, pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False},
+        model=dict(type="BPE", vocab={"a": 0, "b": 1, "ab": 2}, merges=["a b"]))))
+    return str(folder)
+
+
 def main():
-    with tempfile.TemporaryDirectory() as name:
+    # In memory, where it can be: flushing thousands of times to a device takes minutes.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory) as name:
         folder = Path(name)
         work = folder / "work"
         work.mkdir()
@@ -123,6 +183,14 @@ def main():
         check(Command(folder, ["label", "aggregate", str(work / "votes.csv"), "--method",
                                "dawid-skene", "--threads", "2", "--out", str(labels), "--quiet"],
                       labels, False))
+        (work / "scores.csv").write_text(
+            "system,a,b,c\n" + "".join(f"s{s},{s * 0.1},{(s * 7 % 5) * 0.2},{1 - s * 0.05}\n"
+                                       for s in range(8)))
+        check(Command(folder, ["rank", str(work / "scores.csv"), "--threads", "2", "--json"], None,
+                      False))
+        check_adapter(folder, work, base, members[0])
+        check_moe(folder, work)
+        check_verify(folder, [*ties, "--manifest", "-o", str(out)], out)
 
 
 main()

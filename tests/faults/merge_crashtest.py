@@ -17,6 +17,10 @@ from pathlib import Path
 
 import numpy
 
+# What outputs are written as: None as what the inputs are.
+FLOATING = [None, None, "bf16", "f16", "f32", "fp8_block", "fp8_channel", "fp8_tensor"]
+QUANTISED = ["f16", "bf16", "q8_0", "q4_0", "q5_1", "q2_k", "q3_k", "q4_k", "q6_k", "iq4_nl", "iq4_xs"]
+
 
 def write_model(path, draw, shapes, dtype):
     numbers = numpy.random.default_rng(draw.getrandbits(32))
@@ -60,12 +64,12 @@ def drawn_merge(draw, folder):
         ["slerp", "-b", base, members[0], "-p", "t=0.4"],
     ]
     words = ["merge", "-m", *draw.choice(methods), "--seed", str(draw.randint(0, 9)), "--quiet"]
-    dtype = draw.choice([None, None, "bf16", "f16", "f32"])
+    shape = draw.choice(["out.safetensors", "out", "out", "out.gguf"])
+    dtype = draw.choice(QUANTISED if shape == "out.gguf" else FLOATING)
     if dtype:
         words += ["--dtype", dtype]
     if draw.random() < 0.3:
         words.append("--manifest")
-    shape = draw.choice(["out.safetensors", "out", "out"])
     words += ["--shard-size", draw.choice(["500kB", "2MB", "5GB"])]
     return words, shape
 
