@@ -163,7 +163,7 @@ void Tokenizer::write(const fs::path& folder) const {
 
 std::optional<json> Tokenizer::config() const {
   const fs::path path = folder_ / "tokenizer_config.json";
-  if (!is_file(path)) return std::nullopt;
+  if (form_ == Form::list || !is_file(path)) return std::nullopt;
   json config = parse_json(read_text_file(path, kLargestSideFile), path.string());
   if (!config.is_object()) throw InputError("{}: expected a JSON object", path.string());
   if (!changed_ || added_.empty()) return config;

@@ -100,6 +100,29 @@ TEST_F(TokenizerTest, RefusesWhatCannotBeAVocabulary) {
   expect_refused(R"({"model": {"type": "Unigram", "vocab": [["a"]]}})", "entry 0 of 'vocab'");
 }
 
+TEST_F(TokenizerTest, AListHasNumbersAndNoFiles) {
+  const Tokenizer list = Tokenizer::of_list({"a", "b", "<s>"}, "m.gguf");
+  EXPECT_EQ(list.form(), Tokenizer::Form::list);
+  EXPECT_EQ(list.find("<s>"), 2);
+  EXPECT_EQ(list.size(), 3);
+  EXPECT_EQ(list.config(), std::nullopt);
+  EXPECT_THROW(list.write(folder_ / "out"), Error);
+  expect_error<InputError>(
+      [] {
+        Tokenizer::of_list({"a", "b", "a"}, "m.gguf");
+      },
+      "m.gguf", "the token 'a' is there twice");
+}
+
+// Names that fill gaps are not those of tokens.
+TEST_F(TokenizerTest, UnusedNumbersGetNamesThatNoTokenHas) {
+  Tokenizer tokenizer = read("tokenizer.json", R"({"added_tokens": [{"id": 3, "content": "<s>"}],
+    "model": {"type": "Unigram", "vocab": [["<unk>", 0], ["<unused number 2>", -1]]}})");
+  tokenizer.append("y", nullptr, -2);
+  EXPECT_EQ(written(tokenizer)["model"]["vocab"][2][0], "<unused number 2>>");
+  EXPECT_EQ(Tokenizer::read(folder_ / "out").find("y"), 4);
+}
+
 TEST_F(TokenizerTest, SaysWhatToDoWithASentencePieceModelAlone) {
   folder_.write("in/tokenizer.model", "\x0a\x0b");
   expect_error<InputError>([&] { Tokenizer::read(folder_ / "in"); },
