@@ -3,10 +3,12 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/diffusion_parts.hpp"
 #include "amalgam/checkpoint/statistics.hpp"
 #include "amalgam/core/text.hpp"
 #include "cli/command.hpp"
@@ -83,6 +85,38 @@ std::string metadata_text(const TensorSource& source) {
   return text.empty() ? text : "metadata:\n" + text;
 }
 
+std::string dtypes_of(const TensorSource& source, const DiffusionPart& part) {
+  std::set<std::string> names;
+  for (const std::size_t i : part.tensors) names.emplace(dtype_name(source.tensors()[i].dtype));
+  return join(std::vector<std::string>(names.begin(), names.end()), ", ");
+}
+
+// Of a diffusion checkpoint: what is in it, and how large.
+std::string parts_text(const TensorSource& source, const DiffusionLayout& layout) {
+  Table table({{"part"},
+               {"prefix"},
+               {"dtype"},
+               {"tensors", Table::Align::right},
+               {"size", Table::Align::right}});
+  for (const DiffusionPart& part : layout.parts) {
+    table.add_row({part.name, part.prefix, dtypes_of(source, part),
+                   std::to_string(part.tensors.size()), format_bytes(part.bytes)});
+  }
+  return "architecture: " + layout.architecture + "\n" + table.text();
+}
+
+Json parts_json(const TensorSource& source, const DiffusionLayout& layout) {
+  Json parts = Json::array();
+  for (const DiffusionPart& part : layout.parts) {
+    parts.push_back({{"name", part.name},
+                     {"prefix", part.prefix},
+                     {"dtype", dtypes_of(source, part)},
+                     {"tensors", part.tensors.size()},
+                     {"bytes", part.bytes}});
+  }
+  return {{"architecture", layout.architecture}, {"parts", std::move(parts)}};
+}
+
 void print_human(const TensorSource& source, const std::string& format,
                  const std::vector<ElementStatistics>& statistics) {
   using Align = Table::Align;
@@ -105,6 +139,7 @@ void print_human(const TensorSource& source, const std::string& format,
   print(fmt::format("{}: {}\n", printable(source.label()), format));
   print(metadata_text(source));
   print(table.text());
+  if (const auto layout = find_diffusion_parts(source)) print(parts_text(source, *layout));
   print(totals(source));
 }
 
@@ -127,7 +162,12 @@ void inspect(const InspectOptions& options) {
     if (options.statistics) add_statistics(tensor, statistics[i]);
     tensors.push_back(std::move(tensor));
   }
-  print_json({{"tensors", std::move(tensors)}});
+  Json json = {{"tensors", std::move(tensors)}};
+  if (!source->metadata().empty()) json["metadata"] = source->metadata();
+  if (const auto layout = find_diffusion_parts(*source)) {
+    json["diffusion"] = parts_json(*source, *layout);
+  }
+  print_json(json);
 }
 
 }  // namespace

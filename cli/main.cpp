@@ -39,12 +39,13 @@ void check_cluster(int argc, char** argv) {
   if (processes <= 1) return;
   const std::string_view noun = argc >= 2 ? argv[1] : "";
   const std::string_view verb = argc >= 3 ? argv[2] : "";
-  const bool shares =
-      (noun == "label" && verb == "aggregate") || (noun == "merge" && verb != "methods");
+  const bool shares = (noun == "label" && verb == "aggregate") ||
+                      (noun == "merge" && verb != "methods") || noun == "moe";
   if (!shares) {
     throw InputError(
         "{} processes were started together, each of which would do all of this and write the same "
-        "files; 'amalgam merge' and 'amalgam label aggregate' are what they can share",
+        "files; 'amalgam merge', 'amalgam moe' and 'amalgam label aggregate' are what they can "
+        "share",
         processes);
   }
   if (joined_cluster()->rank() > 0) log::set_level(log::Level::error);
@@ -74,6 +75,7 @@ int run(int argc, char** argv) {
   register_verify(root);
   bool needs_library = false;
   register_merge(root, needs_library);
+  register_moe(root, needs_library);
   register_label(root, needs_library);
   register_rank(root);
   register_study(root, needs_library);

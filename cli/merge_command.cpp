@@ -49,8 +49,8 @@ std::vector<Recipe> read_recipe(const MergeCommand& command) {
         "--method and the members",
         command.inputs.empty() ? "nothing" : fmt::format("{} paths", command.inputs.size()));
   }
-  if (!command.base.empty() || !command.parameters.empty()) {
-    throw InputError("merge: --base and -p go with --method; a recipe names them itself");
+  if (!command.base.empty() || !command.parameters.empty() || !command.parts.empty()) {
+    throw InputError("merge: --base, -p and --part go with --method; a recipe names them itself");
   }
   const bool names_data = !data_of(command).empty() || !command.tasks.empty() ||
                           !command.evaluate.empty() || !command.search.empty() ||
@@ -73,6 +73,18 @@ RecipeSearch parse_search(const std::string& text) {
     throw InputError("--search {}: expected NAME=VALUES, for example weight=0:1:0.05", text);
   }
   return {text.substr(0, equals), text.substr(equals + 1), {}};
+}
+
+RecipePart parse_part(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+    throw InputError("--part {}: expected NAME=MODEL, for example vae=vae.safetensors, or NAME=none",
+                     text);
+  }
+  RecipePart part{.name = text.substr(0, equals), .model = {}, .line = {}};
+  const std::string model = text.substr(equals + 1);
+  if (model != "none") part.model = parse_model_reference(model, "--part");
+  return part;
 }
 
 void add_data(const MergeCommand& command, Recipe& recipe) {
@@ -163,7 +175,13 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
   app.add_option("-b,--base", command.base, "The base model (with --method)");
   app.add_option("-p,--parameter", command.parameters,
                  "name=value; name=v1,v2 one value per member; name=[v0,v1,...] a gradient over "
-                 "layers; name:FILTER=value for tensors whose name contains FILTER")
+                 "layers; name:FILTER=value for tensors whose name contains FILTER; "
+                 "name:blocks:sdxl=[...] a value per block of a diffusion model")
+      ->allow_extra_args(false);
+  app.add_option("--part", command.parts,
+                 "Take a part of a diffusion checkpoint (vae, text_encoders, clip_l, ...) from this "
+                 "model as it is, or leave it out (NAME=none)")
+      ->type_name("NAME=MODEL")
       ->allow_extra_args(false);
   app.add_option("--dtype", command.dtype,
                  "Type of the written floating-point tensors; fp8_block, fp8_channel or fp8_tensor "
@@ -200,6 +218,7 @@ std::vector<Recipe> recipes_of(const MergeCommand& command) {
   Recipe recipe = recipe_from_arguments(
       find_method(command.method),
       {.base = command.base, .members = command.inputs, .parameters = command.parameters});
+  for (const std::string& part : command.parts) recipe.parts.push_back(parse_part(part));
   add_data(command, recipe);
   return {std::move(recipe)};
 }

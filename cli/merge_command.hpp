@@ -19,6 +19,7 @@ struct MergeCommand {
   std::string method;
   std::string base;
   std::vector<std::string> parameters;
+  std::vector<std::string> parts;  ///< NAME=MODEL; see RecipePart
   /// What the options about data say; empty and 0 where they are not given.
   struct Data {
     std::string set;

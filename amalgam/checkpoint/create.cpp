@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::map<std::string, std::string> safetensors_metadata(const OutputOrigin& origin) {
+std::map<std::string, std::string> inherited_metadata(const OutputOrigin& origin) {
   std::map<std::string, std::string> metadata;
   if (const GgufMetadata* typed = find_gguf_metadata(origin.source)) {
     for (const auto& [key, value] : typed->entries()) {
@@ -30,7 +30,19 @@ std::map<std::string, std::string> safetensors_metadata(const OutputOrigin& orig
   return has_own ? origin.source.metadata() : metadata;
 }
 
-GgufMetadata gguf_metadata(const OutputOrigin& origin, const fs::path& place) {
+std::map<std::string, std::string> safetensors_metadata(const OutputOrigin& origin) {
+  std::map<std::string, std::string> metadata = inherited_metadata(origin);
+  for (const auto& [key, value] : origin.metadata) {
+    if (value.empty()) {
+      metadata.erase(key);
+    } else {
+      metadata[key] = value;
+    }
+  }
+  return metadata;
+}
+
+GgufMetadata inherited_gguf_metadata(const OutputOrigin& origin, const fs::path& place) {
   if (const GgufMetadata* typed = find_gguf_metadata(origin.source)) return *typed;
   log::warn(
       "{}: the GGUF output carries weights and a name only; programs that run models need "
@@ -41,6 +53,18 @@ GgufMetadata gguf_metadata(const OutputOrigin& origin, const fs::path& place) {
   const fs::path folder = path.has_filename() ? path : path.parent_path();
   return minimal_gguf_metadata(config_model_type(folder).value_or("unknown"),
                                folder.filename().string());
+}
+
+GgufMetadata gguf_metadata(const OutputOrigin& origin, const fs::path& place) {
+  GgufMetadata metadata = inherited_gguf_metadata(origin, place);
+  for (const auto& [key, value] : origin.metadata) {
+    if (value.empty()) {
+      metadata.erase(key);
+    } else {
+      metadata.set(key, GgufValue::of(std::string_view(value)));
+    }
+  }
+  return metadata;
 }
 
 }  // namespace

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "amalgam/checkpoint/gguf.hpp"
@@ -15,6 +17,8 @@ namespace amalgam {
 struct OutputOrigin {
   const TensorSource& source;  ///< its metadata are carried over as far as the output can hold them
   std::filesystem::path path;  ///< where it lies: a folder or file that can be opened
+  /// Added to the metadata, before what the source has; an empty value takes the key out.
+  std::map<std::string, std::string> metadata = {};
 };
 
 /// A new checkpoint at `place`, whose format its name says: `.gguf`, `.safetensors`, else a folder

@@ -105,8 +105,9 @@ bool belongs_to_checkpoint(const fs::directory_entry& entry) {
   return is_one_of(entry.path().extension().string(),
                    {".safetensors", ".gguf", ".bin", ".pt", ".pth", ".json", ".model", ".jinja",
                     ".tiktoken", ".py"}) ||
-         is_one_of(name, {"README.md", "amalgam_recipe.yml", "mergekit_config.yml", "vocab.txt",
-                          "merges.txt", "tokenizer.model.v3", ".gitattributes"}) ||
+         is_one_of(name,
+                   {"README.md", "amalgam_recipe.yml", "amalgam_moe.yml", "mergekit_config.yml",
+                    "vocab.txt", "merges.txt", "tokenizer.model.v3", ".gitattributes"}) ||
          name.starts_with("LICENSE");
 }
 

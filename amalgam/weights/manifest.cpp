@@ -84,17 +84,18 @@ fs::path manifest_place(const fs::path& output) {
   return place.string() + ".manifest.json";
 }
 
-Manifest make_manifest(const std::vector<Recipe>& documents, const MergeOptions& options,
-                       const std::vector<const MergePlan*>& plans, const fs::path& work) {
+Manifest make_manifest(const std::string& recipe, const std::vector<fs::path>& models,
+                       const MergeOptions& options, const std::vector<const MergePlan*>& plans,
+                       const fs::path& work) {
   Manifest manifest{.version = amalgam_version(),
-                    .recipe = format_recipes(documents),
+                    .recipe = recipe,
                     .seed = options.engine.seed,
                     .propagates_nan = options.engine.non_finite == NonFinite::propagate,
                     .allows_shape_mismatch = options.allow_shape_mismatch,
                     .dtype = wanted_type_name(options),
                     .inputs = {},
                     .outputs = {}};
-  const std::vector<fs::path> inputs = input_files(documents, plans);
+  const std::vector<fs::path> inputs = input_files(models, plans);
   const auto outputs = output_files(work);
   std::uint64_t bytes = 0;
   for (const fs::path& input : inputs) bytes += fs::file_size(input);

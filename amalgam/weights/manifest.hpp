@@ -37,9 +37,10 @@ struct Manifest {
 std::filesystem::path manifest_place(const std::filesystem::path& output);
 
 /// The manifest of a merge whose output (all of it) lies at `work`: a folder, or one file that will
-/// be called as options.output. Reads every byte of inputs and output once.
-Manifest make_manifest(const std::vector<Recipe>& documents, const MergeOptions& options,
-                       const std::vector<const MergePlan*>& plans,
+/// be called as options.output; `recipe` is its text and `models` what that names. Reads every byte
+/// of inputs and output once.
+Manifest make_manifest(const std::string& recipe, const std::vector<std::filesystem::path>& models,
+                       const MergeOptions& options, const std::vector<const MergePlan*>& plans,
                        const std::filesystem::path& work);
 
 /// The manifest as JSON.

@@ -8,20 +8,17 @@
 
 #include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
-#include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
-#include "amalgam/core/text.hpp"
 #include "amalgam/weights/fp8_choice.hpp"
-#include "amalgam/weights/journal.hpp"
-#include "amalgam/weights/manifest.hpp"
-#include "amalgam/weights/merge_identity.hpp"
 #include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
+#include "amalgam/weights/planned_merge.hpp"
 #include "amalgam/weights/planner.hpp"
+#include "amalgam/weights/recipe_metadata.hpp"
 #include "amalgam/weights/recipe_vocabulary.hpp"
 
 namespace amalgam {
@@ -29,18 +26,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Results of earlier documents, in the partial folder.
-constexpr const char* kStageFolder = "stages";
-
-// A recipe's documents, each with its plan and its output as later ones see it.
-struct Stage {
+// A recipe's document, planned. A stage that another is made from gives that its own reference: the
+// model whose metadata and files go with the output.
+struct Stage : PlannedStage {
   const Recipe* document = nullptr;
-  MergePlan plan;
-  std::shared_ptr<PlannedOutput> output;
-  // The model whose metadata and files go with the output. A stage has none of its own: what it was
-  // made from does.
-  std::shared_ptr<const TensorSource> reference;
-  fs::path reference_path;
   bool tied_embeddings = false;
   std::shared_ptr<const VocabularyPlan> vocabulary;  // if the document asks for one
   // What the output folder gets if that is not simply the reference's: the vocabulary's, or that of
@@ -105,7 +94,8 @@ void check_holds_tokenizer(const Recipe& document, const Tokenizer* tokenizer,
   if (tokenizer == nullptr || !tokenizer->changed() || !output_is_file(output)) return;
   throw InputError(
       "{}: the output has a vocabulary of its own, but '{}' is a single file, which cannot hold "
-      "the tokenizer; name a folder as output",
+      "the "
+      "tokenizer; name a folder as output",
       document.label, output.string());
 }
 
@@ -153,7 +143,8 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
                        document.label, document.line.number);
     }
     const bool last = &document == &documents.back();
-    Stage stage{.document = &document};
+    Stage stage;
+    stage.document = &document;
     stage.vocabulary = vocabulary_of(document, stages, open);
     std::optional<Fp8Choice> fp8;
     if (last) fp8 = fp8_choice(document, reference_path_of(document, stages), options);
@@ -181,27 +172,14 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
       stage.tokenizer = stage.vocabulary->tokenizer;
     }
     if (last) check_holds_tokenizer(document, stage.tokenizer.get(), options.output);
+    // A folder has the recipe as a file.
+    if (last && output_is_file(options.output)) {
+      stage.metadata =
+          recipe_metadata(documents, *stage.reference, options.output, options.engine.seed);
+    }
     stages.push_back(std::move(stage));
   }
   return stages;
-}
-
-std::uint64_t output_bytes(const std::vector<Stage>& stages) {
-  std::uint64_t bytes = 0;
-  for (const Stage& stage : stages) {
-    for (const PlanTensor& tensor : stage.plan.tensors) bytes += tensor.output.bytes;
-  }
-  return bytes;
-}
-
-WorkEstimate estimate_stages(const std::vector<Stage>& stages, const EngineOptions& options) {
-  WorkEstimate work;
-  for (const Stage& stage : stages) {
-    const WorkEstimate part = estimate_work(stage.plan, options);
-    work.bytes_read += part.bytes_read;
-    work.bytes_written += part.bytes_written;
-  }
-  return work;
 }
 
 // Averaged statistics are not those of the averaged weights.
@@ -215,15 +193,6 @@ void warn_of_batch_norm(const MergePlan& plan) {
         tensor.output.name);
     return;
   }
-}
-
-void add(MergeStatistics& sum, const MergeStatistics& part) {
-  sum.bytes_read += part.bytes_read;
-  sum.bytes_written += part.bytes_written;
-  sum.tensors_merged += part.tensors_merged;
-  sum.tensors_copied += part.tensors_copied;
-  sum.bytes_kept += part.bytes_kept;
-  sum.errors.insert(sum.errors.end(), part.errors.begin(), part.errors.end());
 }
 
 OutputDescription describe_output(const std::vector<Recipe>& documents,
@@ -240,196 +209,26 @@ OutputDescription describe_output(const std::vector<Recipe>& documents,
   return output;
 }
 
-std::vector<const MergePlan*> plans_of(const std::vector<Stage>& stages) {
-  std::vector<const MergePlan*> plans;
-  for (const Stage& stage : stages) plans.push_back(&stage.plan);
-  return plans;
+std::vector<const PlannedStage*> planned(const std::vector<Stage>& stages) {
+  std::vector<const PlannedStage*> all;
+  for (const Stage& stage : stages) all.push_back(&stage);
+  return all;
 }
 
-// What lies beside weights and journals is written anew.
-void delete_side_files(const fs::path& work) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(work)) {
-    const fs::path& path = entry.path();
-    const bool kept = path.extension() == ".safetensors" || path.stem() == "journal" ||
-                      path.filename() == kStageFolder;
-    if (!kept) fs::remove_all(path);
-  }
+// Carries out all documents into one output place.
+MergeStatistics merge_one(const std::vector<Recipe>& documents, const MergeOptions& options) {
+  const std::vector<Stage> stages = plan_stages(documents, options);
+  if (documents.back().all_models().size() > 1) warn_of_batch_norm(stages.back().plan);
+  return run_planned_merge({.recipe = format_recipes(documents),
+                            .models = inputs_of(documents),
+                            .stages = planned(stages),
+                            .write_side_files =
+                                [&](const fs::path& folder) {
+                                  write_output_files(folder,
+                                                     describe_output(documents, stages, options));
+                                }},
+                           options);
 }
-
-// Carries out all documents into one output place, alone or as one of several processes.
-class PlacedMerge {
- public:
-  PlacedMerge(const std::vector<Recipe>& documents, const MergeOptions& options)
-      : documents_(documents),
-        options_(options),
-        rank_(options.cluster == nullptr ? 0 : options.cluster->rank()),
-        processes_(options.cluster == nullptr ? 1 : options.cluster->size()),
-        stages_(plan_stages(documents, options)),
-        places_(output_places(options.output)) {}
-
-  MergeStatistics run() {
-    if (documents_.back().all_models().size() > 1) warn_of_batch_norm(stages_.back().plan);
-    const nlohmann::ordered_json identity = merge_identity(documents_, options_, plans_of(stages_));
-    if (rank_ == 0) prepare(identity);
-    wait_for_all(options_.cluster);
-    if (options_.resume) finished_ = FinishedWork::read(places_.partial);
-    merge_stages(identity);
-    if (rank_ == 0) finish();
-    wait_for_all(options_.cluster);
-    return statistics_;
-  }
-
- private:
-  // Takes the place, and what an unfinished run of the same merge left there.
-  void prepare(const nlohmann::ordered_json& identity) {
-    transaction_.emplace(options_.output, OutputOptions{.overwrite = options_.overwrite,
-                                                        .keep_partial = options_.keep_partial ||
-                                                                        options_.cluster != nullptr,
-                                                        .resume = options_.resume});
-    const std::optional<FinishedWork> left =
-        options_.resume ? FinishedWork::read(places_.partial) : std::nullopt;
-    if (!left) {
-      if (options_.resume) transaction_->clear();
-      check_free_space(places_.partial, output_bytes(stages_));
-      return;
-    }
-    check_same_merge(left->identity(), identity, options_.output);
-    if (!output_is_file(options_.output)) delete_side_files(places_.work);
-    log::info("{}: going on with an unfinished merge", options_.output.string());
-  }
-
-  void merge_stages(const nlohmann::ordered_json& identity) {
-    const WorkEstimate work = estimate_stages(stages_, options_.engine);
-    Progress progress("merging", (work.bytes_read + work.bytes_written) / processes_,
-                      Progress::Unit::bytes,
-                      rank_ == 0 ? options_.progress : Progress::Mode::never);
-    MergeJournal journal(places_.partial, rank_, identity);
-    for (std::size_t i = 0; i < stages_.size(); ++i) {
-      const bool last = i + 1 == stages_.size();
-      const fs::path place =
-          last ? places_.work : places_.partial / kStageFolder / std::to_string(i);
-      merge_stage(i, place, journal, progress);
-      if (!last) stages_[i].output->connect(open_checkpoint(place));
-    }
-    statistics_.bytes_read = total(statistics_.bytes_read);
-    statistics_.bytes_written = total(statistics_.bytes_written);
-    statistics_.bytes_kept = total(statistics_.bytes_kept);
-    share_errors();
-  }
-
-  // Every process has measured what it wrote. Only the last stage can be quantised.
-  void share_errors() {
-    if (options_.cluster == nullptr) return;
-    std::vector<QuantisationError> all;
-    for (const PlanTensor& tensor : stages_.back().plan.tensors) {
-      const TensorInfo& info = tensor.output;
-      if (!dtype_is_quantised(info.dtype) && !tensor.fp8) continue;
-      const auto own = std::find_if(statistics_.errors.begin(), statistics_.errors.end(),
-                                    [&](const auto& one) { return one.tensor == info.name; });
-      QuantisationError error =
-          own == statistics_.errors.end() ? QuantisationError{info.name, info.dtype} : *own;
-      error.elements = total(error.elements);
-      error.squares = sum_over(options_.cluster, error.squares);
-      error.squared_error = sum_over(options_.cluster, error.squared_error);
-      if (error.elements > 0) all.push_back(std::move(error));
-    }
-    statistics_.errors = std::move(all);
-  }
-
-  void merge_stage(std::size_t number, const fs::path& place, MergeJournal& journal,
-                   Progress& progress) {
-    const Stage& stage = stages_[number];
-    // The first process makes the files, the others then open them.
-    std::unique_ptr<FileSink> sink;
-    if (rank_ == 0)
-      sink = open_sink(stage, place, finished_ ? SinkStart::resume : SinkStart::create);
-    wait_for_all(options_.cluster);
-    if (rank_ != 0) sink = open_sink(stage, place, SinkStart::join);
-    JournalLog leaves(journal, finished_ ? &*finished_ : nullptr,
-                      static_cast<std::uint32_t>(number), *sink);
-    EngineOptions engine = options_.engine;
-    engine.progress = &progress;
-    engine.leaves = &leaves;
-    engine.share = {rank_, processes_, options_.cluster};
-    add(statistics_, run_merge(stage.plan, *sink, engine));
-    statistics_.bytes_kept += leaves.bytes_kept();
-    wait_for_all(options_.cluster);
-  }
-
-  std::unique_ptr<FileSink> open_sink(const Stage& stage, const fs::path& place,
-                                      SinkStart start) const {
-    fs::create_directories(place.parent_path());
-    return create_checkpoint(place, outputs_of(stage.plan),
-                             {*stage.reference, stage.reference_path}, options_.shard_bytes, start);
-  }
-
-  void finish() {
-    if (!output_is_file(options_.output)) {
-      write_output_files(places_.work, describe_output(documents_, stages_, options_));
-    }
-    fs::remove_all(places_.partial / kStageFolder);
-    std::string manifest;
-    if (options_.manifest) {
-      manifest =
-          manifest_text(make_manifest(documents_, options_, plans_of(stages_), places_.work));
-      if (!output_is_file(options_.output)) {
-        write_text_file(places_.work / manifest_place(options_.output).filename(), manifest);
-      }
-    }
-    for (const fs::path& journal : journal_files(places_.partial)) {
-      transaction_->discard_at_commit(journal);
-    }
-    if (output_is_file(options_.output)) {
-      commit_file(manifest);
-    } else {
-      transaction_->commit();
-    }
-  }
-
-  // The manifest of a file comes into its place first: no crash leaves the file without it. Without
-  // the file, or beside an older one, it says of nothing else that it is right, and --resume goes
-  // on. `manifest`: empty if there is to be none, also not that of a file which is overwritten.
-  void commit_file(const std::string& manifest) {
-    const fs::path place = manifest_place(options_.output);
-    const bool had = fs::exists(place);
-    if (manifest.empty()) {
-      transaction_->commit();
-      if (had && options_.overwrite) fs::remove(place);
-      return;
-    }
-    const fs::path made = places_.partial / place.filename();
-    const fs::path old = places_.partial / "replaced.manifest.json";
-    write_text_file(made, manifest);
-    if (had) fs::copy_file(place, old, fs::copy_options::overwrite_existing);
-    try {
-      fs::rename(made, place);
-      sync_folder(place.parent_path());
-      transaction_->commit();
-    } catch (...) {
-      std::error_code ignored;  // the first failure is the one to tell
-      if (had) {
-        fs::rename(old, place, ignored);
-      } else {
-        fs::remove(place, ignored);
-      }
-      throw;
-    }
-  }
-
-  std::uint64_t total(std::uint64_t bytes) const {
-    return static_cast<std::uint64_t>(sum_over(options_.cluster, static_cast<double>(bytes)));
-  }
-
-  const std::vector<Recipe>& documents_;
-  const MergeOptions& options_;
-  const std::size_t rank_;
-  const std::size_t processes_;
-  const std::vector<Stage> stages_;
-  const OutputPlaces places_;
-  std::optional<OutputTransaction> transaction_;  // of the first process
-  std::optional<FinishedWork> finished_;
-  MergeStatistics statistics_;
-};
 
 fs::path with_alpha(const fs::path& output, double alpha) {
   const std::string suffix = fmt::format("-alpha-{}", alpha);
@@ -490,7 +289,7 @@ MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeO
     }
     MergeOptions one = options;
     one.output = job.output;
-    add(report.statistics, PlacedMerge(job.documents, one).run());
+    add_statistics(report.statistics, merge_one(job.documents, one));
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
@@ -513,10 +312,10 @@ MergePreview preview_merge(const std::vector<Recipe>& documents, const MergeOpti
       preview.description += describe_plan(stage.plan);
       preview.plans.push_back(plan_as_json(stage.plan));
     }
-    const WorkEstimate work = estimate_stages(stages, options.engine);
+    const WorkEstimate work = estimate_stages(planned(stages), options.engine);
     preview.work.bytes_read += work.bytes_read;
     preview.work.bytes_written += work.bytes_written;
-    preview.disk_needed += output_bytes(stages);
+    preview.disk_needed += output_bytes(planned(stages));
     preview.outputs.push_back(job.output);
   }
   preview.disk_free = free_bytes(options.output);

@@ -71,15 +71,10 @@ std::string wanted_type_name(const MergeOptions& options) {
 
 const char* amalgam_version() { return AMALGAM_VERSION; }
 
-std::vector<fs::path> input_files(const std::vector<Recipe>& documents,
+std::vector<fs::path> input_files(const std::vector<fs::path>& models,
                                   const std::vector<const MergePlan*>& plans) {
   std::set<fs::path> files;
-  for (const Recipe& document : documents) {
-    for (const ModelReference& model : document.all_models()) {
-      add_files(model.path, files);
-      if (!model.adapter.empty()) add_files(model.adapter, files);
-    }
-  }
+  for (const fs::path& model : models) add_files(model, files);
   // Files that parameters name, such as Fisher information.
   for (const MergePlan* plan : plans) {
     for (const auto& source : plan->sources) add_files(source->label(), files);
@@ -87,14 +82,15 @@ std::vector<fs::path> input_files(const std::vector<Recipe>& documents,
   return {files.begin(), files.end()};
 }
 
-ordered_json merge_identity(const std::vector<Recipe>& documents, const MergeOptions& options,
+ordered_json merge_identity(const std::string& recipe, const std::vector<fs::path>& models,
+                            const MergeOptions& options,
                             const std::vector<const MergePlan*>& plans) {
   ordered_json stages = ordered_json::array();
   for (const MergePlan* plan : plans) stages.push_back(checksum_of_plan(*plan));
   ordered_json inputs = ordered_json::array();
-  for (const fs::path& file : input_files(documents, plans)) inputs.push_back(describe_input(file));
+  for (const fs::path& file : input_files(models, plans)) inputs.push_back(describe_input(file));
   return {{"version", amalgam_version()},
-          {"recipe", format_recipes(documents)},
+          {"recipe", recipe},
           {"options",
            {{"seed", options.engine.seed},
             {"nan", options.engine.non_finite == NonFinite::propagate ? "propagate" : "error"},

@@ -19,7 +19,8 @@ std::string wanted_type_name(const MergeOptions& options);
 /// Everything that the bits of a merge's output depend on: version, recipe, options, a checksum of
 /// each stage's plan, and of every input file its path, size, time of last change (nanoseconds) and
 /// a checksum of its first megabyte, which holds the header.
-nlohmann::ordered_json merge_identity(const std::vector<Recipe>& documents,
+nlohmann::ordered_json merge_identity(const std::string& recipe,
+                                      const std::vector<std::filesystem::path>& models,
                                       const MergeOptions& options,
                                       const std::vector<const MergePlan*>& plans);
 
@@ -28,9 +29,9 @@ nlohmann::ordered_json merge_identity(const std::vector<Recipe>& documents,
 void check_same_merge(const nlohmann::ordered_json& found, const nlohmann::ordered_json& expected,
                       const std::filesystem::path& place);
 
-/// All regular files that the documents and plans read: a model that is a folder has those directly
-/// in it. Sorted, each once; names of stages are none.
-std::vector<std::filesystem::path> input_files(const std::vector<Recipe>& documents,
+/// All regular files that are read: `models`, of which a folder has those directly in it, and the
+/// sources of the plans. Sorted, each once; names of stages are none.
+std::vector<std::filesystem::path> input_files(const std::vector<std::filesystem::path>& models,
                                                const std::vector<const MergePlan*>& plans);
 
 }  // namespace amalgam

@@ -10,6 +10,7 @@
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/plan_parameters.hpp"
+#include "amalgam/weights/plan_parts.hpp"
 #include "amalgam/weights/plan_shapes.hpp"
 #include "amalgam/weights/vocabulary.hpp"
 
@@ -347,10 +348,11 @@ void PlanTensors::push(PlanTensor planned) {
 void PlanTensors::report_missing() const {
   if (missing_.empty()) return;
   const auto& [model, missing] = *missing_.begin();
-  throw InputError("{}: {} tensor{} that '{}' has {} missing: {}", models_.source(model).label(),
+  throw InputError("{}: {} tensor{} that '{}' has {} missing: {}{}", models_.source(model).label(),
                    missing.second.size(), missing.second.size() == 1 ? "" : "s",
                    models_.name(missing.first), missing.second.size() == 1 ? "is" : "are",
-                   shown_names(missing.second));
+                   shown_names(missing.second),
+                   parts_advice(missing.second, models_.name(missing.first)));
 }
 
 void PlanTensors::note_extra(const PlanCast& cast) {

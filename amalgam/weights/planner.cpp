@@ -3,9 +3,11 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/block_weights.hpp"
 #include "amalgam/weights/plan_cast.hpp"
 #include "amalgam/weights/plan_models.hpp"
 #include "amalgam/weights/plan_parameters.hpp"
+#include "amalgam/weights/plan_parts.hpp"
 #include "amalgam/weights/plan_tensors.hpp"
 
 namespace amalgam {
@@ -50,6 +52,7 @@ class Planner {
     for (const RecipeSlice& slice : section.slices) {
       casts.push_back(make_cast(recipe_, plan_.rule->info(), section, slice, models_));
     }
+    check_block_weights(recipe_, models_.source(casts.front().reference().model));
     if (section.whole) {
       plan_whole(casts.front());
     } else {
@@ -70,7 +73,10 @@ class Planner {
       plan_.layers.push_back(
           {.prefix = stack.prefix, .old_count = stack.count(), .origins = stack.numbers});
     }
+    PartsPlan parts;
+    if (!recipe_.parts.empty()) parts = plan_parts(recipe_, models_, model);
     for (const std::size_t i : part.tensors) {
+      if (parts.not_merged.contains(i)) continue;
       PlanPlace place{.output = models_.source(model).tensors()[i].name, .layer = {}, .rest = {}};
       if (const auto found = part.layers.locate(place.output)) {
         const LayerStack& stack = part.layers.stacks()[found->stack];
@@ -78,6 +84,9 @@ class Planner {
         place.position = layer_position(found->rank, stack.count());
       }
       tensors_.add(cast, place);
+    }
+    for (const auto& [name, input] : parts.copied) {
+      tensors_.add_copy({.output = name, .layer = {}, .rest = {}}, input);
     }
     tensors_.note_extra(cast);
   }

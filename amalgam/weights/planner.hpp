@@ -55,7 +55,8 @@ struct PlanOptions {
 /// after the layers is merged like the first and the last slice (comes_before_layers). A module
 /// takes the tensors whose names begin with its name and a dot, a leading "model." aside; the
 /// longest name wins, and "default" takes what no other does. Tensors of no module are copied from
-/// the base, or are an error without one.
+/// the base, or are an error without one. Parts of a diffusion checkpoint that the recipe names are
+/// not merged (weights/plan_parts.hpp).
 ///
 /// InputError, naming file, tensor, found and expected, for everything the headers show: unknown or
 /// missing parameters and values out of range, a wrong number of members, a missing base, missing

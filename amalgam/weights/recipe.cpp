@@ -5,6 +5,7 @@
 #include <set>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/weights/block_weights.hpp"
 
 namespace amalgam {
 namespace {
@@ -28,9 +29,51 @@ void visit_models(const Recipe& recipe, const Visit& visit) {
     visit_sources(module.models);
     visit_slices(module.slices);
   }
+  for (const RecipePart& part : recipe.parts) {
+    if (part.model) visit(*part.model, part.line);
+  }
+}
+
+// Whether a name is what a pattern with * and ? says. Takes at most the product of their lengths.
+bool matches_pattern(std::string_view pattern, std::string_view name) {
+  std::size_t at = 0;
+  std::size_t star = std::string_view::npos;  // the last one passed, and where its text ends
+  std::size_t resume = 0;
+  std::size_t i = 0;
+  while (i < name.size()) {
+    if (at < pattern.size() && (pattern[at] == '?' || pattern[at] == name[i]) &&
+        pattern[at] != '*') {
+      ++at;
+      ++i;
+    } else if (at < pattern.size() && pattern[at] == '*') {
+      star = at++;
+      resume = i;
+    } else if (star != std::string_view::npos) {
+      at = star + 1;
+      i = ++resume;
+    } else {
+      return false;
+    }
+  }
+  return pattern.substr(at).find_first_not_of('*') == std::string_view::npos;
+}
+
+bool matches(std::string_view filter, std::string_view name) {
+  if (filter.find_first_of("*?") != std::string_view::npos) return matches_pattern(filter, name);
+  return name.find(filter) != std::string_view::npos;
 }
 
 bool is_number(const ParameterValue& value) { return std::holds_alternative<double>(value); }
+
+// The value of a gradient, or the only one.
+ParameterValue at_position(const std::vector<ParameterValue>& values, double t) {
+  const std::size_t last = values.size() - 1;
+  const double s = t * static_cast<double>(last);
+  const std::size_t i = std::min(static_cast<std::size_t>(s), last);
+  if (i == last || !std::all_of(values.begin(), values.end(), is_number)) return values[i];
+  const double f = s - static_cast<double>(i);
+  return (1 - f) * std::get<double>(values[i]) + f * std::get<double>(values[i + 1]);
+}
 
 }  // namespace
 
@@ -60,28 +103,25 @@ ModelReference parse_model_reference(std::string_view text, std::string_view whe
 }
 
 std::optional<ParameterValue> ParameterSetting::evaluate(std::string_view name, double t) const {
-  const auto entry = std::find_if(entries.begin(), entries.end(), [&](const Entry& candidate) {
-    return candidate.filter.empty() || candidate.filter == "*" ||
-           name.find(candidate.filter) != std::string_view::npos;
-  });
-  if (entry == entries.end()) return std::nullopt;
-  const std::vector<ParameterValue>& values = entry->values;
-  const std::size_t last = values.size() - 1;
-  const double s = t * static_cast<double>(last);
-  const std::size_t i = std::min(static_cast<std::size_t>(s), last);
-  if (i == last || !std::all_of(values.begin(), values.end(), is_number)) return values[i];
-  const double f = s - static_cast<double>(i);
-  return (1 - f) * std::get<double>(values[i]) + f * std::get<double>(values[i + 1]);
+  for (const Entry& entry : entries) {
+    if (!matches(entry.filter, name)) continue;
+    if (entry.blocks.empty()) return at_position(entry.values, t);
+    const BlockLayout* layout = find_block_layout(entry.blocks);
+    if (layout == nullptr) throw Error("no blocks '{}'", entry.blocks);
+    if (const auto value = block_weight(*layout, entry.values, name)) return value;
+  }
+  return std::nullopt;
 }
 
 bool Recipe::operator==(const Recipe& other) const {
   return name == other.name && merge_method == other.merge_method &&
          base_model == other.base_model && models == other.models && slices == other.slices &&
-         modules == other.modules && parameters == other.parameters && data == other.data &&
-         tasks == other.tasks && search == other.search && search_by == other.search_by &&
-         evaluate == other.evaluate && dtype == other.dtype && out_dtype == other.out_dtype &&
-         tokenizer_source == other.tokenizer_source && tokens == other.tokens &&
-         pad_vocabulary == other.pad_vocabulary && chat_template == other.chat_template;
+         modules == other.modules && parts == other.parts && parameters == other.parameters &&
+         data == other.data && tasks == other.tasks && search == other.search &&
+         search_by == other.search_by && evaluate == other.evaluate && dtype == other.dtype &&
+         out_dtype == other.out_dtype && tokenizer_source == other.tokenizer_source &&
+         tokens == other.tokens && pad_vocabulary == other.pad_vocabulary &&
+         chat_template == other.chat_template;
 }
 
 const ModelReference& Recipe::reference() const {

@@ -41,9 +41,14 @@ ModelReference parse_model_reference(std::string_view text, std::string_view whe
 /// is one entry without filter and with one value.
 struct ParameterSetting {
   struct Entry {
-    std::string filter;  ///< a substring of tensor names; empty or "*" matches all
+    /// A substring of tensor names; with * (any text) or ? (any character) in it, a pattern of the
+    /// whole name. Empty matches all.
+    std::string filter;
     /// One value, or a gradient over the layers. Never empty.
     std::vector<ParameterValue> values;
+    /// Not empty: the values are one for each block of a diffusion model, or one more, the first,
+    /// for what is outside the blocks. Names one of block_layouts() (weights/block_weights.hpp).
+    std::string blocks{};
     bool operator==(const Entry&) const = default;
   };
   std::vector<Entry> entries;
@@ -57,9 +62,9 @@ struct ParameterSetting {
   }
 
   /// The value for tensor `name` at layer position `t` in [0, 1]: that of the first entry whose
-  /// filter matches; nothing if none does. A gradient v of n numbers gives, with s = t (n - 1) and
-  /// i = floor(s), (1 - (s - i)) v[i] + (s - i) v[min(i + 1, n - 1)]; of other values
-  /// v[floor(t (n - 1))].
+  /// filter matches and whose blocks, if it has such, have one for the tensor; nothing if none
+  /// does. A gradient v of n numbers gives, with s = t (n - 1) and i = floor(s), (1 - (s - i)) v[i]
+  /// + (s - i) v[min(i + 1, n - 1)]; of other values v[floor(t (n - 1))].
   std::optional<ParameterValue> evaluate(std::string_view name, double t) const;
 };
 
@@ -127,6 +132,14 @@ struct RecipeSearch {
   bool operator==(const RecipeSearch&) const = default;
 };
 
+/// A part of a diffusion checkpoint that is not merged: taken from one model as it is, or left out.
+struct RecipePart {
+  std::string name;  ///< as diffusion_parts.hpp calls it, or "text_encoders" for all of those
+  std::optional<ModelReference> model;  ///< nothing: the part is left out
+  RecipeLine line;
+  bool operator==(const RecipePart&) const = default;
+};
+
 /// A token of the output whose row in embedding and head a recipe speaks of.
 struct RecipeToken {
   /// What members without the token get as its row (all members with `force`).
@@ -152,6 +165,7 @@ struct Recipe {
   std::vector<RecipeSource> models;
   std::vector<RecipeSlice> slices;
   std::vector<RecipeModule> modules;
+  std::vector<RecipePart> parts;  ///< only with `models`
   ParameterSettings parameters;
   std::optional<RecipeData> data;    ///< what the method looks at
   std::vector<RecipeData> tasks;     ///< of `data`; empty: `data` is the only one

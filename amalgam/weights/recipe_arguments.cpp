@@ -4,17 +4,21 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/block_weights.hpp"
 #include "amalgam/weights/yaml.hpp"
 
 namespace amalgam {
 namespace {
 
 constexpr const char* kLabel = "command line";
+// Before the name of a block layout in the place of a filter.
+constexpr std::string_view kBlocks = "blocks:";
 
 // One -p, taken apart.
 struct Argument {
   std::string name;
   std::string filter;
+  std::string blocks;
   const ParameterInfo* info = nullptr;
   std::vector<std::vector<ParameterValue>> values;  // per member, or one for all
 };
@@ -92,6 +96,10 @@ Argument parse_argument(std::string_view given, const RuleInfo& rule) {
     argument.filter = target.substr(colon + 1);
     if (argument.filter.empty()) throw InputError("-p {}: the filter after ':' is empty", given);
     if (argument.filter == "*") argument.filter.clear();
+    if (argument.filter.starts_with(kBlocks)) {
+      argument.blocks = argument.filter.substr(kBlocks.size());
+      argument.filter.clear();
+    }
   }
   argument.info = &find_parameter(rule, argument.name);
   for (const std::string_view part : split_values(given.substr(equals + 1), given)) {
@@ -104,13 +112,21 @@ void add_entry(ParameterSettings& settings, const Argument& argument,
                const std::vector<ParameterValue>& values, std::string_view text) {
   auto& entries = settings[argument.name].entries;
   const bool taken = std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
-    return entry.filter == argument.filter;
+    return entry.filter == argument.filter && entry.blocks == argument.blocks;
   });
   if (taken) throw InputError("-p {}: the same parameter was given before", text);
   // One without a filter would hide what comes after it.
-  const auto last =
-      !entries.empty() && entries.back().filter.empty() ? entries.end() - 1 : entries.end();
-  entries.insert(last, {argument.filter, values});
+  const bool hides =
+      !entries.empty() && entries.back().filter.empty() && entries.back().blocks.empty();
+  ParameterSetting::Entry entry{argument.filter, values, argument.blocks};
+  if (!entry.blocks.empty()) {
+    try {
+      check_block_list(entry);
+    } catch (const InputError& error) {
+      throw InputError("-p {}: {}", text, error.what());
+    }
+  }
+  entries.insert(hides ? entries.end() - 1 : entries.end(), std::move(entry));
 }
 
 }  // namespace

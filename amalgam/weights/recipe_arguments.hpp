@@ -21,7 +21,9 @@ struct RecipeArguments {
 ///   name=v              for all members (or for the whole merge)
 ///   name=v1,v2          one value per member in their order, the base not counted
 ///   name=[0,0.5,1]      a gradient over the layers (also as one of several: [0,1],[1,0])
-///   name:FILTER=...     for tensors whose name contains FILTER
+///   name:FILTER=...     for tensors whose name contains FILTER (or is the pattern, with * or ?)
+///   name:blocks:LAYOUT=[...]  one number per block of a diffusion model
+///   (weights/block_weights.hpp)
 /// Several for one name are tried in their order, those without a filter last. InputError for a
 /// malformed or unknown parameter, a list for what holds for the whole merge, and a wrong number of
 /// values; values themselves are checked when planning.

@@ -45,6 +45,10 @@ class Writer {
         parameters(2, module.parameters);
       }
     }
+    if (!recipe.parts.empty()) line(0, "parts:");
+    for (const RecipePart& part : recipe.parts) {
+      line(1, yaml_text(part.name) + ": " + (part.model ? yaml_text(part.model->text()) : "none"));
+    }
     parameters(0, recipe.parameters);
     data(recipe);
     if (!recipe.dtype.empty()) line(0, "dtype: " + yaml_text(recipe.dtype));
@@ -173,17 +177,18 @@ class Writer {
     line(level, "parameters:");
     for (const auto& [name, setting] : settings) {
       const auto& entries = setting.entries;
-      if (entries.size() == 1 && entries.front().filter.empty()) {
+      if (entries.size() == 1 && entries.front().filter.empty() && entries.front().blocks.empty()) {
         line(level + 1, yaml_text(name) + ": " + format_values(entries.front().values));
         continue;
       }
       line(level + 1, yaml_text(name) + ":");
       for (const ParameterSetting::Entry& entry : entries) {
-        if (entry.filter.empty()) {
-          line(level + 2, "- value: " + format_values(entry.values));
-        } else {
-          line(level + 2, "- filter: " + yaml_text(entry.filter));
-          line(level + 3, "value: " + format_values(entry.values));
+        std::vector<std::string> keys;
+        if (!entry.filter.empty()) keys.push_back("filter: " + yaml_text(entry.filter));
+        if (!entry.blocks.empty()) keys.push_back("blocks: " + yaml_text(entry.blocks));
+        keys.push_back("value: " + format_values(entry.values));
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+          line(level + (i == 0 ? 2 : 3), (i == 0 ? "- " : "") + keys[i]);
         }
       }
     }

@@ -8,6 +8,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/tensor/dtype.hpp"
+#include "amalgam/weights/block_weights.hpp"
 #include "amalgam/weights/recipe.hpp"
 #include "amalgam/weights/recipe_reader.hpp"
 #include "amalgam/weights/yaml.hpp"
@@ -24,9 +25,9 @@ class RecipeReader : private NodeReader {
   Recipe document(const YamlNode& node) const {
     expect_map(node, "a recipe");
     check_keys(node, "a recipe",
-               {"name", "merge_method", "base_model", "models", "slices", "modules", "parameters",
-                "data", "search", "evaluate", "dtype", "out_dtype", "tokenizer_source", "tokenizer",
-                "chat_template"});
+               {"name", "merge_method", "base_model", "models", "slices", "modules", "parts",
+                "parameters", "data", "search", "evaluate", "dtype", "out_dtype",
+                "tokenizer_source", "tokenizer", "chat_template"});
     Recipe recipe;
     recipe.label = label();
     recipe.line = {node.line};
@@ -43,6 +44,7 @@ class RecipeReader : private NodeReader {
     } else {
       recipe.modules = modules(*models);
     }
+    recipe.parts = parts(node);
     recipe.parameters = parameters(node);
     read_data_keys(*this, node, recipe);
     recipe.dtype = dtype(node, "dtype");
@@ -219,13 +221,38 @@ class RecipeReader : private NodeReader {
   ParameterSetting::Entry filter_entry(const YamlNode& node, std::string_view name) const {
     const std::string what = fmt::format("an entry of '{}'", name);
     expect_map(node, what);
-    check_keys(node, what, {"filter", "value"});
+    check_keys(node, what, {"filter", "blocks", "value"});
     ParameterSetting::Entry entry;
     if (const YamlNode* filter = present(node, "filter")) entry.filter = text(*filter, "filter");
     const YamlNode* value = present(node, "value");
     if (value == nullptr) fail(node, fmt::format("{} has no 'value'", what));
     entry.values = values(*value, name);
+    if (const YamlNode* blocks = present(node, "blocks")) {
+      entry.blocks = text(*blocks, "blocks");
+      try {
+        check_block_list(entry);
+      } catch (const InputError& error) {
+        fail(*value, error.what());
+      }
+    }
     return entry;
+  }
+
+  std::vector<RecipePart> parts(const YamlNode& node) const {
+    std::vector<RecipePart> read;
+    const YamlNode* map = present(node, "parts");
+    if (map == nullptr) return read;
+    expect_map(*map, "'parts'");
+    if (present(node, "models") == nullptr) {
+      fail(*map, "'parts' go with 'models', not with 'slices' or 'modules'");
+    }
+    for (const auto& [name, value] : map->entries) {
+      const std::string model = text(*value, name);
+      RecipePart part{.name = name, .model = {}, .line = {value->line}};
+      if (model != "none") part.model = parse_model_reference(model, where(*value));
+      read.push_back(std::move(part));
+    }
+    return read;
   }
 
   std::string dtype(const YamlNode& node, std::string_view key) const {

@@ -17,6 +17,8 @@ void register_study(CLI::App& root);
 void register_report(CLI::App& root);
 /// `amalgam merge` by methods that look at data.
 void register_learned_merge(CLI::App& root);
+/// `amalgam moe` with gates of hidden states.
+void register_learned_moe(CLI::App& root);
 /// `amalgam label` by verbs that run networks.
 void register_learned_label(CLI::App& root);
 

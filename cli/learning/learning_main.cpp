@@ -33,6 +33,7 @@ int amalgam_learning_main(int argc, const char* const* argv) {
   register_calibrate(root);
   register_learned_merge(root);
   register_learned_label(root);
+  register_learned_moe(root);
   register_reproduce(root);
   register_study(root);
   register_report(root);

@@ -1,0 +1,121 @@
+#include <cmath>
+
+#include "tests/cli/run_binary.hpp"
+#include "tests/weights/moe_fixture.hpp"
+
+namespace amalgam {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Moe : public MoeFixture {
+ protected:
+  Moe() {
+    write("base", dense(0));
+    write("a", dense(1));
+    write("b", dense(2));
+    write_tokenizer("base");
+    recipe_ = write_recipe("base_model: " + path("base") +
+                           "\ngate_mode: cheap_embed\nexperts:\n- source_model: " + path("a") +
+                           "\n  positive_prompts: [ab]\n- source_model: " + path("b") +
+                           "\n  positive_prompts: [c]\n  noise_scale: 0.1\n");
+  }
+  std::string recipe_;
+};
+
+TEST_F(Moe, ReportsWhatItMadeAndVerifyMakesItAgain) {
+  const RunResult made = run_amalgam({"moe", recipe_, "-o", path("out"), "--manifest", "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(made.json()["outputs"][0], path("out"));
+  EXPECT_EQ(made.json()["experts"], 2);
+  EXPECT_EQ(made.json()["experts_per_token"], 2);
+  EXPECT_EQ(made.json()["gate_mode"], "cheap_embed");
+  // 3 outside the layers; per layer 6 of the base, 2 experts of 3, a router.
+  EXPECT_EQ(made.json()["tensors_copied"], 3 + 2 * (6 + 6 + 1));
+  const RunResult good = run_amalgam({"verify", path("out"), "--recompute", "100", "--json"});
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_EQ(good.json()["recomputed"], 29);
+  // Another noise is another model.
+  const RunResult other = run_amalgam({"moe", recipe_, "-o", path("other"), "--seed", "1"});
+  ASSERT_EQ(other.code, 0) << other.err;
+  EXPECT_NE(contents_of(path("out") + "/model.safetensors"),
+            contents_of(path("other") + "/model.safetensors"));
+}
+
+TEST_F(Moe, TheBitsDependOnNeitherThreadsNorShardsNorResuming) {
+  ASSERT_EQ(run_amalgam({"moe", recipe_, "-o", path("one"), "--threads", "1"}).code, 0);
+  const RunResult many = run_amalgam({"moe", recipe_, "-o", path("many"), "--threads", "3",
+                                      "--resume", "--memory", "64MB", "--shard-size", "400B"});
+  ASSERT_EQ(many.code, 0) << many.err;
+  EXPECT_TRUE(fs::exists(path("many") + "/model.safetensors.index.json"));
+  const auto compared = run_amalgam({"diff", path("one"), path("many"), "--json"});
+  ASSERT_EQ(compared.code, 0) << compared.err;
+  for (const auto& tensor : compared.json()["tensors"]) EXPECT_EQ(tensor["distance"], 0.0);
+}
+
+// What enters the first layer is the embedding of the token.
+TEST_F(Moe, RoutersOfHiddenStatesSeeWhatEntersEachLayer) {
+  const std::string recipe = write_recipe(
+      "base_model: " + path("base") + "\nexperts:\n" + "- {source_model: " + path("a") +
+      ", positive_prompts: [abc]}\n- {source_model: " + path("b") +
+      ", positive_prompts: [a, b]}\n");
+  const RunResult made =
+      run_amalgam({"moe", recipe, "-o", path("out"), "--dtype", "f32", "--manifest", "--json"});
+  if (made.code == 2 && made.err.find("learning library") != std::string::npos) {
+    GTEST_SKIP() << "this build has no learning library";
+  }
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(made.json()["gate_mode"], "hidden");
+  const auto out = open_checkpoint(path("out"));
+  const std::vector<double> embedding =
+      values_of(*open_checkpoint(path("base")), "model.embed_tokens.weight");
+  const auto router = [&](const char* layer) {
+    return values_of(*out, std::string("model.layers.") + layer + ".block_sparse_moe.gate.weight");
+  };
+  // "<s>abc" ends in c, number 3; the second expert's prompts end in a and b, numbers 1 and 2.
+  std::vector<double> expected(8);
+  for (std::size_t i = 0; i < 4; ++i) {
+    expected[i] = embedding[12 + i];
+    expected[4 + i] = (embedding[4 + i] + embedding[8 + i]) / 2;
+  }
+  for (const std::size_t row : {0, 4}) {
+    double square = 0;
+    for (std::size_t i = 0; i < 4; ++i) square += expected[row + i] * expected[row + i];
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR(router("0")[row + i], expected[row + i] / std::sqrt(square), 1e-6);
+    }
+  }
+  double square = 0;
+  for (std::size_t i = 0; i < 4; ++i) square += router("1")[i] * router("1")[i];
+  EXPECT_NEAR(square, 1, 1e-6);
+  EXPECT_NE(router("0"), router("1"));
+  expect_bad_usage(run_amalgam({"verify", path("out"), "--recompute", "1"}), "gate_mode hidden");
+  EXPECT_EQ(run_amalgam({"verify", path("out")}).code, 0);
+}
+
+TEST_F(Moe, ADryRunSaysWhatWouldBeAndDoesNothing) {
+  const RunResult shown =
+      run_amalgam({"moe", recipe_, "-o", path("out"), "--dtype", "f32", "--dry-run", "--json"});
+  ASSERT_EQ(shown.code, 0) << shown.err;
+  const auto& tensors = shown.json()["stages"][0]["tensors"];
+  EXPECT_EQ(tensors.size(), 29U);
+  EXPECT_EQ(tensors[0]["dtype"], "F32");
+  EXPECT_FALSE(fs::exists(path("out")));
+}
+
+TEST_F(Moe, BadInputIsOneSentence) {
+  expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out.safetensors")}),
+                   "is a folder with its config");
+  expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("a")}), "already exists");
+  expect_bad_usage(run_amalgam({"moe", path("base"), "-o", path("out")}), "is a folder",
+                   "mergekit-moe's YAML");
+  expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out"), "--dtype", "Q4_K"}),
+                   "Q4_K is no type of a safetensors folder");
+  expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("a") + "/out"}), path("a"));
+  fs::remove(path("base") + "/config.json");
+  expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out")}), "no config.json");
+  EXPECT_FALSE(fs::exists(path("out")));
+}
+
+}  // namespace
+}  // namespace amalgam
