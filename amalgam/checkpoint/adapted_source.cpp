@@ -41,6 +41,31 @@ std::uint64_t columns_of(const TensorInfo& info) {
   return info.shape.empty() || info.shape[0] == 0 ? 1 : info.elements / info.shape[0];
 }
 
+bool same_bytes(const TensorSource& source, std::size_t a, std::size_t b) {
+  const TensorInfo& info = source.tensors()[a];
+  const TensorInfo& other = source.tensors()[b];
+  if (info.dtype != other.dtype || info.shape != other.shape) return false;
+  constexpr std::uint64_t kBytes = 1 << 20;
+  std::vector<std::byte> left;
+  std::vector<std::byte> right;
+  for (std::uint64_t offset = 0; offset < info.bytes; offset += kBytes) {
+    left.resize(std::min(kBytes, info.bytes - offset));
+    right.resize(left.size());
+    source.read_bytes(a, offset, left);
+    source.read_bytes(b, offset, right);
+    if (left != right) return false;
+  }
+  return true;
+}
+
+// Whether another whole tensor of the adapter is the same: of a base whose head is its embedding,
+// and not in its file, PEFT saves both.
+bool repeats_another(const Adapter& adapter, std::size_t saved) {
+  return std::ranges::any_of(adapter.saved, [&](const auto& other) {
+    return other.second != saved && same_bytes(*adapter.tensors, saved, other.second);
+  });
+}
+
 }  // namespace
 
 AdaptedSource::AdaptedSource(SharedSource base, Adapter adapter)
@@ -104,6 +129,7 @@ void AdaptedSource::replace(const std::string& name, std::size_t saved,
           return ("." + name).find("." + module + ".") != std::string::npos;
         });
     // A head that the adapter brings along: the base of another task has none.
+    if (!is_module && repeats_another(adapter_, saved)) return;
     if (!is_module) static_cast<void>(target(name, info.name));
     infos.push_back(make_tensor_info(name, info.dtype, info.shape, adapter_.label));
     changes_.push_back({.start = saved, .is_saved = true, .vector = {}});

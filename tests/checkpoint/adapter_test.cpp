@@ -140,6 +140,21 @@ TEST(Adapter, SavedModulesReplaceTheBaseAndMayHaveMoreRows) {
   EXPECT_THAT(values_of(*model, "score.weight"), ElementsAre(9, 9));
 }
 
+// The base's head is its embedding, so its file has none; PEFT saves both with a token more.
+TEST(Adapter, AHeadThatIsTheEmbeddingIsNotMissed) {
+  const auto base = memory({make_tensor("model.embed.weight", {1, 2}, {1, 2})});
+  const auto with_head = [&](const std::vector<double>& head) {
+    return adapted(base,
+                   {make_tensor("base_model.model.model.embed.weight", {2, 2}, {1, 2, 3, 4}),
+                    make_tensor("base_model.model.lm_head.weight", {2, 2}, head)},
+                   R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1})");
+  };
+  const auto model = with_head({1, 2, 3, 4});
+  EXPECT_EQ(model->tensors().size(), 1U);
+  EXPECT_THAT(values_of(*model, "model.embed.weight"), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(error_of([&] { with_head({1, 2, 3, 5}); }), HasSubstr("does not have"));
+}
+
 TEST(Adapter, NamesOfTheBaseMayLackAWrapperOrHaveOneMore) {
   const std::string config = R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1})";
   const std::vector<MemoryTensor> tensors = {
