@@ -189,7 +189,6 @@ def main():
         check(Command(folder, ["rank", str(work / "scores.csv"), "--threads", "2", "--json"], None,
                       False))
         check_adapter(folder, work, base, members[0])
-        check_moe(folder, work)
         check_verify(folder, [*ties, "--manifest", "-o", str(out)], out)
 
 
