@@ -4,6 +4,7 @@
 //                             exhaust; the N-th call of this kind, counted from 1, fails
 //     AMALGAM_FAULT_FOLDER=F  only calls about files below F count
 //     AMALGAM_FAULT_MARK=M    the file M is made when the call has failed
+//     AMALGAM_FAULT_CRASH=1   instead of failing, the call ends the process at once (SIGKILL)
 //
 // Calls fail with EIO, allocations by std::bad_alloc. Those from main on until a file below F is
 // opened are of kind start, those that follow of kind allocate; with exhaust, the N-th of these and
@@ -11,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +32,7 @@ struct Fault {
   long number = 0;
   const char* folder = nullptr;
   const char* mark = nullptr;
+  bool crash = false;
 };
 
 Fault read_fault() {
@@ -41,6 +44,7 @@ Fault read_fault() {
   fault.number = atol(colon + 1);
   fault.folder = getenv("AMALGAM_FAULT_FOLDER");
   fault.mark = getenv("AMALGAM_FAULT_MARK");
+  fault.crash = getenv("AMALGAM_FAULT_CRASH") != nullptr;
   return fault;
 }
 
@@ -63,6 +67,7 @@ bool fails(std::string_view kind) {
     const long made = syscall(SYS_openat, AT_FDCWD, fault().mark, O_CREAT | O_WRONLY, 0600);
     if (made >= 0) syscall(SYS_close, made);
   }
+  if (fault().crash) syscall(SYS_kill, getpid(), SIGKILL);
   return true;
 }
 

@@ -3,7 +3,7 @@ conversions, adapters, verification and label and rank commands; then memory end
 allocation. Each run must end with exit code 1 and one sentence, and leave nothing in the final
 place (or the whole output, where only the report of it lacked memory); a merge that goes on must
 give the bits of one that nothing disturbed. A run may also not need what failed: then its result
-must be right.
+must be right. Merges are also killed at every call that writes.
 
     fault_test.py BINARY SHIM [ALLOCATIONS]
 
@@ -60,10 +60,15 @@ class Command:
     def is_whole(self):
         return self.is_there() and contents(self.place) == self.expected
 
+    def beside(self):
+        """The manifest of a single file."""
+        return self.place.parent / f"{self.place.name}.manifest.json"
+
     def clear(self):
         if self.place is None:
             return
-        for path in (self.place, self.place.parent / f".{self.place.name}.partial"):
+        for path in (self.place, self.beside(),
+                     self.place.parent / f".{self.place.name}.partial"):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def run(self, more, environment=None):
@@ -91,12 +96,48 @@ class Command:
             assert len(errors) == 1 and errors[0].startswith("amalgam: error: "), where
             if kind not in MEMORY or not self.is_whole():
                 assert not self.is_there(), where
+                # Memory that ends is as a crash: a manifest may be there before its file.
+                if self.place is not None and kind not in MEMORY:
+                    assert not self.beside().exists(), where
                 self.run(["--resume"] if self.resumes else [])
         else:
             assert done.stdout == self.said, where
         assert contents(self.place) == self.expected, where
+        if "--manifest" in self.words and not self.place.is_dir():
+            self.verify()
         self.clear()
         return mark.exists()
+
+    def verify(self):
+        done = subprocess.run([BINARY, "verify", str(self.place)], capture_output=True, text=True)
+        assert done.returncode == 0, (self.words, done.stderr)
+
+    def crash(self, kind, number):
+        """Whether the call was made, and was the end: then a file in its place has its manifest,
+        and another run makes what is missing."""
+        mark = self.folder / "mark"
+        mark.unlink(missing_ok=True)
+        self.run(["--resume"], {"LD_PRELOAD": SHIM, "AMALGAM_FAULT": f"{kind}:{number}",
+                                "AMALGAM_FAULT_FOLDER": str(self.folder / "work"),
+                                "AMALGAM_FAULT_MARK": str(mark), "AMALGAM_FAULT_CRASH": "1"})
+        if self.place.exists():
+            self.verify()
+        else:
+            self.run(["--resume"])
+        assert contents(self.place) == self.expected, (self.words, kind, number)
+        self.verify()
+        self.clear()
+        return mark.exists()
+
+def check_crashes(command):
+    counts = {}
+    for kind in ("write", "sync", "rename"):
+        number = 1
+        while command.crash(kind, number):
+            number += 1
+        counts[kind] = number - 1
+    assert all(counts.values()), counts
+    print(" ".join(command.words[:4]), "... killed:", counts)
 
 
 def last_number(command, kind):
@@ -171,6 +212,9 @@ def main():
                 "--threads", "2", "--quiet"]
         file, out = work / "out.safetensors", work / "out"
         check(Command(folder, [*ties, "-o", str(file)], file, True))
+        with_manifest = Command(folder, [*ties, "-o", str(file), "--manifest"], file, True)
+        check(with_manifest)
+        check_crashes(with_manifest)
         check(Command(folder, [*ties, "-o", str(out), "--shard-size", "100kB", "--manifest"], out,
                       True))
         check(Command(folder, ["convert", base, str(file), "--dtype", "bf16", "--quiet"], file,
