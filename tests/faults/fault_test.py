@@ -7,7 +7,7 @@ must be right. Merges are also killed at every call that writes.
 
     fault_test.py BINARY SHIM [ALLOCATIONS]
 
-ALLOCATIONS: about how many of a command fail (default 100); 0: every one.
+ALLOCATIONS: about how many of a command fail (default 60); 0: every one.
 """
 
 import json
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy
 
 BINARY, SHIM = sys.argv[1:3]
-ALLOCATIONS = int(sys.argv[3]) if len(sys.argv) > 3 else 100
+ALLOCATIONS = int(sys.argv[3]) if len(sys.argv) > 3 else 60
 KINDS = ("open", "read", "write", "sync", "rename", "reserve")
 MEMORY = ("start", "allocate", "exhaust")
 
@@ -196,6 +196,12 @@ def write_dense(folder, seed):
         normalizer={"type": "NFC"}, pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False},
         model=dict(type="BPE", vocab={"a": 0, "b": 1, "ab": 2}, merges=["a b"]))))
     return str(folder)
+
+
+def check_verify(folder, merge, out):
+    subprocess.run([BINARY, *merge], check=True)
+    check(Command(folder, ["verify", str(out), "--inputs", "--recompute", "3", "--sample-seed", "1",
+                           "--threads", "2", "--quiet"], None, False))
 
 
 def main():
