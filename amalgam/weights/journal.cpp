@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "amalgam/checkpoint/checksum.hpp"
 #include "amalgam/core/error.hpp"
@@ -52,7 +53,7 @@ std::vector<std::byte> beginning_of(const ordered_json& identity) {
 
 // The identity at the beginning of a journal, and where its records start.
 struct Beginning {
-  std::string identity;
+  ordered_json identity;
   std::uint64_t bytes = 0;
 };
 
@@ -69,8 +70,10 @@ std::optional<Beginning> read_beginning(const File& file) {
   file.read_exactly(0, bytes);
   const std::span<const std::byte> checked = std::span(bytes).first(whole);
   if (checksum_of(checked) != number_at<std::uint64_t>(bytes, whole)) return std::nullopt;
-  return Beginning{{reinterpret_cast<const char*>(bytes.data()) + kFixedBytes, length},
-                   bytes.size()};
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + kFixedBytes, length);
+  ordered_json identity = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!identity.is_object()) return std::nullopt;  // made to deceive: the checksum is right
+  return Beginning{std::move(identity), bytes.size()};
 }
 
 }  // namespace
@@ -86,16 +89,15 @@ std::vector<fs::path> journal_files(const fs::path& folder) {
 
 std::optional<FinishedWork> FinishedWork::read(const fs::path& folder) {
   FinishedWork work;
-  std::string identity;
   for (const fs::path& path : journal_files(folder)) {
     const File file = File::open(path);
     const std::optional<Beginning> beginning = read_beginning(file);
     if (!beginning) continue;
-    if (!identity.empty() && identity != beginning->identity) {
+    if (work.identity_ != nullptr && *work.identity_ != beginning->identity) {
       throw InputError("{}: is the journal of another merge than the one beside it; delete {}",
                        path.string(), folder.string());
     }
-    identity = beginning->identity;
+    work.identity_ = std::make_shared<const ordered_json>(beginning->identity);
     std::vector<std::byte> bytes(kReadBytes);
     for (std::uint64_t at = beginning->bytes; at + kRecordBytes <= file.size();) {
       const std::uint64_t whole = (file.size() - at) / kRecordBytes * kRecordBytes;
@@ -111,8 +113,7 @@ std::optional<FinishedWork> FinishedWork::read(const fs::path& folder) {
       }
     }
   }
-  if (identity.empty()) return std::nullopt;
-  work.identity_ = std::make_shared<const ordered_json>(ordered_json::parse(identity));
+  if (work.identity_ == nullptr) return std::nullopt;
   std::stable_sort(work.checksums_.begin(), work.checksums_.end(),
                    [](const Record& a, const Record& b) { return a.key() < b.key(); });
   return work;

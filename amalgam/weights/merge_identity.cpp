@@ -54,8 +54,9 @@ std::uint64_t checksum_of_plan(const MergePlan& plan) {
 // What is different about the inputs: the first file that is, or that only one side has.
 std::string changed_input(const ordered_json& found, const ordered_json& expected) {
   for (const ordered_json& now : expected) {
-    const auto then = std::find_if(found.begin(), found.end(),
-                                   [&](const auto& one) { return one.at("path") == now["path"]; });
+    const auto then = std::find_if(found.begin(), found.end(), [&](const ordered_json& one) {
+      return one.is_object() && one.value("path", ordered_json()) == now["path"];
+    });
     if (then == found.end()) return fmt::format("'{}' is new", now["path"].get<std::string>());
     if (*then != now) return fmt::format("'{}' has changed", now["path"].get<std::string>());
   }
