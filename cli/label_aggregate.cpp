@@ -6,10 +6,12 @@
 #include "amalgam/core/cluster.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
-#include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/column_file.hpp"
+#include "amalgam/labels/confusion_file.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/label_metrics.hpp"
 #include "amalgam/labels/label_predictor.hpp"
+#include "amalgam/labels/label_state.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/label_options.hpp"
 #include "cli/output.hpp"
@@ -28,6 +30,8 @@ struct AggregateOptions {
   std::string gold;
   bool new_gold_labels = false;
   bool use_gold = false;
+  std::string initial_confusion;
+  double initial_weight = 0;
   std::string out;
   std::string soft;
   std::string workers;
@@ -79,10 +83,36 @@ void check_usable(const labels::GoldFile& gold) {
   }
 }
 
+void check_initial_confusion(const AggregateOptions& options) {
+  if (options.initial_confusion.empty()) {
+    if (options.initial_weight == 0) return;
+    throw InputError("--initial-weight needs --initial-confusion");
+  }
+  if (options.method != "dawid-skene") {
+    throw InputError(
+        "method '{}' cannot start from confusion matrices (--initial-confusion); dawid-skene can",
+        options.method);
+  }
+}
+
+labels::ConfusionFile read_initial_confusion(const AggregateOptions& options,
+                                             const labels::AnnotationTable& table) {
+  labels::ConfusionFile file =
+      labels::read_confusion(options.initial_confusion, table, options.initial_weight);
+  if (file.elsewhere > 0) {
+    log::warn(
+        "{}: {} of {} rows are of workers or labels that the annotations do not have; they say "
+        "nothing",
+        options.initial_confusion, file.elsewhere, file.elsewhere + file.used);
+  }
+  return file;
+}
+
 Aggregated aggregate(const AggregateOptions& options) {
   const labels::LabelModelInfo& info = labels::find_label_model(options.method).info();
   const std::vector<std::string> parameters = parameters_of(options);
-  parameters_from_arguments(info.name, info.parameters, parameters);  // before the files are read
+  // Before the files are read.
+  const Parameters values = parameters_from_arguments(info.name, info.parameters, parameters);
   if (info.needs_gold && options.gold.empty()) {
     throw InputError("method '{}' needs gold labels (--gold)", info.name);
   }
@@ -95,8 +125,12 @@ Aggregated aggregate(const AggregateOptions& options) {
   if (options.use_gold && !options.state.empty()) {
     throw InputError("a state (--state) cannot hold gold labels as known (--use-gold)");
   }
+  check_initial_confusion(options);
+  AnnotationOptions annotations = options.annotations;
+  annotations.marks_abstentions =
+      values.has("abstentions") && values.text("abstentions") == "marked";
   Aggregated result;
-  result.table = read_annotations(options.annotations, options.common, &result.notes);
+  result.table = read_annotations(annotations, options.common, &result.notes);
   if (!options.gold.empty()) {
     result.gold = labels::read_gold(options.gold, result.table, format_of(options.annotations),
                                     options.new_gold_labels);
@@ -110,6 +144,11 @@ Aggregated aggregate(const AggregateOptions& options) {
     check_usable(*result.gold);
     context.gold = &result.gold->gold;
   }
+  labels::ConfusionFile initial;
+  if (!options.initial_confusion.empty()) {
+    initial = read_initial_confusion(options, result.table);
+    context.initial_confusion = &initial.confusion;
+  }
   Progress progress(options.method, 0, Progress::Unit::items, options.common.progress_mode());
   context.on_iteration = [&](std::size_t iteration, std::optional<double> objective) {
     progress.advance(1);
@@ -119,17 +158,18 @@ Aggregated aggregate(const AggregateOptions& options) {
   };
   const auto start = std::chrono::steady_clock::now();
   if (!options.state.empty()) {
-    labels::IncrementalFit fit(result.table, options.method, parameters, context);
+    const std::unique_ptr<labels::LabelState> state =
+        labels::make_label_state(result.table, options.method, parameters, context);
     const labels::RefineReport settled =
-        fit.refine(options.settle, kSettlingSweeps, context.parallel);
+        state->refine(options.settle, kSettlingSweeps, context.parallel);
     if (!settled.converged) {
       log::warn(
           "the state had not settled after {} sweeps: the largest change of a probability "
           "was {:.2g}",
           settled.sweeps, settled.largest_change);
     }
-    fit.save(options.state);
-    result.fit = fit.result(context.keep_evidence).fit;
+    result.fit = state->result(context.keep_evidence).fit;
+    state->save(options.state);
     result.fit.iterations = settled.sweeps;
     result.fit.converged = settled.converged;
   } else {
@@ -235,7 +275,7 @@ void show(const AggregateOptions& options, const Aggregated& result) {
 
 void run(const AggregateOptions& options) {
   std::vector<std::string> inputs = options.annotations.paths;
-  inputs.push_back(options.gold);
+  inputs.insert(inputs.end(), {options.gold, options.initial_confusion});
   check_outputs(inputs, {options.out, options.soft, options.workers, options.confusion,
                          options.tasks, options.state, options.model});
   if (options.common.json && options.out == "-") {
@@ -263,7 +303,8 @@ void register_label_aggregate(CLI::App& label) {
       "amalgam label aggregate annotations.csv --method dawid-skene --out labels.csv\n"
       "amalgam label aggregate votes.tsv --method glad --out labels.csv --soft soft.csv "
       "--workers workers.csv\n"
-      "amalgam label aggregate annotations.csv --method mace --gold gold.csv --json --out l.csv"));
+      "amalgam label aggregate annotations.csv --method mace --gold gold.csv --json --out l.csv\n"
+      "amalgam label aggregate votes.csv --abstain unsure -p abstentions=marked --out labels.csv"));
   auto options = std::make_shared<AggregateOptions>();
   add_annotation_options(*app, options->annotations);
   app->add_option("--method", options->method, "See 'amalgam label methods'")
@@ -280,6 +321,15 @@ void register_label_aggregate(CLI::App& label) {
   app->add_flag("--use-gold", options->use_gold, "Let the method take the gold labels as known");
   app->add_flag("--new-gold-labels", options->new_gold_labels,
                 "Accept gold labels that no annotation has: they are never found");
+  app->add_option("--initial-confusion", options->initial_confusion,
+                  "Start from these confusion matrices, as --confusion writes them, instead of the "
+                  "votes' (dawid-skene)")
+      ->type_name("CONFUSION.csv");
+  app->add_option("--initial-weight", options->initial_weight,
+                  "Add them to the votes' first counts, as N annotations of each true label, "
+                  "instead of taking them in place (workers may be missing then)")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
   app->add_option("--out", options->out, "Write task,label; - is the standard output")
       ->required()
       ->type_name("LABELS.csv");

@@ -5,7 +5,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/data/text_output.hpp"
 #include "amalgam/labels/ask.hpp"
-#include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/label_state.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/label_options.hpp"
 #include "cli/output.hpp"
@@ -26,9 +26,9 @@ struct AskCommand {
   CommonOptions common;
 };
 
-labels::IncrementalFit::Result fitted(const AskCommand& command) {
-  if (!command.state.empty()) return labels::IncrementalFit::load(command.state).result();
-  labels::IncrementalFit::Result result;
+labels::LabelState::Result fitted(const AskCommand& command) {
+  if (!command.state.empty()) return labels::load_label_state(command.state)->result();
+  labels::LabelState::Result result;
   result.table = read_annotations(command.annotations, command.common);
   labels::FitContext context;
   context.seed = command.common.seed;
@@ -85,7 +85,7 @@ void run(const AskCommand& command) {
   std::vector<std::string> inputs = command.annotations.paths;
   inputs.push_back(command.state);
   check_outputs(inputs, {command.out});
-  const labels::IncrementalFit::Result result = fitted(command);
+  const labels::LabelState::Result result = fitted(command);
   labels::AskOptions options;
   options.budget = command.budget;
   options.most_per_task = command.per_task;

@@ -7,7 +7,8 @@ void add_autows_options(CLI::App& app, AutoWsCommand& command) {
       "amalgam label autows patients.csv --label diagnosis --seeds 5\n"
       "amalgam label autows fashion-mnist --examples 5000 --features raw --features pca:40\n"
       "amalgam label autows digits.csv --label class --methods few-shot,snuba,iws "
-      "--features encoder:digits.safetensors --json"));
+      "--features encoder:digits.safetensors --json\n"
+      "amalgam label autows patients.csv --label diagnosis --out labels.csv --soft soft.csv"));
   app.add_option(
          "data", command.data,
          "A table (.csv, .tsv) with the true class in --label, 'fashion-mnist', or a folder "
@@ -96,6 +97,16 @@ void add_autows_options(CLI::App& app, AutoWsCommand& command) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()
       ->type_name("N");
+  app.add_option("--out", command.out,
+                 "Write a training set, task,label: the labelled rows and the unlabelled ones that "
+                 "a pipeline labels, by their numbers in DATA from 0 (with the first seed)")
+      ->type_name("LABELS.csv");
+  app.add_option("--soft", command.soft, "Write its probability of each class")
+      ->type_name("SOFT.csv");
+  app.add_option("--pipeline", command.pipeline,
+                 "Whose training set: features and method as in the table, 'raw, Snuba, "
+                 "generative' (default: the most accurate one's)")
+      ->type_name("NAME");
   add_common_options(app, command.common,
                      {Common::json, Common::quiet, Common::threads, Common::seed});
 }

@@ -33,6 +33,9 @@ struct AutoWsCommand {
   std::string base_model = "gaussian-mixture";
   bool end_model = false;
   std::uint64_t seeds = 1;
+  std::string out;       ///< where a training set is written; empty: nowhere
+  std::string soft;      ///< with probabilities
+  std::string pipeline;  ///< whose; empty: the best one's
   CommonOptions common;
 };
 

@@ -86,6 +86,7 @@ void register_label_bags(CLI::App& label, bool& needs_library) {
   register_fit(*bags, needs_library);
   register_label_bags_plan(*bags);
   register_label_bags_make(*bags);
+  register_label_bags_merge(*bags);
   register_label_bags_release(*bags);
 }
 

@@ -14,6 +14,7 @@
 namespace amalgam::cli {
 
 void register_label_bags_make(CLI::App& bags);
+void register_label_bags_merge(CLI::App& bags);
 void register_label_bags_plan(CLI::App& bags);
 void register_label_bags_release(CLI::App& bags);
 
@@ -52,6 +53,7 @@ struct BagFitCommand {
   std::uint64_t batch = 16;
   double learning_rate = 0.01;
   std::string out;
+  std::string save_state;
   std::string predict;
   std::string predictions;
   bool overwrite = false;
@@ -59,6 +61,8 @@ struct BagFitCommand {
 };
 void add_bag_fit_options(CLI::App& command, BagFitCommand& options);
 
+/// Whether what is learned from is a state of bags (a .safetensors file) instead of rows.
+bool is_bag_state(const BagFitCommand& command);
 /// Whether a network is asked for: hidden layers, or label proportions.
 bool needs_network(const BagFitCommand& command);
 /// InputError for options that contradict each other or outputs that are inputs.
@@ -77,8 +81,9 @@ struct BagFitInput {
 };
 BagFitInput read_bag_fit_input(const BagFitCommand& command);
 
-/// The rows of --predict, with the features of `rows`.
-labels::BagRows read_rows_to_predict(const BagFitCommand& command, const labels::BagRows& rows);
+/// The rows of --predict, with these features.
+labels::BagRows read_rows_to_predict(const BagFitCommand& command,
+                                     const std::vector<std::string>& features);
 
 /// Losses as a JSON object.
 Json losses_json(const labels::BagLosses& losses);

@@ -2,6 +2,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/data/table_cells.hpp"
+#include "amalgam/labels/column_file.hpp"
 #include "cli/label_bags.hpp"
 #include "cli/label_options.hpp"
 
@@ -13,12 +14,12 @@ bool is(const BagFitCommand& command, const char* method) { return command.metho
 bool is_proportions(const BagFitCommand& command) { return is(command, "label-proportions"); }
 
 void add_column_options(CLI::App& command, BagFitCommand& options) {
-  command.add_option("rows", options.rows, "Table of rows: features and each row's bag")
+  command
+      .add_option("rows", options.rows,
+                  "Table of rows: features and each row's bag; or a state of bags (.safetensors)")
       ->required()
       ->type_name("ROWS");
-  command.add_option("--bag", options.bag, "Column that names each row's bag")
-      ->required()
-      ->type_name("COLUMN");
+  command.add_option("--bag", options.bag, "Column that names each row's bag")->type_name("COLUMN");
   command
       .add_option("--response", options.response,
                   "Column of responses in ROWS, which are averaged in each bag; with --responses"
@@ -90,6 +91,11 @@ void add_output_options(CLI::App& command, BagFitCommand& options) {
       ->type_name("MODEL");
   command.add_flag("--overwrite", options.overwrite, "Replace an existing network");
   command
+      .add_option("--save-state", options.save_state,
+                  "Linear models: write what they need of the bags, without their rows, in --folds "
+                  "parts; 'label bags merge' joins states, and fit takes them for ROWS")
+      ->type_name("STATE.safetensors");
+  command
       .add_option("--predict", options.predict, "Table of rows to predict (its columns by name)")
       ->type_name("ROWS");
   command
@@ -102,6 +108,19 @@ void refuse(bool is_wrong, const char* message) {
   if (is_wrong) throw InputError("{}", message);
 }
 
+void check_state_options(const BagFitCommand& command) {
+  const bool is_state = is_bag_state(command);
+  refuse(!is_state && command.bag.empty(), "which column names the rows' bags? give --bag COLUMN");
+  refuse(is_state &&
+             (!command.bag.empty() || !command.response.empty() || !command.responses.empty() ||
+              !command.features.empty() || !command.ignore.empty() || !command.save_state.empty()),
+         "a state has bags, features and responses already; leave --bag, --response, --responses, "
+         "--features, --ignore and --save-state out");
+  refuse(needs_network(command) && (is_state || !command.save_state.empty()),
+         "networks need the rows; states are for linear models");
+  if (!command.save_state.empty()) labels::check_state_name(command.save_state);
+}
+
 }  // namespace
 
 void add_bag_fit_options(CLI::App& command, BagFitCommand& options) {
@@ -109,6 +128,9 @@ void add_bag_fit_options(CLI::App& command, BagFitCommand& options) {
       example("amalgam label bags fit rows.csv --bag bag --responses means.csv --out model.csv\n"
               "amalgam label bags fit rows.csv --bag bag --responses means.csv --rho 0.1"
               " --predict new.csv --predictions predictions.csv\n"
+              "amalgam label bags fit rows.csv --bag bag --responses means.csv --save-state"
+              " state.safetensors\n"
+              "amalgam label bags fit state.safetensors --method bag --out model.csv\n"
               "amalgam label bags fit rows.csv --bag bag --responses means.csv --hidden 32,32"
               " --out network.safetensors\n"
               "amalgam label bags fit votes.csv --bag precinct --responses results.csv --shares"
@@ -126,9 +148,12 @@ bool needs_network(const BagFitCommand& command) {
   return !command.hidden.empty() || is_proportions(command);
 }
 
+bool is_bag_state(const BagFitCommand& command) { return command.rows.ends_with(".safetensors"); }
+
 void check_bag_fit(const BagFitCommand& command) {
   check_outputs({command.rows, command.responses, command.predict},
-                {command.out, command.predictions});
+                {command.out, command.predictions, command.save_state});
+  check_state_options(command);
   refuse(command.predict.empty() != command.predictions.empty(),
          "--predict ROWS and --predictions OUT belong together");
   const bool says_classes = !command.class_column.empty() || !command.shares.empty();
@@ -139,7 +164,8 @@ void check_bag_fit(const BagFitCommand& command) {
   refuse(!command.shares.empty() && command.responses.empty(),
          "--shares are columns of a table of bags; --responses is missing");
   refuse(command.shares.size() == 1, "--shares names one class; expected at least two");
-  refuse(!is_proportions(command) && command.response.empty() && command.responses.empty(),
+  refuse(!is_bag_state(command) && !is_proportions(command) && command.response.empty() &&
+             command.responses.empty(),
          "no responses; give --response COLUMN or --responses BAGS");
   refuse(is(command, "ridge") && !command.rho.empty(),
          "--method ridge is at rho = 0; leave --rho out, or take --method interpolated");
@@ -202,12 +228,11 @@ BagFitInput read_bag_fit_input(const BagFitCommand& command) {
   return input;
 }
 
-labels::BagRows read_rows_to_predict(const BagFitCommand& command, const labels::BagRows& rows) {
-  return labels::read_bag_rows(command.predict, {.bag = {},
-                                                 .response = {},
-                                                 .class_column = {},
-                                                 .features = rows.feature_names,
-                                                 .ignore = {}});
+labels::BagRows read_rows_to_predict(const BagFitCommand& command,
+                                     const std::vector<std::string>& features) {
+  return labels::read_bag_rows(
+      command.predict,
+      {.bag = {}, .response = {}, .class_column = {}, .features = features, .ignore = {}});
 }
 
 Json losses_json(const labels::BagLosses& losses) {

@@ -5,6 +5,7 @@
 
 #include "amalgam/core/log.hpp"
 #include "amalgam/data/text_output.hpp"
+#include "amalgam/labels/bags/bag_state_file.hpp"
 #include "cli/label_bags.hpp"
 
 namespace amalgam::cli {
@@ -40,12 +41,38 @@ struct LinearFit {
   Json tried = Json::array();
 };
 
-LinearFit fit(const BagFitCommand& command, const labels::BagData& data,
-              const labels::LinearBagState& state) {
-  const auto candidates = candidates_of(command, state);
-  if (candidates.size() == 1) return {labels::fit_linear(state, candidates.front())};
+// What is fitted: from rows, or from a state, whose folds are there already.
+struct LinearInput {
+  std::vector<std::string> features;
+  labels::LinearBagState state;
+  std::vector<labels::LinearBagState> folds;
+  labels::BagData data;  // of rows
+};
+
+LinearInput read_input(const BagFitCommand& command) {
+  if (is_bag_state(command)) {
+    labels::BagStates states = labels::read_bag_states(command.rows);
+    labels::LinearBagState all = states.all();
+    return {std::move(states.features), std::move(all), std::move(states.folds), {}};
+  }
+  BagFitInput input = read_bag_fit_input(command);
+  if (!command.save_state.empty()) {
+    labels::write_bag_states(
+        command.save_state,
+        labels::bag_states(input.data, input.rows.feature_names, input.rows.bag_names,
+                           command.folds, command.common.parallel()));
+  }
+  labels::LinearBagState state = labels::state_of_bags(input.data, command.common.parallel());
+  return {std::move(input.rows.feature_names), std::move(state), {}, std::move(input.data)};
+}
+
+LinearFit fit(const BagFitCommand& command, const LinearInput& input) {
+  const auto candidates = candidates_of(command, input.state);
+  if (candidates.size() == 1) return {labels::fit_linear(input.state, candidates.front())};
   const labels::LinearBagChoice choice = labels::choose_linear(
-      labels::fold_states(data, command.folds, command.common.seed), candidates);
+      is_bag_state(command) ? input.folds
+                            : labels::fold_states(input.data, command.folds, command.common.seed),
+      candidates);
   LinearFit result{choice.model};
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     result.tried.push_back({{"rho", candidates[i].rho},
@@ -55,12 +82,12 @@ LinearFit fit(const BagFitCommand& command, const labels::BagData& data,
   return result;
 }
 
-Json model_json(const BagFitCommand& command, const labels::BagRows& rows,
-                const labels::LinearBagState& state, const LinearFit& fit) {
+Json model_json(const BagFitCommand& command, const LinearInput& input, const LinearFit& fit) {
+  const labels::LinearBagState& state = input.state;
   const labels::LinearBagModel& model = fit.model;
   Json coefficients = Json::object();
   for (std::size_t j = 0; j < model.coefficients.size(); ++j) {
-    coefficients[rows.feature_names[j]] = model.coefficients[j];
+    coefficients[input.features[j]] = model.coefficients[j];
   }
   return {{"method", command.method},
           {"rows", state.rows()},
@@ -75,11 +102,11 @@ Json model_json(const BagFitCommand& command, const labels::BagRows& rows,
           {"tried", fit.tried}};
 }
 
-void write_model(const BagFitCommand& command, const labels::BagRows& rows,
+void write_model(const BagFitCommand& command, const LinearInput& input,
                  const labels::LinearBagModel& model, const Json& json) {
   if (command.out.empty()) return;
   if (std::filesystem::path(command.out).extension() != ".json") {
-    labels::write_coefficients(command.out, rows.feature_names, model);
+    labels::write_coefficients(command.out, input.features, model);
     return;
   }
   TextOutput output(command.out);
@@ -87,10 +114,10 @@ void write_model(const BagFitCommand& command, const labels::BagRows& rows,
   output.commit();
 }
 
-void write_predictions(const BagFitCommand& command, const labels::BagRows& fitted,
+void write_predictions(const BagFitCommand& command, const LinearInput& input,
                        const labels::LinearBagModel& model) {
   if (command.predictions.empty()) return;
-  const labels::BagRows rows = read_rows_to_predict(command, fitted);
+  const labels::BagRows rows = read_rows_to_predict(command, input.features);
   const std::size_t width = rows.feature_names.size();
   std::vector<double> predictions;
   for (std::size_t row = 0; row < rows.rows; ++row) {
@@ -99,12 +126,12 @@ void write_predictions(const BagFitCommand& command, const labels::BagRows& fitt
   labels::write_columns(command.predictions, std::vector<std::string>{"prediction"}, predictions);
 }
 
-void show(const labels::BagRows& rows, const labels::LinearBagState& state,
-          const labels::LinearBagModel& model) {
+void show(const LinearInput& input, const labels::LinearBagModel& model) {
+  const labels::LinearBagState& state = input.state;
   Table table({{"term"}, {"coefficient", Table::Align::right}});
   if (model.options.intercept) table.add_row({"(intercept)", format_number(model.intercept)});
   for (std::size_t j = 0; j < model.coefficients.size(); ++j) {
-    table.add_row({rows.feature_names[j], format_number(model.coefficients[j])});
+    table.add_row({input.features[j], format_number(model.coefficients[j])});
   }
   print(table.text());
   print(fmt::format("{} rows in {} bags; rho {}, ridge {}; bag-level loss {}\n", state.rows(),
@@ -116,18 +143,17 @@ void show(const labels::BagRows& rows, const labels::LinearBagState& state,
 }  // namespace
 
 void fit_linear_bags(const BagFitCommand& command) {
-  const BagFitInput input = read_bag_fit_input(command);
-  const labels::LinearBagState state = labels::state_of_bags(input.data, command.common.parallel());
-  const LinearFit result = fit(command, input.data, state);
-  const std::string warning = labels::identification_warning(state, result.model);
+  const LinearInput input = read_input(command);
+  const LinearFit result = fit(command, input);
+  const std::string warning = labels::identification_warning(input.state, result.model);
   if (!warning.empty()) log::warn("{}", warning);
-  const Json json = model_json(command, input.rows, state, result);
-  write_model(command, input.rows, result.model, json);
-  write_predictions(command, input.rows, result.model);
+  const Json json = model_json(command, input, result);
+  write_model(command, input, result.model, json);
+  write_predictions(command, input, result.model);
   if (command.common.json) {
     print_json(json);
   } else if (!command.common.quiet) {
-    show(input.rows, state, result.model);
+    show(input, result.model);
   }
 }
 

@@ -3,8 +3,10 @@
 #include <filesystem>
 #include <fstream>
 
-#include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/utf8.hpp"
+#include "amalgam/labels/abstentions.hpp"
+#include "cli/separator_option.hpp"
 
 namespace amalgam::cli {
 namespace fs = std::filesystem;
@@ -17,7 +19,8 @@ bool lacks_line_end(const fs::path& path) {
   if (!fs::is_regular_file(path, ignored) || fs::file_size(path, ignored) == 0) return false;
   std::ifstream file(path, std::ios::binary);
   file.seekg(-1, std::ios::end);
-  return file.get() != '\n';
+  const int last = file.get();
+  return file.good() && last != '\n';
 }
 
 }  // namespace
@@ -46,8 +49,11 @@ void add_annotation_options(CLI::App& command, AnnotationOptions& options) {
       ->capture_default_str();
   command.add_option("--question", options.question,
                      "Which question of a tool's export (default: the only one)");
-  command.add_option("--separator", options.separator, "Between cells; \\t is a tab")
-      ->capture_default_str();
+  add_separator_option(command, options.separator);
+  command
+      .add_option("--abstain", options.abstain,
+                  "A label that is none: who gives it saw the task and abstained")
+      ->type_name("LABEL");
   command
       .add_option(
           "--duplicates", options.duplicates,
@@ -70,11 +76,7 @@ labels::AnnotationFormat format_of(const AnnotationOptions& options) {
     format.time = options.time;
     format.needs_time = true;
   }
-  const std::string separator = options.separator == "\\t" ? "\t" : options.separator;
-  if (separator.size() != 1 || separator == "\"" || separator == "\n") {
-    throw InputError("--separator is '{}'; expected one character", options.separator);
-  }
-  format.separator = separator.front();
+  format.separator = separator_of(options.separator);
   using labels::ExportKind;
   if (options.format == "label-studio") format.exported = ExportKind::label_studio;
   if (options.format == "doccano") format.exported = ExportKind::doccano;
@@ -110,6 +112,16 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
         found.duplicates);
   }
   if (notes != nullptr) *notes = found;
+  if (options.abstain.empty()) return table;
+  std::uint64_t abstentions = 0;
+  table = labels::with_abstentions(
+      std::move(table), options.abstain,
+      options.marks_abstentions ? labels::Abstained::marked : labels::Abstained::dropped,
+      &abstentions);
+  if (abstentions == 0) {
+    log::warn("no annotation has the label '{}', which says that a worker abstains (--abstain)",
+              printable(options.abstain));
+  }
   return table;
 }
 

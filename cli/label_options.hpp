@@ -21,6 +21,8 @@ struct AnnotationOptions {
   std::string duplicates = "all";
   std::string format = "table";
   std::string question;
+  std::string abstain;
+  bool marks_abstentions = false;  ///< keep them as rows of weight 0, for a method that uses them
 };
 
 /// Adds the positional ANNOTATIONS and the column options. `options` must live until the command
@@ -30,7 +32,7 @@ void add_annotation_options(CLI::App& command, AnnotationOptions& options);
 /// What the options say of the format. InputError for a separator that is not one character.
 labels::AnnotationFormat format_of(const AnnotationOptions& options);
 
-/// Reads the annotations with progress, and warns of duplicates.
+/// Reads the annotations with progress, and warns of duplicates and of --abstain where nobody does.
 labels::AnnotationTable read_annotations(const AnnotationOptions& options,
                                          const CommonOptions& common,
                                          labels::TableNotes* notes = nullptr);

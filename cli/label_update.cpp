@@ -5,8 +5,9 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
-#include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_files.hpp"
+#include "amalgam/labels/label_state.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/label_options.hpp"
 #include "cli/output.hpp"
@@ -33,14 +34,14 @@ void run(const UpdateCommand& command) {
   labels::check_state_name(save);
   check_outputs(command.annotations.paths, {save, command.out, command.soft, command.workers});
   check_outputs({command.state}, {command.out, command.soft, command.workers});
-  labels::IncrementalFit fit = labels::IncrementalFit::load(command.state);
+  const std::unique_ptr<labels::LabelState> fit = labels::load_label_state(command.state);
   labels::AbsorbReport report;
   const auto start = std::chrono::steady_clock::now();
   double seconds = 0;
   if (!command.annotations.paths.empty()) {
     const labels::AnnotationTable added = read_annotations(command.annotations, command.common);
     const auto read = std::chrono::steady_clock::now();
-    report = fit.absorb(added, command.absorb);
+    report = fit->absorb(added, command.absorb);
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - read).count();
     if (!report.converged) {
       log::warn("the update had not settled after {} sweeps", report.sweeps);
@@ -51,7 +52,7 @@ void run(const UpdateCommand& command) {
   labels::RefineReport refined;
   if (command.refine) {
     refined =
-        fit.refine(command.refine_tolerance, command.refine_sweeps, command.common.parallel());
+        fit->refine(command.refine_tolerance, command.refine_sweeps, command.common.parallel());
     if (!refined.converged) {
       log::warn(
           "{} sweeps over everything did not settle it: the largest change of a probability "
@@ -61,7 +62,7 @@ void run(const UpdateCommand& command) {
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
   if (!command.out.empty() || !command.soft.empty() || !command.workers.empty()) {
-    const labels::IncrementalFit::Result result = fit.result();
+    const labels::LabelState::Result result = fit->result();
     if (!command.out.empty()) {
       labels::write_hard_labels(command.out, result.table,
                                 labels::hard_labels(result.fit.posterior).labels);
@@ -73,13 +74,13 @@ void run(const UpdateCommand& command) {
       labels::write_workers(command.workers, result.table, result.fit);
     }
   }
-  fit.save(save);
+  fit->save(save);
   if (command.common.json) {
     Json json = {{"state", save},
-                 {"method", fit.method()},
-                 {"annotations", fit.annotations()},
-                 {"tasks", fit.task_count()},
-                 {"workers", fit.worker_count()},
+                 {"method", fit->method()},
+                 {"annotations", fit->annotations()},
+                 {"tasks", fit->task_count()},
+                 {"workers", fit->worker_count()},
                  {"added", report.annotations},
                  {"new_tasks", report.new_tasks},
                  {"new_workers", report.new_workers},
@@ -98,7 +99,7 @@ void run(const UpdateCommand& command) {
           "{} annotations taken in ({} new tasks, {} new workers): {} of {} tasks "
           "looked at, stale mass {:.2g}\n",
           report.annotations, report.new_tasks, report.new_workers, report.tasks_updated,
-          fit.task_count(), command.refine ? 0.0 : report.stale_mass);
+          fit->task_count(), command.refine ? 0.0 : report.stale_mass);
     }
     if (command.refine) text += fmt::format("{} sweeps over everything\n", refined.sweeps);
     print(text);

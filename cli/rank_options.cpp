@@ -6,6 +6,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "cli/separator_option.hpp"
 
 namespace amalgam::cli {
 namespace fs = std::filesystem;
@@ -143,8 +144,7 @@ void add_score_options(CLI::App& command, ScoreOptions& options) {
           "the first or the last counts")
       ->check(CLI::IsMember({"error", "mean", "first", "last"}))
       ->capture_default_str();
-  command.add_option("--separator", options.separator, "Between cells; \\t is a tab")
-      ->capture_default_str();
+  add_separator_option(command, options.separator);
 }
 
 scores::ScoreFormat format_of(const ScoreOptions& options) {
@@ -177,11 +177,7 @@ scores::ScoreFormat format_of(const ScoreOptions& options) {
     auto [task, kind] = assignment(text, "--kind");
     format.kinds.emplace_back(std::move(task), scores::score_kind_of_name(kind));
   }
-  const std::string separator = options.separator == "\\t" ? "\t" : options.separator;
-  if (separator.size() != 1 || separator == "\"" || separator == "\n") {
-    throw InputError("--separator is '{}'; expected one character", options.separator);
-  }
-  format.separator = separator.front();
+  format.separator = separator_of(options.separator);
   return format;
 }
 

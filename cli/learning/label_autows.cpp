@@ -18,6 +18,7 @@
 #include "cli/label_autows_options.hpp"
 #include "cli/learning/label.hpp"
 #include "cli/learning/label_autows_data.hpp"
+#include "cli/learning/label_autows_training_set.hpp"
 #include "cli/output.hpp"
 
 namespace amalgam::cli {
@@ -64,6 +65,7 @@ struct Measured {
 };
 
 void check_command(const AutoWsCommand& command) {
+  check_training_set(command);
   for (const std::string& model : command.label_models) {
     if (find_label_model(model).info().needs_gold) {
       throw InputError("--label-models {}: it needs gold labels of the rows it labels", model);
@@ -76,6 +78,10 @@ void check_command(const AutoWsCommand& command) {
   if (command.seeds != 1 || command.features.size() != 1) {
     throw InputError("--dialogue is about one draw of the rows and one kind of features");
   }
+}
+
+std::string pipeline_name(const std::string& features, const std::string& method) {
+  return features + ", " + method;
 }
 
 class Protocol {
@@ -95,6 +101,7 @@ class Protocol {
       const std::uint64_t seed = command_.common.seed + s;
       const ProtocolRows rows =
           draw_protocol_rows(task_.truth, classes_, command_.labelled, unlabelled_, seed);
+      if (s == 0 && writes_training_set(command_)) training_sets_.emplace(rows);
       for (const FeatureSet& set : task_.sets) {
         const ProtocolData data = protocol_data(set.features, task_.truth, classes_, rows);
         if (!command_.dialogue.empty() && !hold_dialogue(data, rows, seed)) return open_questions_;
@@ -104,7 +111,12 @@ class Protocol {
         std::vector<ProtocolResult> results = run_autows(data, options_of(command_, seed), say);
         add_dialogue(data, results);
         add_zero_shot(set, data, rows, results);
-        for (const ProtocolResult& result : results) note(set, rows, seed, result);
+        for (const ProtocolResult& result : results) {
+          note(set, rows, seed, result);
+          if (s == 0 && training_sets_) {
+            training_sets_->keep(pipeline_name(set.name, result.method), result);
+          }
+        }
         progress.advance(1);
       }
     }
@@ -125,6 +137,8 @@ class Protocol {
   std::size_t answers() const { return answers_; }
   const AutoWsTask& task() const { return task_; }
   const std::vector<Measured>& measured() const { return measured_; }
+  /// Of the first seed, if one is to be written.
+  const std::optional<TrainingSets>& training_sets() const { return training_sets_; }
 
  private:
   bool hold_dialogue(const ProtocolData& data, const ProtocolRows& rows, std::uint64_t seed) {
@@ -181,6 +195,7 @@ class Protocol {
   std::size_t open_questions_ = 0;
   std::size_t answers_ = 0;
   std::vector<LabellingFunction> dialogue_functions_;
+  std::optional<TrainingSets> training_sets_;
   std::vector<Measured> measured_;
   std::map<std::string, std::vector<std::string>> warnings_;  // by features and method
 };
@@ -318,6 +333,26 @@ void show(const AutoWsCommand& command, const Protocol& protocol) {
   print("accuracy is over the rows that are covered; on all rows, those that are not are wrong\n");
 }
 
+// The training set that was asked for, if one was.
+struct Written {
+  std::string pipeline;
+  std::size_t rows = 0;
+};
+
+Written write_training_set(const AutoWsCommand& command, const Protocol& protocol) {
+  if (!protocol.training_sets()) return {};
+  std::vector<TrainingSets::Score> scores;
+  for (const std::vector<Measured>& group : grouped(protocol.measured())) {
+    scores.push_back({pipeline_name(group[0].features, group[0].method),
+                      mean_and_deviation(group, &WeakQuality::accuracy).first});
+  }
+  Written written;
+  written.pipeline = protocol.training_sets()->choose(command.pipeline, scores);
+  written.rows =
+      protocol.training_sets()->write(written.pipeline, protocol.task(), command.out, command.soft);
+  return written;
+}
+
 void run(const AutoWsCommand& command) {
   check_command(command);
   learning::set_threads(command.common.threads);
@@ -334,8 +369,19 @@ void run(const AutoWsCommand& command) {
                     command.dialogue, questions, protocol.answers()));
   }
   protocol.warn();
-  if (command.common.json) return print_json(json_of(command, protocol));
+  const Written written = write_training_set(command, protocol);
+  if (command.common.json) {
+    Json json = json_of(command, protocol);
+    if (!written.pipeline.empty()) {
+      json["training_set"] = {{"pipeline", written.pipeline}, {"rows", written.rows}};
+    }
+    return print_json(json);
+  }
+  if (command.out == "-" || command.soft == "-") return;
   show(command, protocol);
+  if (!written.pipeline.empty()) {
+    print(fmt::format("training set: {} rows by {}\n", written.rows, written.pipeline));
+  }
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ NetworkFit fit(const BagFitCommand& command, const labels::BagData& data,
 void write_predictions(const BagFitCommand& command, const labels::BagRows& fitted,
                        learning::Network& network, const ClassShares* shares) {
   if (command.predictions.empty()) return;
-  const labels::BagRows rows = read_rows_to_predict(command, fitted);
+  const labels::BagRows rows = read_rows_to_predict(command, fitted.feature_names);
   if (shares == nullptr) {
     labels::write_columns(command.predictions, std::vector<std::string>{"prediction"},
                           labels::learned::predict_responses(network, rows.x));

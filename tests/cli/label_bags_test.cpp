@@ -82,6 +82,47 @@ TEST_F(LabelBags, FitWritesJsonAndTakesMeansFromATable) {
   EXPECT_EQ(ridge.json()["tried"].size(), 10U);
 }
 
+TEST_F(LabelBags, StatesOfPartsAreJoinedAndFittedWithoutTheirRows) {
+  // The bags of odd and of even numbers in two tables.
+  std::string parts[2];
+  std::istringstream lines(contents_of(rows_));
+  std::string line;
+  std::getline(lines, line);
+  for (std::string& one : parts) one = line + '\n';
+  for (int row = 0; std::getline(lines, line); ++row) parts[row % 2] += line + '\n';
+  std::vector<std::string> states;
+  for (const char* name : {"odd", "even"}) {
+    const std::string table =
+        folder_.write(std::string(name) + ".csv", parts[states.size()]).string();
+    states.push_back(path(std::string(name) + ".safetensors"));
+    const RunResult saved = bags({"fit", table, "--bag", "group", "--ignore", "name", "--response",
+                                  "outcome", "--save-state", states.back(), "--json"});
+    ASSERT_EQ(saved.code, 0) << saved.err;
+  }
+  const RunResult merged =
+      bags({"merge", states[0], states[1], "--out", path("all.safetensors"), "--json"});
+  ASSERT_EQ(merged.code, 0) << merged.err;
+  EXPECT_EQ(merged.json()["bags"], 40);
+  EXPECT_EQ(merged.json()["rows"], 120);
+  const auto joined = bags({"fit", path("all.safetensors"), "--rho", "0.2", "--predict", rows_,
+                            "--predictions", path("p.csv"), "--json"})
+                          .json();
+  const auto whole = bags({"fit", rows_, "--bag", "group", "--ignore", "name", "--response",
+                           "outcome", "--rho", "0.2", "--json"})
+                         .json();
+  for (const char* feature : {"a", "b"}) {
+    EXPECT_NEAR(joined["coefficients"][feature].get<double>(),
+                whole["coefficients"][feature].get<double>(), 1e-9);
+  }
+  EXPECT_NEAR(joined["losses"]["bag"].get<double>(), whole["losses"]["bag"].get<double>(), 1e-9);
+  EXPECT_EQ(bags({"fit", path("all.safetensors"), "--json"}).json()["tried"].size(), 12U);
+  expect_bad_usage(bags({"merge", states[0], states[0], "--out", path("twice.safetensors")}),
+                   "20 of its bags are in");
+  expect_bad_usage(bags({"fit", states[0], "--bag", "group"}), "a state has bags, features");
+  expect_bad_usage(bags({"fit", states[0], "--hidden", "4"}), "networks need the rows");
+  expect_bad_usage(bags({"fit", rows_, "--response", "outcome"}), "give --bag COLUMN");
+}
+
 TEST_F(LabelBags, FitSaysWhatIsWrong) {
   expect_bad_usage(fit({}), "no responses; give --response COLUMN or --responses BAGS");
   expect_bad_usage(fit({"--response", "outcom"}), "no column 'outcom'", "outcome");

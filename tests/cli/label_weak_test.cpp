@@ -1,7 +1,10 @@
 // `amalgam label weak` and `amalgam label autows`.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "amalgam/core/random.hpp"
 #include "tests/cli/run_binary.hpp"
@@ -145,6 +148,57 @@ class LabelAutoWs : public LabelWeak {
     return write("table.csv", text);
   }
 };
+
+TEST_F(LabelAutoWs, WritesTheTrainingSetOfAPipeline) {
+  const std::string data = table();
+  const auto autows = [&](std::vector<std::string> more) {
+    std::vector<std::string> words{
+        "label",      "autows", data,         "--label", "kind",      "--rounds",      "3",
+        "--labelled", "40",     "--features", "raw",     "--methods", "few-shot,snuba"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_amalgam(words);
+  };
+  const RunResult run =
+      autows({"--out", path("l.csv"), "--soft", path("s.csv"), "--seeds", "2", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  const auto set = run.json()["training_set"];
+  // Few-shot makes no training set; of the others the one that is best on test rows is taken.
+  const auto rows = run.json()["table"];
+  const bool generative_wins = rows[1]["accuracy_all"].get<double>() >= rows[2]["accuracy_all"];
+  EXPECT_EQ(rows[1]["method"], "Snuba, generative");
+  EXPECT_EQ(set["pipeline"],
+            generative_wins ? "raw, Snuba, generative" : "raw, Snuba, majority-vote");
+  std::vector<std::string> truth;
+  std::istringstream table(contents_of(data));
+  std::string line;
+  std::getline(table, line);
+  while (std::getline(table, line)) truth.push_back(line.substr(line.rfind(',') + 1));
+  std::istringstream labels(contents_of(path("l.csv")));
+  std::getline(labels, line);
+  EXPECT_EQ(line, "task,label");
+  std::size_t count = 0;
+  std::size_t right = 0;
+  while (std::getline(labels, line)) {
+    const std::size_t comma = line.find(',');
+    right += truth.at(std::stoul(line.substr(0, comma))) == line.substr(comma + 1) ? 1 : 0;
+    ++count;
+  }
+  EXPECT_EQ(count, set["rows"]);
+  EXPECT_GT(count, 80U);
+  EXPECT_LE(count, 170U);  // 40 labelled ones, and what is covered of 130
+  EXPECT_GT(right * 10, count * 7);
+  const std::string soft = contents_of(path("s.csv"));
+  EXPECT_EQ(soft.substr(0, soft.find('\n')), "task,ant,bee,cow");
+  EXPECT_EQ(static_cast<std::size_t>(std::count(soft.begin(), soft.end(), '\n')), count + 1);
+
+  const RunResult named =
+      autows({"--out", path("n.csv"), "--pipeline", "raw, Snuba, majority-vote", "--json"});
+  EXPECT_EQ(named.json()["training_set"]["pipeline"], "raw, Snuba, majority-vote");
+  expect_bad_usage(autows({"--out", path("x.csv"), "--pipeline", "raw, Snuba, generativ"}),
+                   "did you mean 'raw, Snuba, generative'?");
+  expect_bad_usage(autows({"--pipeline", "raw, Snuba, generative"}), "--out or --soft is missing");
+  expect_bad_usage(autows({"--out", data}), "it is an input");
+}
 
 TEST_F(LabelAutoWs, ComparesMethodsOnEveryKindOfFeatures) {
   const RunResult run = run_amalgam({"label",

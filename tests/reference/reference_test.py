@@ -4,8 +4,10 @@ import unittest
 
 import numpy as np
 
+import bag_reference
 import compare
 import merge_reference
+from abstention_reference import abstaining_dawid_skene
 from reference_files import Stored, from_bytes, round_to, to_bytes
 from reference_task_vectors import fnv1a64, philox4x32
 
@@ -99,6 +101,26 @@ class WorkedExamples(unittest.TestCase):
         members = [{"x": Stored("F64", np.array([x], float))} for x in ([1, 2, 3, 4], [4, 2, 1, 1])]
         out = merged("variance_corrected", None, members)
         np.testing.assert_allclose(out, [[3.422604, 1.077396, 1.077396, 3.422604]], atol=1e-6)
+
+
+class Labels(unittest.TestCase):
+    def test_bags_of_one_feature(self):
+        # Bags {x = 1, 3} with mean response 3 and {x = 2, 2} with 2: A = 16, B = 2, c = 20.
+        table = bag_reference.BagTable([[1], [3], [2], [2]], [0, 0, 1, 1], [3, 2])
+        for rho, theta in ((0, 1.25), (0.5, 20 / 17), (1, 20 / 18)):
+            self.assertAlmostEqual(bag_reference.fit(table, rho, intercept=False)[1][0], theta, 12)
+
+    def test_losses_of_bags(self):
+        # f = 1, 3, 2, 2: means 2, 2 miss 3, 2; both rows of the first bag are 1 away from their mean.
+        table = bag_reference.BagTable([[1], [3], [2], [2]], [0, 0, 1, 1], [3, 2])
+        self.assertEqual(bag_reference.losses(table, 0, np.array([1.0])), (0.5, 1.0, 0.5))
+
+    def test_silence_as_evidence(self):
+        # Class 0 has 1.5 of 4 items; function 0 abstains on 1/3 of it and 1/5 of class 1, function 1 on 1/3, 3/5.
+        votes = np.array([[0, 0], [1, -1], [1, 1], [-1, -1]])
+        posterior, silence = abstaining_dawid_skene(votes, 2, 1)
+        np.testing.assert_allclose(silence, [[1 / 3, 1 / 5], [1 / 3, 3 / 5]], atol=1e-9)
+        self.assertAlmostEqual(posterior[3, 0], 5 / 14, 9)
 
 
 if __name__ == "__main__":
