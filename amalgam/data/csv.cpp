@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <unordered_set>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/data/input_file.hpp"
 
 namespace amalgam {
 namespace {
@@ -54,17 +54,11 @@ CsvReader::CsvReader(Source source, std::string where, CsvOptions options)
 
 CsvReader CsvReader::open(const std::filesystem::path& path, CsvOptions options,
                           const std::function<void(std::uint64_t)>& on_bytes) {
-  std::error_code ignored;
-  auto file = std::make_shared<std::ifstream>(path, std::ios::binary);
-  if (!*file || std::filesystem::is_directory(path, ignored)) {
-    throw InputError("{}: cannot be opened for reading; expected a file of comma-separated values",
-                     path.string());
-  }
+  auto file =
+      std::make_shared<std::ifstream>(open_for_reading(path, "a file of comma-separated values"));
   if (path.extension() == ".tsv" || path.extension() == ".tab") options.separator = '\t';
-  const auto read = [file, on_bytes, where = path.string()](std::span<char> out) -> std::size_t {
-    file->read(out.data(), static_cast<std::streamsize>(out.size()));
-    if (file->bad()) throw Error("{}: cannot be read to its end", where);
-    const auto got = static_cast<std::size_t>(file->gcount());
+  const auto read = [file, on_bytes, path](std::span<char> out) -> std::size_t {
+    const std::size_t got = read_some(*file, out, path);
     if (on_bytes) on_bytes(got);
     return got;
   };

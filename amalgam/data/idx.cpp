@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/data/input_file.hpp"
 
 namespace amalgam {
 namespace {
@@ -139,8 +140,8 @@ IdxArray parse_idx(std::span<const std::byte> bytes, std::string_view where,
 }
 
 IdxArray read_idx(const std::filesystem::path& path, const IdxLimits& limits) {
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) throw InputError("{}: cannot be opened for reading", path.string());
+  std::ifstream file = open_for_reading(path, "an IDX file");
+  file.seekg(0, std::ios::end);
   const auto size = static_cast<std::streamoff>(file.tellg());
   if (size < 0 || static_cast<std::uint64_t>(size) > limits.values + 1024) {
     throw InputError("{}: {} bytes; expected an IDX file of at most {}", path.string(), size,
@@ -148,8 +149,7 @@ IdxArray read_idx(const std::filesystem::path& path, const IdxLimits& limits) {
   }
   std::vector<std::byte> bytes(static_cast<std::size_t>(size));
   file.seekg(0);
-  file.read(reinterpret_cast<char*>(bytes.data()), size);
-  if (!file) throw InputError("{}: cannot be read to its end", path.string());
+  bytes.resize(read_some(file, {reinterpret_cast<char*>(bytes.data()), bytes.size()}, path));
   return parse_idx(bytes, path.string(), limits);
 }
 

@@ -5,24 +5,22 @@
 #include <algorithm>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/data/input_file.hpp"
 
 namespace amalgam {
 
 LineReader::LineReader(const std::filesystem::path& path, std::size_t longest_line)
-    : path_(path), longest_(longest_line), file_(path, std::ios::binary), buffer_(1U << 16U) {
-  std::error_code ignored;
-  if (!file_ || std::filesystem::is_directory(path, ignored)) {
-    throw InputError("{}: cannot be opened for reading; expected a text file", path.string());
-  }
-}
+    : path_(path),
+      longest_(longest_line),
+      file_(open_for_reading(path, "a text file")),
+      buffer_(1U << 16U) {}
 
 bool LineReader::next() {
   line_.clear();
   bool any = false;
   while (true) {
     if (at_ == filled_) {
-      file_.read(buffer_.data(), static_cast<std::streamsize>(buffer_.size()));
-      filled_ = static_cast<std::size_t>(file_.gcount());
+      filled_ = read_some(file_, buffer_, path_);
       at_ = 0;
       if (filled_ == 0) {
         if (any) ++number_;

@@ -12,6 +12,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/data/input_file.hpp"
 
 namespace amalgam {
 namespace {
@@ -235,14 +236,8 @@ NpyReader::NpyReader(Source source, std::string where)
 }
 
 NpyReader NpyReader::open(const std::filesystem::path& path) {
-  auto file = std::make_shared<std::ifstream>(path, std::ios::binary);
-  if (!*file || std::filesystem::is_directory(path)) {
-    throw InputError("{}: cannot be opened", path.string());
-  }
-  return {[file](std::span<char> bytes) {
-            file->read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-            return static_cast<std::size_t>(file->gcount());
-          },
+  auto file = std::make_shared<std::ifstream>(open_for_reading(path, "a .npy array"));
+  return {[file, path](std::span<char> bytes) { return read_some(*file, bytes, path); },
           path.string()};
 }
 

@@ -11,6 +11,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/data/input_file.hpp"
 
 namespace amalgam {
 namespace {
@@ -21,19 +22,15 @@ constexpr std::size_t kMostBytes = 256'000'000;
 constexpr std::size_t kMostCharacters = 65'536;
 
 std::string read_bytes(const fs::path& path) {
-  std::error_code ignored;
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file || fs::is_directory(path, ignored)) {
-    throw InputError("{}: cannot be opened for reading; expected a text file", path.string());
-  }
+  std::ifstream file = open_for_reading(path, "a text file");
+  file.seekg(0, std::ios::end);
   const auto size = static_cast<std::streamoff>(file.tellg());
   if (size <= 0 || static_cast<std::size_t>(size) > kMostBytes) {
     throw InputError("{}: {} bytes; expected a text of 1 to {}", path.string(), size, kMostBytes);
   }
   std::string bytes(static_cast<std::size_t>(size), '\0');
   file.seekg(0);
-  file.read(bytes.data(), size);
-  if (!file) throw InputError("{}: cannot be read to its end", path.string());
+  bytes.resize(read_some(file, bytes, path));
   return bytes;
 }
 

@@ -11,6 +11,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/data/input_file.hpp"
 #include "amalgam/data/line_reader.hpp"
 
 namespace amalgam::labels {
@@ -60,7 +61,7 @@ class ExportReader {
   }
 
   static bool begins_with_list(const std::filesystem::path& path) {
-    std::ifstream file(path, std::ios::binary);
+    std::ifstream file = open_for_reading(path, "a tool's export");
     char c = 0;
     while (file.get(c)) {
       if (c != ' ' && c != '\n' && c != '\r' && c != '\t') return c == '[';
@@ -75,8 +76,7 @@ class ExportReader {
       throw InputError("{}: {} bytes are too many for one JSON value; expected at most {}",
                        path.string(), size, kLargestExport);
     }
-    std::ifstream file(path, std::ios::binary);
-    if (!file) throw InputError("{}: cannot be opened for reading", path.string());
+    std::ifstream file = open_for_reading(path, "a tool's export");
     const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     Json list = parse_json(text, path.string(), kLimits);
     if (!list.is_array()) {

@@ -12,6 +12,7 @@
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
+#include "amalgam/data/input_file.hpp"
 
 namespace amalgam::scores {
 namespace {
@@ -69,16 +70,9 @@ JsonParts::JsonParts(Source source, std::string where, JsonPartOptions options)
 }
 
 JsonParts JsonParts::open(const std::filesystem::path& path, JsonPartOptions options) {
-  std::error_code ignored;
-  auto file = std::make_shared<std::ifstream>(path, std::ios::binary);
-  if (!*file || std::filesystem::is_directory(path, ignored)) {
-    throw InputError("{}: cannot be opened for reading; expected a JSON file", path.string());
-  }
-  const auto read = [file, where = path.string(),
-                     report = options.on_bytes](std::span<char> out) -> std::size_t {
-    file->read(out.data(), static_cast<std::streamsize>(out.size()));
-    if (file->bad()) throw Error("{}: cannot be read to its end", where);
-    const auto got = static_cast<std::size_t>(file->gcount());
+  auto file = std::make_shared<std::ifstream>(open_for_reading(path, "a JSON file"));
+  const auto read = [file, path, report = options.on_bytes](std::span<char> out) -> std::size_t {
+    const std::size_t got = read_some(*file, out, path);
     if (report) report(got);
     return got;
   };
