@@ -281,27 +281,61 @@ AdaptedSource::Cache<double>& AdaptedSource::cache<double>() const {
   return wide_;
 }
 
+// Calls body(block, offset) for parts of a range whose columns lie in rows of one length: whole
+// rows together, and what is before and after them. The blocks have no `out`.
+template <class T, class Body>
+void AdaptedSource::for_each_block(std::size_t tensor, const LowRankFactors<T>& factors,
+                                   std::uint64_t first, std::uint64_t count,
+                                   const Body& body) const {
+  const std::uint64_t columns = columns_of(tensors()[tensor]);
+  for (std::uint64_t done = 0; done < count;) {
+    const std::uint64_t row = (first + done) / columns;
+    const std::uint64_t column = (first + done) % columns;
+    const std::uint64_t left = count - done;
+    const std::uint64_t rows = column == 0 ? std::max<std::uint64_t>(1, left / columns) : 1;
+    const std::uint64_t length = std::min<std::uint64_t>(columns - column, left);
+    body(kernels::LowRankBlock<T>{.left = factors.left.data() + row * factors.rank,
+                                  .rank = factors.rank,
+                                  .right = factors.right.data() + column,
+                                  .stride = columns,
+                                  .rows = rows,
+                                  .columns = length},
+         done);
+    done += rows == 1 ? length : rows * columns;
+  }
+}
+
 template <class T>
 void AdaptedSource::add_factors(std::size_t tensor, const LowRankFactors<T>& factors,
                                 std::uint64_t first, std::span<T> out) const {
-  const std::uint64_t columns = columns_of(tensors()[tensor]);
-  while (!out.empty()) {
-    const std::uint64_t row = first / columns;
-    const std::uint64_t column = first % columns;
-    // Whole rows together, and what is before and after them.
-    const std::uint64_t rows = column == 0 ? std::max<std::uint64_t>(1, out.size() / columns) : 1;
-    const std::uint64_t length = std::min<std::uint64_t>(columns - column, out.size());
-    kernels::add_low_rank(kernels::LowRankBlock<T>{.left = factors.left.data() + row * factors.rank,
-                                                   .rank = factors.rank,
-                                                   .right = factors.right.data() + column,
-                                                   .out = out.data(),
-                                                   .stride = columns,
-                                                   .rows = rows,
-                                                   .columns = length});
-    const std::uint64_t done = rows == 1 ? length : rows * columns;
-    first += done;
-    out = out.subspan(done);
+  for_each_block(tensor, factors, first, out.size(),
+                 [&](kernels::LowRankBlock<T> block, std::uint64_t offset) {
+                   block.out = out.data() + offset;
+                   kernels::add_low_rank(block);
+                 });
+}
+
+// The product is added to the bytes of a BF16 tensor where they lie, with the bits of compute()
+// and encode(): false if the tensor, or the place, is not of the kind for it.
+bool AdaptedSource::add_in_place(std::size_t tensor, std::uint64_t offset,
+                                 std::span<std::byte> out) const {
+  const Change& change = changes_[places_.at(tensor)];
+  const TensorInfo& info = tensors()[tensor];
+  const auto address = reinterpret_cast<std::uintptr_t>(out.data());
+  if (change.what != Change::What::product || !change.vector.empty() || info.dtype != DType::bf16 ||
+      start_of(change).tensors()[change.start].dtype != DType::bf16 ||
+      (address | offset | out.size()) % sizeof(std::uint16_t) != 0) {
+    return false;
   }
+  start_of(change).read_bytes(change.start, offset, out);
+  auto* const elements = reinterpret_cast<std::uint16_t*>(out.data());
+  const auto loaded = load<float>(tensor);
+  for_each_block(tensor, loaded->factors, offset / sizeof(std::uint16_t),
+                 out.size() / sizeof(std::uint16_t),
+                 [&](const kernels::LowRankBlock<float>& block, std::uint64_t at) {
+                   kernels::add_low_rank(block, elements + at);
+                 });
+  return true;
 }
 
 // DoRA: the magnitude of every output over the norm of its weights. All of the tensor is read.
@@ -402,6 +436,7 @@ void AdaptedSource::read_bytes(std::size_t tensor, std::uint64_t offset,
   }
   const TensorInfo& info = tensors()[tensor];
   check_range(*this, tensor, offset, out.size(), info.bytes);
+  if (add_in_place(tensor, offset, out)) return;
   const auto encode_as = [&]<class T>(T) {
     computed::encode_bytes<T>(info, offset, out, [&](std::uint64_t first, std::span<T> values) {
       compute(tensor, first, values);

@@ -74,6 +74,10 @@ class AdaptedSource final : public TensorSource {
   }
   template <class T>
   void compute(std::size_t tensor, std::uint64_t first, std::span<T> out) const;
+  template <class T, class Body>
+  void for_each_block(std::size_t tensor, const LowRankFactors<T>& factors, std::uint64_t first,
+                      std::uint64_t count, const Body& body) const;
+  bool add_in_place(std::size_t tensor, std::uint64_t offset, std::span<std::byte> out) const;
   template <class T>
   void add_factors(std::size_t tensor, const LowRankFactors<T>& factors, std::uint64_t first,
                    std::span<T> out) const;

@@ -65,11 +65,11 @@ struct Piece {
   std::uint64_t count = 0;
 };
 
-/// Finite values whose difference from what was stored is not.
-std::uint64_t count_lost(std::span<const float> values, std::span<const float> differences) {
+/// Finite values of which something else was stored.
+std::uint64_t count_lost(std::span<const float> values, std::span<const float> stored) {
   std::uint64_t count = 0;
   for (std::size_t i = 0; i < values.size(); ++i) {
-    count += static_cast<std::uint64_t>(std::isfinite(values[i]) && !std::isfinite(differences[i]));
+    count += static_cast<std::uint64_t>(std::isfinite(values[i]) && !std::isfinite(stored[i]));
   }
   return count;
 }
@@ -85,7 +85,7 @@ std::vector<std::uint64_t> pieces_of(const std::vector<TensorInfo>& tensors) {
 struct Buffers {
   std::vector<float> floats;
   std::vector<float> importance;
-  std::vector<float> differences;
+  std::vector<float> stored;
   std::vector<double> doubles;
   std::vector<std::byte> bytes;
 };
@@ -202,11 +202,11 @@ class Conversion {
     }
     quantise(info.dtype, buffers.floats, buffers.importance, bytes);
     meter_.add(piece.tensor, piece.first / kPieceElements, std::span<const float>(buffers.floats),
-               bytes, buffers.differences);
+               bytes, buffers.stored);
     // A block of numbers that no scale reaches becomes NaN.
     if (find_non_finite(info.dtype, bytes)) {
       overflows_[piece.tensor] += count_lost(std::span<const float>(buffers.floats),
-                                             std::span<const float>(buffers.differences));
+                                             std::span<const float>(buffers.stored));
     }
   }
 

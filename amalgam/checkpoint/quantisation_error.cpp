@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "amalgam/tensor/convert.hpp"
-#include "amalgam/tensor/kernels.hpp"
+#include "amalgam/tensor/error_kernel.hpp"
 
 namespace amalgam {
 
@@ -41,32 +41,28 @@ QuantisationMeter::QuantisationMeter(const std::vector<TensorInfo>& tensors,
 
 template <class T>
 void QuantisationMeter::add(std::size_t tensor, std::uint64_t piece, std::span<const T> values,
-                            std::span<const std::byte> stored, std::vector<T>& differences) {
-  differences.resize(values.size());
-  const std::span<T> decoded(differences);
-  decode(dtypes_[tensor], stored, decoded);
-  add_decoded(tensor, piece, values, decoded);
+                            std::span<const std::byte> bytes, std::vector<T>& stored) {
+  stored.resize(values.size());
+  decode(dtypes_[tensor], bytes, std::span<T>(stored));
+  add_decoded(tensor, piece, values, std::span<const T>(stored));
 }
 
-template <class T>
+template <class T, class Stored>
 void QuantisationMeter::add_decoded(std::size_t tensor, std::uint64_t piece,
-                                    std::span<const T> values, std::span<T> stored) {
-  kernels::subtract(stored, values, stored);
+                                    std::span<const T> values, std::span<const Stored> stored) {
+  const kernels::ErrorSums found = kernels::error_sums(values, stored);
   Sums& sums = pieces_[tensor].at(piece);
   sums.elements += values.size();
-  sums.squared_error += kernels::dot(stored, stored);
-  sums.squares += kernels::dot(values, values);
+  sums.squared_error += found.squared_error;
+  sums.squares += found.squares;
 }
-
-template void QuantisationMeter::add_decoded(std::size_t, std::uint64_t, std::span<const float>,
-                                             std::span<float>);
-template void QuantisationMeter::add_decoded(std::size_t, std::uint64_t, std::span<const double>,
-                                             std::span<double>);
 
 template void QuantisationMeter::add(std::size_t, std::uint64_t, std::span<const float>,
                                      std::span<const std::byte>, std::vector<float>&);
 template void QuantisationMeter::add(std::size_t, std::uint64_t, std::span<const double>,
                                      std::span<const std::byte>, std::vector<double>&);
+template void QuantisationMeter::add_decoded(std::size_t, std::uint64_t, std::span<const double>,
+                                             std::span<const float>);
 
 std::vector<QuantisationError> QuantisationMeter::errors() const {
   std::vector<QuantisationError> errors;

@@ -40,17 +40,16 @@ class QuantisationMeter {
   bool measures(std::size_t tensor) const { return !pieces_[tensor].empty(); }
 
   /// Adds values of a piece and the bytes they became. Several calls for one piece come one after
-  /// another, those for different pieces at any time. `differences` becomes what each value changed
-  /// by.
+  /// another, those for different pieces at any time. `stored` becomes the values that the bytes
+  /// stand for.
   template <class T>
   void add(std::size_t tensor, std::uint64_t piece, std::span<const T> values,
-           std::span<const std::byte> stored, std::vector<T>& differences);
+           std::span<const std::byte> bytes, std::vector<T>& stored);
 
-  /// The same where the values that the bytes stand for, `stored`, are known; they become the
-  /// differences.
-  template <class T>
+  /// The same where the values that the bytes stand for are known.
+  template <class T, class Stored>
   void add_decoded(std::size_t tensor, std::uint64_t piece, std::span<const T> values,
-                   std::span<T> stored);
+                   std::span<const Stored> stored);
 
   /// By tensor, those of which something was written.
   std::vector<QuantisationError> errors() const;

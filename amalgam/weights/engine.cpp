@@ -362,7 +362,7 @@ class Engine {
       }
       if (fp8.is_weight(piece.tensor)) {
         meter_.add_decoded(index, leaf, std::span<const double>(merged),
-                           std::span(scratch.differences));
+                           std::span<const float>(scratch.rounded));
       } else if (meter_.measures(index)) {
         meter_.add(index, leaf, std::span<const double>(merged), bytes, scratch.differences);
       }

@@ -52,7 +52,6 @@ void Fp8Unit::encode(std::size_t tensor, std::uint64_t first, std::span<const do
   const std::span<float> stored(scratch.rounded);
   decode(DType::f8_e4m3, bytes, stored);
   multiply_by_scales(weight.grid, weight.scales, first, stored);
-  scratch.differences.assign(stored.begin(), stored.end());
 }
 
 std::span<const std::byte> Fp8Unit::scale_bytes(std::size_t tensor) const {

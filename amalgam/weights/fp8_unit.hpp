@@ -31,8 +31,8 @@ class Fp8Unit {
   /// Ends measuring.
   void choose_scales();
 
-  /// Merged elements, rounded to float, as stored. Afterwards scratch.differences has the values
-  /// that the bytes stand for.
+  /// Merged elements, rounded to float, as stored. Afterwards scratch.rounded has the values that
+  /// the bytes stand for.
   void encode(std::size_t tensor, std::uint64_t first, std::span<const double> merged,
               std::span<std::byte> bytes, WorkerScratch& scratch) const;
 

@@ -225,7 +225,7 @@ TEST(Adapter, TheProductHasTheSameBitsOnEveryTarget) {
   for (std::size_t i = 0; i < expected.size(); ++i) {
     float sum = 0;
     for (std::size_t k = 0; k < kRank; ++k) {
-      sum += left[i / kColumns * kRank + k] * right[k * kColumns + i % kColumns];
+      sum = std::fma(left[i / kColumns * kRank + k], right[k * kColumns + i % kColumns], sum);
     }
     expected[i] += sum;
   }
@@ -239,6 +239,73 @@ TEST(Adapter, TheProductHasTheSameBitsOnEveryTarget) {
                                                        .rows = kRows,
                                                        .columns = kColumns});
     EXPECT_EQ(out, expected) << target;
+  });
+}
+
+// Sums that cancel, overflow and underflow: where a product and a sum rounded one by one would
+// differ from the fused operation, which targets without one must compute.
+TEST(Adapter, TheProductIsFusedForNumbersOfAnySize) {
+  constexpr std::size_t kColumns = 3000;
+  constexpr std::size_t kRank = 3;
+  RandomStream random(5, "fused");
+  std::vector<float> right(kRank * kColumns);
+  for (float& value : right) {
+    value =
+        static_cast<float>(std::ldexp(random.normal(), static_cast<int>(random.below(250)) - 125));
+  }
+  for (std::size_t i = 0; i < kColumns / 2; ++i) right[kColumns + i] = -right[i] * 0.75F;
+  const std::vector<float> left = {0.75F, 1.0F, 0x1.000002p-20F};
+  std::vector<float> expected(kColumns);
+  for (std::size_t i = 0; i < kColumns; ++i) {
+    float sum = 0;
+    for (std::size_t k = 0; k < kRank; ++k) sum = std::fma(left[k], right[k * kColumns + i], sum);
+    expected[i] += sum;
+  }
+  for_each_simd_target([&](const std::string& target) {
+    std::vector<float> out(kColumns);
+    kernels::add_low_rank(kernels::LowRankBlock<float>{.left = left.data(),
+                                                       .rank = kRank,
+                                                       .right = right.data(),
+                                                       .out = out.data(),
+                                                       .stride = kColumns,
+                                                       .rows = 1,
+                                                       .columns = kColumns});
+    EXPECT_EQ(out, expected) << target;
+  });
+}
+
+// Added to BF16 where it lies, the product has the bits of what is decoded, changed and rounded.
+TEST(Adapter, Bf16IsChangedInPlaceOnEveryTarget) {
+  constexpr std::size_t kRows = 9;
+  constexpr std::size_t kColumns = 77;
+  constexpr std::size_t kRank = 4;
+  const std::vector<double> wide = normal(kRank * kColumns, "right");
+  const std::vector<float> right(wide.begin(), wide.end());
+  const std::vector<double> factors = normal(kRows * kRank, "left");
+  const std::vector<float> left(factors.begin(), factors.end());
+  MemoryTensor start =
+      make_tensor("w", {kRows, kColumns}, normal(kRows * kColumns, "w"), DType::bf16);
+  start.bytes[1] = std::byte{0x7F};  // NaN
+  start.bytes[0] = std::byte{0x81};
+  start.bytes[3] = std::byte{0x7F};  // the largest number
+  start.bytes[2] = std::byte{0x7F};
+  kernels::LowRankBlock<float> block{.left = left.data(),
+                                     .rank = kRank,
+                                     .right = right.data(),
+                                     .out = nullptr,
+                                     .stride = kColumns,
+                                     .rows = kRows,
+                                     .columns = kColumns};
+  std::vector<float> values(kRows * kColumns);
+  decode(DType::bf16, start.bytes, std::span(values));
+  block.out = values.data();
+  kernels::add_low_rank(block);
+  std::vector<std::byte> expected(start.bytes.size());
+  encode(DType::bf16, std::span<const float>(values), std::span(expected));
+  for_each_simd_target([&](const std::string& target) {
+    std::vector<std::byte> bytes = start.bytes;
+    kernels::add_low_rank(block, reinterpret_cast<std::uint16_t*>(bytes.data()));
+    EXPECT_EQ(bytes, expected) << target;
   });
 }
 
