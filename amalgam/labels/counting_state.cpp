@@ -38,18 +38,15 @@ void CountingState::check() const {
   }
 }
 
-AbsorbReport CountingState::absorb(const AnnotationTable& added, const AbsorbOptions& options) {
-  (void)options;
+AbsorbReport CountingState::absorb(const AnnotationTable& added, const AbsorbOptions& /*options*/) {
   AbsorbReport report;
   report.tasks_updated = rows_.add(added, report).size();
   report.converged = true;
   return report;
 }
 
-RefineReport CountingState::refine(double tolerance, std::size_t max_sweeps,
+RefineReport CountingState::refine(double /*tolerance*/, std::size_t /*max_sweeps*/,
                                    const Parallel& parallel) {
-  (void)tolerance;
-  (void)max_sweeps;
   parallel_ = parallel;
   return {.sweeps = 0, .converged = true, .largest_change = 0};
 }

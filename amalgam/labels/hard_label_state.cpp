@@ -249,10 +249,8 @@ AbsorbReport HardLabelState::absorb(const AnnotationTable& added, const AbsorbOp
   return report;
 }
 
-RefineReport HardLabelState::refine(double tolerance, std::size_t max_sweeps,
-                                    const Parallel& parallel) {
-  (void)tolerance;
-  (void)parallel;
+RefineReport HardLabelState::refine(double /*tolerance*/, std::size_t max_sweeps,
+                                    const Parallel& /*parallel*/) {
   const Round round = settle(max_sweeps, true);
   return {.sweeps = round.sweeps,
           .converged = round.settled,
