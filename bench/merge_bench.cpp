@@ -1,11 +1,15 @@
 // Merging against the floor of its data movement. For every method: median time of `--runs`
 // interleaved runs of the merge and of the floor (bench/merge_floor.hpp), and their ratio.
 //
-//   merge_bench [--folder DIR] [--bytes 1GB] [--members 4] [--dtype bf16] [--threads 2] [--runs 5]
+//   merge_bench [--folder DIR] [--bytes 1GB] [--members 4] [--dtype bf16|q8_0|fp8_block|...]
+//   [--threads 2] [--runs 5]
 //               [--methods linear,ties,...] [--memory 512MB] [--cold] [--json FILE]
 //
-// With --cold the inputs are taken out of the page cache before every run, floor and merge alike.
+// "cpu" is the ratio of the time of processors (of threads, and of the system for them), which
+// other work on the machine disturbs less. With --cold the inputs are taken out of the page cache
+// before every run, floor and merge alike.
 #include <fcntl.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -16,12 +20,16 @@
 #include <nlohmann/json.hpp>
 
 #include "amalgam/checkpoint/file.hpp"
+#include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/safetensors.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/tensor/convert.hpp"
+#include "amalgam/weights/fp8_conversion.hpp"
 #include "amalgam/weights/merge.hpp"
+#include "amalgam/weights/planner.hpp"
 #include "amalgam/weights/recipe_arguments.hpp"
 #include "bench/merge_floor.hpp"
 
@@ -52,9 +60,14 @@ void write_checkpoint(const std::filesystem::path& path, std::uint64_t bytes, DT
     const std::string prefix = "model.layers." + std::to_string(layer);
     tensors.push_back(make_tensor_info(prefix + ".mlp.weight", dtype, {kWidth, kWidth}, "bench"));
     total += tensors.back().bytes;
-    tensors.push_back(make_tensor_info(prefix + ".norm.weight", dtype, {kWidth}, "bench"));
+    tensors.push_back(make_tensor_info(prefix + ".norm.weight",
+                                       dtype_is_quantised(dtype) ? DType::f32 : dtype, {kWidth},
+                                       "bench"));
   }
-  auto sink = create_safetensors_file(path, tensors, {});
+  const std::unique_ptr<FileSink> sink =
+      dtype_is_quantised(dtype)
+          ? create_gguf_file(path, tensors, minimal_gguf_metadata("llama", "bench"))
+          : create_safetensors_file(path, tensors, {});
   constexpr std::size_t kChunk = 1 << 16;
   // One table of normal numbers, read at offsets that depend on tensor and chunk: cheap to make,
   // and without the regularity that would favour any method.
@@ -64,6 +77,7 @@ void write_checkpoint(const std::filesystem::path& path, std::uint64_t bytes, DT
   const Parallel parallel{available_threads(), Runner::std_thread};
   for (std::size_t t = 0; t < tensors.size(); ++t) {
     const std::uint64_t chunks = (tensors[t].elements + kChunk - 1) / kChunk;
+    const DType type = tensors[t].dtype;
     parallel_for(parallel, chunks, [&](std::size_t chunk, std::size_t) {
       const std::uint64_t first = chunk * kChunk;
       const std::uint64_t count = std::min<std::uint64_t>(kChunk, tensors[t].elements - first);
@@ -77,12 +91,31 @@ void write_checkpoint(const std::filesystem::path& path, std::uint64_t bytes, DT
         values[i] = normal[(base_at + i) % normal.size()];
         if (member > 0) values[i] += 0.05 * normal[(own_at + 7 * i) % normal.size()];
       }
-      std::vector<std::byte> encoded(dtype_bytes(dtype, count));
-      encode(dtype, std::span<const double>(values), encoded);
-      sink->write(t, dtype_bytes(dtype, first), encoded);
+      std::vector<std::byte> encoded(dtype_bytes(type, count));
+      encode(type, std::span<const double>(values), encoded);
+      sink->write(t, dtype_bytes(type, first), encoded);
     });
   }
   sink->finish();
+}
+
+// A checkpoint of as many bytes whose matrices are FP8 with scales.
+void write_fp8_checkpoint(const std::filesystem::path& path, std::uint64_t bytes,
+                          Fp8Scaling scaling, std::size_t member) {
+  const std::filesystem::path plain = path.string() + ".bf16";
+  std::filesystem::remove(plain);
+  write_checkpoint(plain, 2 * bytes, DType::bf16, member);
+  {
+    const std::shared_ptr<const TensorSource> source = open_safetensors(plain);
+    const MergePlan plan = plan_fp8_conversion(source, Fp8Choice::with(scaling, *source));
+    run_merge(plan, *create_safetensors_file(path, outputs_of(plan), {}), {});
+  }
+  std::filesystem::remove(plain);
+}
+
+std::string ending(const Options& options) {
+  const std::optional<DType> dtype = parse_dtype(options.dtype);
+  return dtype && dtype_is_quantised(*dtype) ? ".gguf" : ".safetensors";
 }
 
 struct Case {
@@ -124,15 +157,25 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// Of all threads, in and for this process.
+double processor_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 double seconds_of_merge(const Case& item, const Options& options) {
   std::vector<std::string> members;
   for (std::size_t m = 1; m <= item.members; ++m) {
-    members.push_back((options.folder / fmt::format("member{}.safetensors", m)).string());
+    members.push_back((options.folder / fmt::format("member{}{}", m, ending(options))).string());
   }
   std::string base;
-  if (item.base) base = (options.folder / "member0.safetensors").string();
+  if (item.base) base = (options.folder / ("member0" + ending(options))).string();
   MergeOptions merge;
-  merge.output = options.folder / "merged.safetensors";
+  merge.output = options.folder / ("merged" + ending(options));
   merge.engine.parallel = {options.threads, Runner::tbb};
   merge.engine.memory = parse_bytes(options.memory, "--memory");
   merge.progress = Progress::Mode::never;
@@ -157,45 +200,56 @@ void forget(const std::vector<std::filesystem::path>& files) {
 }
 
 void run(const Options& options) {
-  const DType dtype = parse_dtype(options.dtype).value_or(DType::bf16);
+  const std::optional<DType> dtype = parse_dtype(options.dtype);
+  const std::optional<Fp8Scaling> fp8 = parse_fp8_scaling(options.dtype);
+  if (!dtype && !fp8) throw InputError("merge_bench: no type '{}'", options.dtype);
   const std::uint64_t bytes = parse_bytes(options.bytes, "--bytes");
   std::filesystem::create_directories(options.folder);
   for (std::size_t m = 0; m <= options.members; ++m) {
-    const auto path = options.folder / fmt::format("member{}.safetensors", m);
+    const auto path = options.folder / fmt::format("member{}{}", m, ending(options));
     fmt::print(stderr, "writing {}\n", path.string());
     std::filesystem::remove(path);
-    write_checkpoint(path, bytes, dtype, m);
+    if (fp8) {
+      write_fp8_checkpoint(path, bytes, *fp8, m);
+    } else {
+      write_checkpoint(path, bytes, *dtype, m);
+    }
   }
   const double copy = seconds_of_memcpy(1 << 29, 4, options.threads);
   fmt::print("memcpy, {} threads: {:.1f} GB/s\n", options.threads, 4 * 0.536870912 / copy);
-  fmt::print("{:<20} {:>8} {:>9} {:>9} {:>7} {:>13} {:>9}\n", "method", "inputs", "floor s",
-             "merge s", "ratio", "of the runs", "GB/s in");
+  fmt::print("{:<20} {:>8} {:>9} {:>9} {:>7} {:>13} {:>6} {:>9}\n", "method", "inputs", "floor s",
+             "merge s", "ratio", "of the runs", "cpu", "GB/s in");
   nlohmann::json results = nlohmann::json::array();
   for (const std::string& method : split(options.methods, ',')) {
     const Case item = case_of(method, options.members);
     std::vector<std::filesystem::path> inputs;
     for (std::size_t m = item.base ? 0 : 1; m <= item.members; ++m) {
-      inputs.push_back(options.folder / fmt::format("member{}.safetensors", m));
+      inputs.push_back(options.folder / fmt::format("member{}{}", m, ending(options)));
     }
     std::uint64_t read = 0;
     for (const auto& path : inputs) read += std::filesystem::file_size(path);
     const std::uint64_t written = std::filesystem::file_size(inputs.front());
     std::vector<double> floors;
     std::vector<double> merges;
+    std::vector<double> processors;  // ratios
     for (std::size_t r = 0; r < options.runs; ++r) {
       if (options.cold) forget(inputs);
+      const double start = processor_seconds();
       floors.push_back(
           seconds_of_floor(inputs, options.folder / "floor.tmp", written, options.threads));
+      const double between = processor_seconds();
       if (options.cold) forget(inputs);
       merges.push_back(seconds_of_merge(item, options));
+      processors.push_back((processor_seconds() - between) / (between - start));
     }
     const double floor = median(floors);
     const double merge = median(merges);
     std::vector<double> ratios;
     for (std::size_t r = 0; r < options.runs; ++r) ratios.push_back(merges[r] / floors[r]);
     const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
-    fmt::print("{:<20} {:>8} {:>9.3f} {:>9.3f} {:>7.2f} {:>13} {:>9.2f}\n", method, inputs.size(),
-               floor, merge, merge / floor, fmt::format("{:.2f} to {:.2f}", *least, *most),
+    fmt::print("{:<20} {:>8} {:>9.3f} {:>9.3f} {:>7.2f} {:>13} {:>6.2f} {:>9.2f}\n", method,
+               inputs.size(), floor, merge, merge / floor,
+               fmt::format("{:.2f} to {:.2f}", *least, *most), median(processors),
                static_cast<double>(read) / merge / 1e9);
     std::fflush(stdout);
     results.push_back({{"method", method},

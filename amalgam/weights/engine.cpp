@@ -364,7 +364,7 @@ class Engine {
         meter_.add_decoded(index, leaf, std::span<const double>(merged),
                            std::span<const float>(scratch.rounded));
       } else if (meter_.measures(index)) {
-        meter_.add(index, leaf, std::span<const double>(merged), bytes, scratch.differences);
+        meter_.add(index, leaf, std::span<const double>(merged), bytes, scratch.stored);
       }
     };
     visit_all_blocks(reader, piece, scratch, write_block);

@@ -34,13 +34,13 @@ class ScratchBuffer {
 
 /// What one thread needs to work on blocks; kept over units so that memory is allocated once.
 struct WorkerScratch {
-  ScratchBuffer raw;                ///< one piece of all inputs as stored
-  ScratchBuffer decoded;            ///< one block of all inputs as numbers
-  ScratchBuffer merged;             ///< one block of output in double
-  ScratchBuffer encoded;            ///< one piece of output as stored
-  ScratchBuffer resident;           ///< all inputs of a unit that stays in memory
-  std::vector<double> differences;  ///< what quantising a block of output changed
-  std::vector<float> rounded;       ///< one block of output in float, before it becomes FP8
+  ScratchBuffer raw;           ///< one piece of all inputs as stored
+  ScratchBuffer decoded;       ///< one block of all inputs as numbers
+  ScratchBuffer merged;        ///< one block of output in double
+  ScratchBuffer encoded;       ///< one piece of output as stored
+  ScratchBuffer resident;      ///< all inputs of a unit that stays in memory
+  std::vector<double> stored;  ///< what a quantised block of output stands for, to be compared
+  std::vector<float> rounded;  ///< one block of output before it becomes FP8, and after
 };
 
 /// A run of blocks that is read, and written, at once.
