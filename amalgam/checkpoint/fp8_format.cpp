@@ -22,6 +22,15 @@ constexpr std::array kNames = {
     std::pair{Fp8Scaling::tensor, std::string_view("fp8_tensor")},
 };
 
+// The power of two for numbers near the largest float is 2^120, of which 256 times is none: such
+// numbers become 240 times, half a step off like any other.
+void keep_products_finite(std::span<float> divided) {
+  constexpr float kMost = 240;
+  for (float& value : divided) {
+    if (std::isfinite(value)) value = std::clamp(value, -kMost, kMost);
+  }
+}
+
 std::uint64_t pieces(std::uint64_t length, std::uint64_t block) {
   return length / block + (length % block == 0 ? 0 : 1);
 }
@@ -130,6 +139,9 @@ void encode_fp8(const Fp8Grid& grid, std::span<const float> scales, std::uint64_
                         const float scale = scales[place];
                         for (std::uint64_t i = offset; i < offset + length; ++i) {
                           divided[i] = chunk[i] / scale;
+                        }
+                        if (!std::isfinite(scale * kLargestNumber)) {
+                          keep_products_finite(std::span(divided).subspan(offset, length));
                         }
                       });
     encode(DType::f8_e4m3, std::span<const float>(divided).first(count), out.subspan(done, count));

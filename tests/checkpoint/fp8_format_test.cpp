@@ -152,6 +152,18 @@ TEST(Fp8, NanStaysInItsPlaceAndInfinityBecomesIt) {
   EXPECT_EQ(stored.values[3], 1);
 }
 
+// 2^120 is the scale, and 256 times it is no float.
+TEST(Fp8, PowersOfTwoKeepTheLargestFloatsFinite) {
+  Fp8Format format = Fp8Format::usual(Fp8Scaling::tensor);
+  format.powers_of_two = true;
+  const float largest = std::numeric_limits<float>::max();
+  const Stored stored = store({1, 3}, format, std::vector<float>{largest, -largest, kInfinity}, 3);
+  EXPECT_EQ(stored.scales, std::vector<float>{0x1p120F});
+  EXPECT_EQ(stored.values[0], 240 * 0x1p120F);
+  EXPECT_EQ(stored.values[1], -240 * 0x1p120F);
+  EXPECT_TRUE(std::isnan(stored.values[2]));
+}
+
 TEST(Fp8, BlocksOfZerosAndOfSubnormalNumbers) {
   const std::vector<float> values = {0, -0.0F, 1e-40F, 0};
   Fp8Format format;
