@@ -27,10 +27,10 @@ KINDS = ("open", "read", "write", "sync", "rename", "reserve")
 MEMORY = ("start", "allocate", "exhaust")
 
 
-def write_model(path, seed):
+def write_model(path, seed, shapes={"a.weight": (300, 512), "b.weight": (64, 64), "norm": (17,)}):
     random = numpy.random.default_rng(seed)
     header, blobs, end = {}, [], 0
-    for name, shape in {"a.weight": (300, 512), "b.weight": (64, 64), "norm": (17,)}.items():
+    for name, shape in shapes.items():
         blob = random.standard_normal(shape).astype(numpy.float32).tobytes()
         header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + len(blob)]}
         blobs.append(blob)
@@ -127,6 +127,7 @@ class Command:
         self.clear()
         return mark.exists()
 
+
 def check_crashes(command):
     counts = {}
     for kind in ("write", "sync", "rename"):
@@ -168,6 +169,22 @@ def check(command):
     print(" ".join(command.words[:4]), "...:", counts)
 
 
+def check_missing_files(folder):
+    """What the user named and is not there is bad input, not a failure."""
+    nowhere, out = str(folder / "nowhere"), str(folder / "out")
+    for words in (["merge", "-m", "linear", nowhere + ".safetensors", "-o", out],
+                  ["convert", nowhere + ".safetensors", out + ".safetensors"],
+                  ["label", "aggregate", nowhere + ".csv", "--out", out],
+                  ["label", "weak", nowhere + ".csv", "--out", out],
+                  ["label", "weak", nowhere + ".npy", "--out", out],
+                  ["label", "weak", str(folder), "--out", out],
+                  ["label", "bags", "fit", nowhere + ".csv", "--bag", "b", "--response", "y"],
+                  ["rank", nowhere + ".csv"], ["rank", nowhere + ".json"]):
+        done = subprocess.run([BINARY, *words], capture_output=True, text=True)
+        assert done.returncode == 2 and "amalgam: error: " in done.stderr, (
+            words, done.returncode, done.stderr)
+
+
 def check_adapter(folder, work, base, tuned):
     adapter, file = str(work / "adapter"), work / "applied.safetensors"
     subprocess.run([BINARY, "lora", "extract", base, tuned, adapter, "--rank", "4", "--quiet"],
@@ -196,26 +213,21 @@ def write_dense(folder, seed):
     return str(folder)
 
 
+def check_moe(folder, work):
+    base, expert = write_dense(work / "dense0", 0), write_dense(work / "dense1", 1)
+    recipe, out = work / "moe.yml", work / "moe"
+    recipe.write_text(json.dumps(dict(
+        base_model=base, gate_mode="cheap_embed",
+        experts=[dict(source_model=base, positive_prompts=["ab"]),
+                 dict(source_model=expert, positive_prompts=["b"], noise_scale=0.1)])))
+    check(Command(folder, ["moe", str(recipe), "-o", str(out), "--manifest", "--threads", "2",
+                           "--quiet"], out, True))
+
+
 def check_verify(folder, merge, out):
     subprocess.run([BINARY, *merge], check=True)
     check(Command(folder, ["verify", str(out), "--inputs", "--recompute", "3", "--sample-seed", "1",
                            "--threads", "2", "--quiet"], None, False))
-
-
-def check_missing_files(folder):
-    """What the user named and is not there is bad input, not a failure."""
-    nowhere, out = str(folder / "nowhere"), str(folder / "out")
-    for words in (["merge", "-m", "linear", nowhere + ".safetensors", "-o", out],
-                  ["convert", nowhere + ".safetensors", out + ".safetensors"],
-                  ["label", "aggregate", nowhere + ".csv", "--out", out],
-                  ["label", "weak", nowhere + ".csv", "--out", out],
-                  ["label", "weak", nowhere + ".npy", "--out", out],
-                  ["label", "weak", str(folder), "--out", out],
-                  ["label", "bags", "fit", nowhere + ".csv", "--bag", "b", "--response", "y"],
-                  ["rank", nowhere + ".csv"], ["rank", nowhere + ".json"]):
-        done = subprocess.run([BINARY, *words], capture_output=True, text=True)
-        assert done.returncode == 2 and "amalgam: error: " in done.stderr, (
-            words, done.returncode, done.stderr)
 
 
 def main():
@@ -258,6 +270,7 @@ def main():
         check(Command(folder, ["rank", str(work / "scores.csv"), "--threads", "2", "--json"], None,
                       False))
         check_adapter(folder, work, base, members[0])
+        check_moe(folder, work)
         check_verify(folder, [*ties, "--manifest", "-o", str(out)], out)
 
 
