@@ -27,9 +27,8 @@ class IncrementalFit final : public LabelState {
   /// Workers join by their net change, and the report's stale mass is net; see AbsorbOptions and
   /// AbsorbReport.
   AbsorbReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {}) override;
-  /// After every two sweeps the counts leap ahead in the direction they go (SQUAREM, Varadhan and
-  /// Roland 2008, scheme S3), and back where the objective fell: where expectation-maximisation
-  /// creeps, that saves most of the sweeps.
+  /// The counts leap ahead between sweeps (models::Anderson), and back where the objective fell:
+  /// where expectation-maximisation creeps, that saves most of the sweeps.
   RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel) override;
 
   Result result(bool keep_evidence = false) const override;
@@ -94,9 +93,6 @@ class IncrementalFit final : public LabelState {
   double log_density() const;
   std::vector<double> all_counts() const;
   void set_counts(std::span<const double> all, const Parallel& parallel);
-  static std::vector<double> extrapolated(std::span<const double> start,
-                                          std::span<const double> first,
-                                          std::span<const double> second);
 
   std::string method_;
   std::vector<std::string> parameters_;

@@ -9,11 +9,10 @@
 // Taking in annotations: updates of the tasks that they bear on.
 namespace amalgam::labels {
 
-/// An update in progress. While it sweeps, only the tables of active workers
-/// change: what the others say of a task is summed once, and their counts get
-/// the sum of what its posterior did at the end. So a sweep reads a few hundred
-/// bytes of each task in the order of memory instead of tables of all its
-/// annotators.
+/// An update in progress. While it sweeps, only the tables of active workers change: what the
+/// others say of a task is summed once, and their counts get the sum of what its posterior did at
+/// the end. So a sweep reads a few hundred bytes of each task in the order of memory instead of
+/// tables of all its annotators.
 class IncrementalFit::Update {
  public:
   Update(IncrementalFit& fit, const AbsorbOptions& options) : fit_(fit), options_(options) {}
@@ -136,8 +135,8 @@ void IncrementalFit::Update::activate(Worker worker) {
   active_.push_back(worker);
 }
 
-// Asks for what gather_rows() will read of tasks further on, which lie anywhere
-// in memory: where a task's rows are, then the rows.
+// Asks for what gather_rows() will read of tasks further on, which lie anywhere in memory: where a
+// task's rows are, then the rows.
 void IncrementalFit::Update::prefetch_task(std::size_t position) const {
   constexpr std::size_t kPlaces = 32;
   constexpr std::size_t kRows = 16;
@@ -199,8 +198,7 @@ void IncrementalFit::Update::hear_idle_workers() {
   }
 }
 
-// Looks at the tasks once, and then at the tables of active workers. Returns
-// the largest change.
+// Looks at the tasks once, and then at the tables of active workers. Returns the largest change.
 template <int kClasses>
 double IncrementalFit::Update::sweep(std::span<const std::size_t> positions) {
   const std::size_t classes = kClasses > 0 ? kClasses : fit_.labels_.size();
@@ -237,8 +235,7 @@ double IncrementalFit::Update::sweep(std::span<const std::size_t> positions) {
   return largest;
 }
 
-// Between sweeps over all tasks of the update, only those that still move are
-// looked at.
+// Between sweeps over all tasks of the update, only those that still move are looked at.
 template <int kClasses>
 void IncrementalFit::Update::settle() {
   bool everywhere = true;
@@ -254,8 +251,7 @@ void IncrementalFit::Update::settle() {
   }
 }
 
-// What the sweeps did to posteriors goes to the state, and into the counts of
-// idle workers.
+// What the sweeps did to posteriors goes to the state, and into the counts of idle workers.
 template <int kClasses>
 void IncrementalFit::Update::carry_on() {
   const std::size_t classes = kClasses > 0 ? kClasses : fit_.labels_.size();

@@ -1,17 +1,17 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "amalgam/core/fold.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/models/acceleration.hpp"
 #include "amalgam/labels/models/em.hpp"
 
 // Sweeps over everything, until nothing changes.
 namespace amalgam::labels {
 
-// What a pass over tasks gives: the objective of the counts that it began with (but for their
-// density), and what it counted.
+// What a pass over tasks gives: the objective of the counts that it began with
+// (but for their density), and what it counted.
 struct IncrementalFit::Pass {
   double objective = 0;
   double largest_change = 0;  // of a posterior
@@ -28,7 +28,8 @@ struct IncrementalFit::Pass {
   }
 };
 
-// Tables of many workers lie beyond the nearest cache: asks for what rows will read of them.
+// Tables of many workers lie beyond the nearest cache: asks for what rows will
+// read of them.
 void IncrementalFit::prefetch_rows(std::uint64_t begin, std::uint64_t end,
                                    const double* counts) const {
   const std::size_t last = is_coin_ ? 1 : labels_.size() - 1;
@@ -82,7 +83,8 @@ IncrementalFit::Pass IncrementalFit::pass_over(Task begin, Task end, bool expect
   return pass;
 }
 
-// Over all tasks, as a fold over leaves that are cut by the number of tasks and workers alone.
+// Over all tasks, as a fold over leaves that are cut by the number of tasks and
+// workers alone.
 IncrementalFit::Pass IncrementalFit::pass(const Parallel& parallel, bool expect) {
   constexpr std::size_t kTasksAtATime = 4096;
   const std::size_t tasks = tasks_.size();
@@ -123,8 +125,8 @@ void IncrementalFit::recount(const Parallel& parallel) {
   take_counts(pass(parallel, false), parallel);
 }
 
-// The posteriors of all tasks, and all counts. `objective`: of the counts that the sweep began
-// with.
+// The posteriors of all tasks, and all counts. `objective`: of the counts that
+// the sweep began with.
 IncrementalFit::Sweep IncrementalFit::sweep_all(const Parallel& parallel) {
   Pass all = pass(parallel, true);
   const Sweep sweep{all.objective + log_density(), all.largest_change};
@@ -157,61 +159,25 @@ void IncrementalFit::set_counts(std::span<const double> all, const Parallel& par
   refresh_all(parallel);
 }
 
-// Two sweeps apart, `first` and `second` after `start`: how far they lead if they go on as they do.
-// Counts stay counts: none is negative.
-std::vector<double> IncrementalFit::extrapolated(std::span<const double> start,
-                                                 std::span<const double> first,
-                                                 std::span<const double> second) {
-  double step = 0;
-  double bend = 0;
-  for (std::size_t i = 0; i < start.size(); ++i) {
-    const double r = first[i] - start[i];
-    const double v = second[i] - first[i] - r;
-    step += r * r;
-    bend += v * v;
-  }
-  const double length = bend > 0 ? std::max(1.0, std::sqrt(step / bend)) : 1.0;
-  std::vector<double> far(start.size());
-  for (std::size_t i = 0; i < start.size(); ++i) {
-    const double r = first[i] - start[i];
-    const double v = second[i] - first[i] - r;
-    far[i] = std::max(0.0, start[i] + 2 * length * r + length * length * v);
-  }
-  return far;
-}
-
 RefineReport IncrementalFit::refine(double tolerance, std::size_t max_sweeps,
                                     const Parallel& parallel) {
+  // A leap that moved posteriors by no more than so many tolerances is followed by a plain sweep,
+  // to see whether that moves any.
+  constexpr double kNearly = 100;
   RefineReport report;
-  const auto sweep_once = [&] {
+  models::Anderson ahead(all_counts(), parallel);
+  while (report.sweeps < max_sweeps) {
     check_interrupt();
+    const bool is_plain = ahead.is_plain();
     const Sweep sweep = sweep_all(parallel);
     ++report.sweeps;
-    report.largest_change = sweep.largest_change;
-    return sweep;
-  };
-  // What to go back to where a leap led downhill, and the objective that it must not fall below.
-  std::vector<double> safe;
-  double reached = -std::numeric_limits<double>::infinity();
-  while (report.sweeps < max_sweeps) {
-    const std::vector<double> start = all_counts();
-    const Sweep leapt = sweep_once();
-    // Near the top the objective moves by less than its rounding.
-    if (!safe.empty() && leapt.objective < reached - 1e-12 * std::abs(reached)) {
-      set_counts(safe, parallel);
-      safe.clear();
-      continue;
-    }
     // After a leap the posteriors' change is the leap's own.
-    report.converged = safe.empty() && leapt.largest_change < tolerance;
-    if (report.converged || report.sweeps == max_sweeps) break;
-    const std::vector<double> first = all_counts();
-    const Sweep second = sweep_once();
-    report.converged = second.largest_change < tolerance;
-    if (report.converged || report.sweeps == max_sweeps) break;
-    safe = all_counts();
-    reached = second.objective;
-    set_counts(extrapolated(start, first, safe), parallel);
+    if (is_plain) report.largest_change = sweep.largest_change;
+    report.converged = is_plain && sweep.largest_change < tolerance;
+    if (report.converged) break;
+    if (!is_plain && sweep.largest_change < kNearly * tolerance) ahead.rest();
+    ahead.take(sweep.objective, all_counts());
+    if (!ahead.is_plain() && report.sweeps < max_sweeps) set_counts(ahead.counts(), parallel);
   }
   return report;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/labels/models/ascend.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
 
 namespace amalgam::labels::models {
@@ -107,13 +108,14 @@ class Fit {
     fit_.posterior = vote_shares(table_, context_.parallel);
     clamp_to_gold(fit_.posterior, context_.gold);
     if (is_missing_) count_silent_tasks();
-    maximise(pass(false));
+    EmPass<SaidCounts> votes = pass(false);
+    Expected first{std::move(votes.counts.sums), std::move(votes.class_sums), votes.covered};
+    Expected start = first;
+    maximise(start);
     Convergence convergence(table_, context_, fit_);
-    while (true) {
-      EmPass<SaidCounts> expected = pass(true);
-      if (convergence.done(expected.log_likelihood + log_density())) break;
-      maximise(std::move(expected));
-    }
+    ascend(
+        convergence, context_, true, std::move(first), [&] { return pass(true); },
+        [&] { return log_density(); }, [&](Expected& expected) { maximise(expected); });
     share_posterior(said_.table, bytes(), context_, fit_.posterior);
     describe_workers();
     return std::move(fit_);
@@ -165,10 +167,10 @@ class Fit {
     }
   }
 
-  void maximise(EmPass<SaidCounts>&& pass) {
-    fit_.prior = std::move(pass.class_sums);
-    for (double& p : fit_.prior) p /= pass.covered;
-    logs_ = std::move(pass.counts.sums);
+  void maximise(Expected& expected) {
+    fit_.prior = std::move(expected.class_sums);
+    for (double& p : fit_.prior) p /= expected.covered;
+    logs_ = std::move(expected.counts);
     for (std::size_t w = 0; w < table_.worker_count(); ++w) {
       normalise_worker(&logs_[w * square()], classes_, smoothing_, classes_ + 1);
     }

@@ -4,6 +4,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/models/abstaining_dawid_skene.hpp"
+#include "amalgam/labels/models/ascend.hpp"
 #include "amalgam/labels/models/models.hpp"
 
 namespace amalgam::labels::models {
@@ -17,7 +18,7 @@ class DawidSkene final : public LabelModel {
         .summary = "EM for the confusion matrix of each worker and the truth of each task.",
         .source = "Dawid and Skene 1979; MAP with Dirichlet pseudo-counts",
         .parameters = {iterations_parameter(100), tolerance_parameter(1e-5), diagonal_parameter(),
-                       off_diagonal_parameter(), abstentions_parameter()},
+                       off_diagonal_parameter(), abstentions_parameter(), acceleration_parameter()},
         .skill = "mean over true labels, by their prior, of the probability of being right",
         .uses_gold = true,
         .fewest_workers = 2,
@@ -46,11 +47,11 @@ class DawidSkene final : public LabelModel {
       return ConfusionCounts{&table, classes,
                              std::vector<double>(table.worker_count() * classes * classes, 0)};
     };
-    const auto maximise = [&](EmPass<ConfusionCounts>&& pass) {
-      fit.prior = std::move(pass.class_sums);
-      for (double& p : fit.prior) p /= pass.covered;
+    const auto maximise = [&](Expected& expected) {
+      fit.prior = std::move(expected.class_sums);
+      for (double& p : fit.prior) p /= expected.covered;
       log_prior = log_of(fit.prior);
-      logs = std::move(pass.counts.sums);
+      logs = std::move(expected.counts);
       normalise_confusion(logs, classes, smoothing, context.parallel);
     };
     const std::size_t bytes = table.worker_count() * classes * classes * sizeof(double);
@@ -58,15 +59,15 @@ class DawidSkene final : public LabelModel {
       return em_pass(table, log_prior, ConfusionLikelihood{table, classes, logs}, make_counts,
                      bytes, context, fit.posterior, expect, Posteriors::own);
     };
-    EmPass<ConfusionCounts> first = pass(false);
-    take_initial_confusion(context.initial_confusion, classes, first.counts.sums);
-    maximise(std::move(first));
+    EmPass<ConfusionCounts> votes = pass(false);
+    take_initial_confusion(context.initial_confusion, classes, votes.counts.sums);
+    Expected first{std::move(votes.counts.sums), std::move(votes.class_sums), votes.covered};
+    Expected start = first;
+    maximise(start);
     Convergence convergence(table, context, fit);
-    while (true) {
-      EmPass<ConfusionCounts> expected = pass(true);
-      if (convergence.done(expected.log_likelihood + log_density(logs, classes, smoothing))) break;
-      maximise(std::move(expected));
-    }
+    ascend(
+        convergence, context, true, std::move(first), [&] { return pass(true); },
+        [&] { return log_density(logs, classes, smoothing); }, maximise);
     share_posterior(table, bytes, context, fit.posterior);
     fit.confusion = confusion_of(logs, classes);
     fit.skills = skills_of(logs, fit.prior);

@@ -26,18 +26,20 @@ Convergence::Convergence(const AnnotationTable& table, const FitContext& context
       tolerance_(context.parameters.number("tolerance")),
       annotations_(static_cast<double>(table.rows())) {
   fit_.trace.clear();
+  fit_.iterations = 0;
   fit_.converged = false;
 }
 
-bool Convergence::done(double objective) {
+bool Convergence::is_small_rise(double objective) const {
+  return !fit_.trace.empty() && (objective - fit_.trace.back()) / annotations_ < tolerance_;
+}
+
+bool Convergence::done(double objective, bool has_leapt) {
   check_interrupt();
+  fit_.converged = !has_leapt && is_small_rise(objective);
   fit_.trace.push_back(objective);
-  fit_.iterations = fit_.trace.size();
+  ++fit_.iterations;
   if (context_.on_iteration) context_.on_iteration(fit_.iterations, objective);
-  if (fit_.iterations > 1) {
-    const double rise = objective - fit_.trace[fit_.iterations - 2];
-    fit_.converged = rise / annotations_ < tolerance_;
-  }
   return fit_.converged || fit_.iterations >= limit_;
 }
 

@@ -197,8 +197,15 @@ class Convergence {
   /// Reads the parameters "iterations" and "tolerance".
   Convergence(const AnnotationTable& table, const FitContext& context, LabelFit& fit);
 
-  /// Notes the objective of an iteration; true if the loop ends. Checks for interruption.
-  bool done(double objective);
+  /// Notes the objective of an iteration; true if the loop ends. Checks for interruption. Where the
+  /// iteration began with a leap, only the limit ends the loop.
+  bool done(double objective, bool has_leapt = false);
+
+  /// Whether this objective would end a loop without leaps.
+  bool is_small_rise(double objective) const;
+
+  /// An iteration after a leap that is taken back: it takes its time and leaves no trace.
+  void taken_back() { ++fit_.iterations; }
 
  private:
   const FitContext& context_;

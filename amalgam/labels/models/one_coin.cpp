@@ -1,4 +1,4 @@
-#include "amalgam/labels/models/em.hpp"
+#include "amalgam/labels/models/ascend.hpp"
 #include "amalgam/labels/models/models.hpp"
 
 namespace amalgam::labels::models {
@@ -58,12 +58,12 @@ class OneCoin final : public LabelModel {
     std::vector<double> log_wrong(table.worker_count());
     fit.prior.assign(classes, 1.0 / static_cast<double>(classes));
     fit.skills.resize(table.worker_count());
-    const auto maximise = [&](EmPass<RightCounts>&& pass) {
+    const auto maximise = [&](const Expected& expected) {
       for (std::size_t k = 0; learns_prior_ && k < classes; ++k) {
-        fit.prior[k] = pass.class_sums[k] / pass.covered;
+        fit.prior[k] = expected.class_sums[k] / expected.covered;
       }
       for (std::size_t w = 0; w < fit.skills.size(); ++w) {
-        const double share = annotations[w] > 0 ? pass.counts.sums[w] / annotations[w] : 0.5;
+        const double share = annotations[w] > 0 ? expected.counts[w] / annotations[w] : 0.5;
         fit.skills[w] = std::clamp(share, kFloor, 1 - kFloor);
         log_right[w] = portable_log(fit.skills[w]);
         log_wrong[w] = portable_log((1 - fit.skills[w]) / static_cast<double>(classes - 1));
@@ -77,13 +77,13 @@ class OneCoin final : public LabelModel {
       return em_pass(table, log_of(fit.prior), CoinLikelihood{table, classes, log_right, log_wrong},
                      make_counts, bytes, context, fit.posterior, expect, Posteriors::own);
     };
-    maximise(pass(false));
+    EmPass<RightCounts> votes = pass(false);
+    Expected first{std::move(votes.counts.sums), std::move(votes.class_sums), votes.covered};
+    maximise(first);
     Convergence convergence(table, context, fit);
-    while (true) {
-      EmPass<RightCounts> expected = pass(true);
-      if (convergence.done(expected.log_likelihood)) break;
-      maximise(std::move(expected));
-    }
+    ascend(
+        convergence, context, learns_prior_, std::move(first), [&] { return pass(true); },
+        [] { return 0.0; }, maximise);
     share_posterior(table, bytes, context, fit.posterior);
     if (context.keep_evidence) {
       fit.evidence = sides_of_workers(log_of(fit.prior), log_right, log_wrong);
@@ -103,7 +103,8 @@ const LabelModel& one_coin_dawid_skene() {
       {.name = "one-coin-dawid-skene",
        .summary = "EM for one probability of being right per worker, and the class prior.",
        .source = "Dawid and Skene 1979 with symmetric confusion matrices",
-       .parameters = {iterations_parameter(100), tolerance_parameter(1e-5)},
+       .parameters = {iterations_parameter(100), tolerance_parameter(1e-5),
+                      acceleration_parameter()},
        .skill = "probability of being right",
        .uses_gold = true,
        .fewest_workers = 2},
@@ -116,7 +117,8 @@ const LabelModel& zencrowd() {
       {.name = "zencrowd",
        .summary = "EM for the reliability of each worker, all classes equally probable.",
        .source = "Demartini, Difallah and Cudre-Mauroux 2012",
-       .parameters = {iterations_parameter(100), tolerance_parameter(1e-5)},
+       .parameters = {iterations_parameter(100), tolerance_parameter(1e-5),
+                      acceleration_parameter()},
        .skill = "reliability: probability of being right",
        .uses_gold = true,
        .fewest_workers = 2},
