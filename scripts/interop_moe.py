@@ -16,7 +16,9 @@ from tokenizers import (Regex, Tokenizer, decoders, models, normalizers,
 from transformers import (AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM,
                           MistralConfig, MistralForCausalLM, Qwen2Config,
                           Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+from transformers.utils import logging
 
+logging.disable_progress_bar()
 AMALGAM, WORK = sys.argv[1:3]
 VOCABULARY, HIDDEN, LAYERS = 420, 32, 3
 TEXTS = [
@@ -93,7 +95,7 @@ def dense(kind, name, seed, **options):
 
 def assemble(recipe, name):
     path = f"{WORK}/{name}.yml"
-    json.dump(recipe, open(path, "w"))  # JSON is YAML
+    json.dump(recipe, open(path, "w"), ensure_ascii=False)  # JSON is YAML, but for surrogates
     run = subprocess.run([AMALGAM, "moe", path, "-o", f"{WORK}/{name}", "--quiet"],
                          capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

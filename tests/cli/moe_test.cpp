@@ -50,7 +50,9 @@ TEST_F(Moe, TheBitsDependOnNeitherThreadsNorShardsNorResuming) {
   EXPECT_TRUE(fs::exists(path("many") + "/model.safetensors.index.json"));
   const auto compared = run_amalgam({"diff", path("one"), path("many"), "--json"});
   ASSERT_EQ(compared.code, 0) << compared.err;
-  for (const auto& tensor : compared.json()["tensors"]) EXPECT_EQ(tensor["distance"], 0.0);
+  const auto differences = compared.json();
+  EXPECT_EQ(differences["tensors"].size(), 29U);
+  for (const auto& tensor : differences["tensors"]) EXPECT_EQ(tensor["distance"], 0.0);
 }
 
 // What enters the first layer is the embedding of the token.
@@ -97,7 +99,8 @@ TEST_F(Moe, ADryRunSaysWhatWouldBeAndDoesNothing) {
   const RunResult shown =
       run_amalgam({"moe", recipe_, "-o", path("out"), "--dtype", "f32", "--dry-run", "--json"});
   ASSERT_EQ(shown.code, 0) << shown.err;
-  const auto& tensors = shown.json()["stages"][0]["tensors"];
+  const auto plan = shown.json();
+  const auto& tensors = plan["stages"][0]["tensors"];
   EXPECT_EQ(tensors.size(), 29U);
   EXPECT_EQ(tensors[0]["dtype"], "F32");
   EXPECT_FALSE(fs::exists(path("out")));
@@ -111,6 +114,8 @@ TEST_F(Moe, BadInputIsOneSentence) {
                    "mergekit-moe's YAML");
   expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out"), "--dtype", "Q4_K"}),
                    "Q4_K is no type of a safetensors folder");
+  expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out"), "--dtype", "fp8_block"}),
+                   "not written as FP8 with scales");
   expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("a") + "/out"}), path("a"));
   fs::remove(path("base") + "/config.json");
   expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out")}), "no config.json");

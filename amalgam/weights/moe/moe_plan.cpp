@@ -68,6 +68,12 @@ class MoePlanner {
         base_folder_(without_adapters(recipe.base_model.path)),
         base_config_(read_config(base_folder_)),
         family_(find_moe_family(recipe, text_of(base_config_, "model_type"))) {
+    if (options.fp8) {
+      throw InputError(
+          "{}: a mixture is not written as FP8 with scales; expected another type, such "
+          "as BF16 (base and experts may be FP8)",
+          recipe.label);
+    }
     wanted_ = options.dtype ? options.dtype : parse_dtype(recipe.dtype);
     if (wanted_ && dtype_is_quantised(*wanted_)) {
       throw InputError("{}: {} is no type of a safetensors folder; expected a floating-point type",
