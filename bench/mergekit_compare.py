@@ -130,7 +130,7 @@ def print_table(results):
     print("| method | runs | processor s | mergekit | ratio | without start | clock s | mergekit | ratio | without start | "
           "MB (own) | mergekit | ratio |\n|" + " --- |" * 13)
     for method in METHODS:
-        if method not in runs:
+        if len(runs.get(method, {})) < 2:
             continue
         cells = [method, str(len(runs[method]["amalgam"]))]
         for key in ("cpu", "s"):

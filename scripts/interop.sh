@@ -5,6 +5,7 @@
 # index. docs/interop.md says what is compared and what came out.
 # Usage: interop.sh AMALGAM_BINARY
 set -eu
+export TQDM_DISABLE=1 # no progress bars of the Python packages
 amalgam=$(realpath "$1")
 here=$(dirname "$(realpath "$0")")
 work=build/interop

@@ -42,7 +42,7 @@ def load_matrices(columns):
     package = pathlib.Path(importlib.util.find_spec("all_minilm_l6_v2").origin).parent
     model = zipfile.ZipFile(package / "model.zip").read("model.safetensors")
     tensors = safetensors.numpy.load(model)
-    chosen = {name: value for name, value in tensors.items() if value.ndim == 2 and value.shape[1] % columns == 0
+    chosen = {name: value for name, value in sorted(tensors.items()) if value.ndim == 2 and value.shape[1] % columns == 0
               and "embeddings" not in name}
     return dict(list(chosen.items())[:: 1 if columns == 256 else 3])
 

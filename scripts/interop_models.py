@@ -110,7 +110,7 @@ def encoder():
     check(float((ours - expected).abs().max()) < 1e-5, "encoder: embeddings of a merge are not those of the mean")
     for path in (merged, *convert_encoder(folder, base)):
         cosines = torch.nn.functional.cosine_similarity(embeddings(path), start)
-        check(float(cosines.min()) > 0.95, f"encoder: {path.name}: cosine {float(cosines.min()):.3f} with the original")
+        check(float(cosines.min()) > 0.9, f"encoder: {path.name}: cosine {float(cosines.min()):.3f} with the original")
         print(f"encoder: {path.name}: cosines with the original's embeddings {float(cosines.min()):.5f} and above")
     check_tokenizer(base, merged)
 
