@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <exception>
 #include <initializer_list>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,7 +66,7 @@ void remove_or_warn(const fs::path& path) noexcept {
     std::error_code error;
     fs::remove_all(path, error);
     if (error) log::warn("{}: cannot delete: {}", path.string(), error.message());
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return;
   }
 }
@@ -76,7 +75,7 @@ void warn_of_entry(const fs::path& place, const char* reason) noexcept {
   try {
     log::warn("{}: is in place, but a power failure now might undo that: {}", place.string(),
               reason);
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return;
   }
 }
@@ -242,7 +241,7 @@ OutputTransaction::~OutputTransaction() {
       log::info("{}: the unfinished output is kept here", places_.partial.string());
       return;
     }
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return;  // what stays is what a crash would leave
   }
   remove_or_warn(places_.partial);
