@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
+#include <optional>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
@@ -27,59 +29,74 @@ WorkerPairs agreement_matrix(const AnnotationTable& table, const Parallel& paral
   return pairs;
 }
 
-/// Values on two sides of a centre.
+/// Values about a centre. Only those near it are kept, the others counted: a trimmed mean wants
+/// few, and how far away those are hardly changes from one iteration to the next.
 class AroundCentre {
  public:
   /// Room for `count` values about `centre`, none of which is there yet.
-  void start(double centre, std::size_t count) {
+  void start(double centre, double radius, std::size_t count) {
     centre_ = centre;
-    below_.resize(count + 1);
-    above_.resize(count + 1);
-    below_count_ = above_count_ = equal_ = 0;
+    radius_ = radius;
+    near_.resize(count + 1);
+    near_count_ = below_count_ = above_count_ = equal_ = 0;
   }
 
-  /// Without a branch: which side a value is on cannot be foretold.
-  void add(double value, bool counts) {
-    const bool is_below = counts && value < centre_;
-    const bool is_above = counts && value > centre_;
-    below_[below_count_] = value;
-    above_[above_count_] = value;
-    below_count_ += is_below ? 1 : 0;
-    above_count_ += is_above ? 1 : 0;
-    equal_ += counts && !is_below && !is_above ? 1 : 0;
+  /// Without a branch: which side a value is on cannot be foretold. NaN counts nothing.
+  void add(double value) {
+    const double distance = value - centre_;
+    near_[near_count_] = distance;
+    near_count_ += std::abs(distance) <= radius_ && distance != 0 ? 1 : 0;
+    below_count_ += distance < 0 ? 1 : 0;
+    above_count_ += distance > 0 ? 1 : 0;
+    equal_ += distance == 0 ? 1 : 0;
   }
 
-  /// The mean without the `trim` largest of those above the centre and the `trim` smallest of those
-  /// below it; the centre if nothing is left.
-  double trimmed_mean(std::size_t trim) {
+  /// What is left without the `trim` largest of those above the centre and the `trim` smallest of
+  /// those below it.
+  struct Trimmed {
+    double mean = 0;      ///< the centre if nothing is left
+    double farthest = 0;  ///< from the centre
+  };
+  /// Nothing if values beyond the radius are wanted.
+  std::optional<Trimmed> trimmed_mean(std::size_t trim) {
     const std::size_t low = below_count_ - std::min(below_count_, trim);
     const std::size_t high = above_count_ - std::min(above_count_, trim);
-    if (low + equal_ + high == 0) return centre_;
-    double sum = centre_ * static_cast<double>(equal_);
-    const auto below_end = below_.begin() + static_cast<std::ptrdiff_t>(below_count_);
-    const auto above_end = above_.begin() + static_cast<std::ptrdiff_t>(above_count_);
-    sum += sum_of_first(below_.begin(), below_end, low, std::greater<>());
-    sum += sum_of_first(above_.begin(), above_end, high, std::less<>());
-    return sum / static_cast<double>(low + equal_ + high);
+    const std::size_t left = low + equal_ + high;
+    if (left == 0) return Trimmed{centre_, 0};
+    const auto end = near_.begin() + static_cast<std::ptrdiff_t>(near_count_);
+    const auto middle = std::partition(near_.begin(), end, [](double d) { return d < 0; });
+    Trimmed result;
+    if (!add_first(near_.begin(), middle, low, std::greater<>(), result) ||
+        !add_first(middle, end, high, std::less<>(), result)) {
+      return std::nullopt;
+    }
+    result.mean = centre_ + result.mean / static_cast<double>(left);
+    return result;
   }
 
  private:
   using Iterator = std::vector<double>::iterator;
 
-  // Of the `count` values that come first in an order.
+  // Of the `count` distances that come first in an order, the sum and the largest. False if there
+  // are not so many.
   template <class Order>
-  static double sum_of_first(Iterator first, Iterator last, std::size_t count, Order order) {
-    if (count == 0) return 0;
-    const auto middle = first + static_cast<std::ptrdiff_t>(count);
-    if (middle != last) std::nth_element(first, middle, last, order);
-    double sum = 0;
-    for (auto value = first; value != middle; ++value) sum += *value;
-    return sum;
+  static bool add_first(Iterator first, Iterator last, std::size_t count, Order order,
+                        Trimmed& to) {
+    if (count == 0) return true;
+    const auto end = first + static_cast<std::ptrdiff_t>(count);
+    if (count > static_cast<std::size_t>(last - first)) return false;
+    if (end != last) std::nth_element(first, end, last, order);
+    for (auto value = first; value != end; ++value) {
+      to.mean += *value;
+      to.farthest = std::max(to.farthest, std::abs(*value));
+    }
+    return true;
   }
 
   double centre_ = 0;
-  std::vector<double> below_;
-  std::vector<double> above_;
+  double radius_ = 0;
+  std::vector<double> near_;  // distances of values within the radius
+  std::size_t near_count_ = 0;
   std::size_t below_count_ = 0;
   std::size_t above_count_ = 0;
   std::size_t equal_ = 0;
@@ -104,6 +121,9 @@ struct RankOne {
   bool converged = false;
 };
 
+// Of the radius within which values are kept, over that of those that counted last time.
+constexpr double kRoom = 2;
+
 RankOne robust_rank_one(const WorkerPairs& matrix, std::size_t limit, double tolerance,
                         const FitContext& context) {
   const std::size_t workers = matrix.workers();
@@ -117,16 +137,29 @@ RankOne robust_rank_one(const WorkerPairs& matrix, std::size_t limit, double tol
   const std::size_t trim = degree / 2 > 1 ? degree / 2 - 1 : 0;
   std::vector<double> u(workers, std::sqrt(mean / static_cast<double>(matrix.values.size())));
   std::vector<double> v = u;
+  // How far from the worker's own value those were that counted last time.
+  constexpr double kEverywhere = std::numeric_limits<double>::infinity();
+  std::vector<double> u_radius(workers, kEverywhere);
+  std::vector<double> v_radius(workers, kEverywhere);
+  std::vector<double> inverse(workers);
   std::vector<AroundCentre> slots(context.parallel.workers());
-  const auto half = [&](const std::vector<double>& from, std::vector<double>& to) {
+  const auto half = [&](const std::vector<double>& from, std::vector<double>& to,
+                        std::vector<double>& radius) {
+    for (std::size_t w = 0; w < workers; ++w) {
+      inverse[w] = from[w] > 0 ? 1 / from[w] : std::numeric_limits<double>::quiet_NaN();
+    }
     parallel_for(context.parallel, workers, [&](std::size_t w, std::size_t slot) {
       AroundCentre& ratios = slots[slot];
-      ratios.start(to[w], matrix.begins[w + 1] - matrix.begins[w]);
-      for (std::uint64_t i = matrix.begins[w]; i < matrix.begins[w + 1]; ++i) {
-        const double other = from[matrix.others[i]];
-        ratios.add(std::abs(matrix.values[i]) / other, other > 0);
+      std::optional<AroundCentre::Trimmed> trimmed;
+      while (!trimmed) {
+        ratios.start(to[w], radius[w], matrix.begins[w + 1] - matrix.begins[w]);
+        for (std::uint64_t i = matrix.begins[w]; i < matrix.begins[w + 1]; ++i) {
+          ratios.add(std::abs(matrix.values[i]) * inverse[matrix.others[i]]);
+        }
+        trimmed = ratios.trimmed_mean(trim);
+        radius[w] = trimmed ? kRoom * trimmed->farthest : kEverywhere;
       }
-      to[w] = ratios.trimmed_mean(trim);
+      to[w] = trimmed->mean;
     });
   };
   RankOne result;
@@ -134,8 +167,8 @@ RankOne robust_rank_one(const WorkerPairs& matrix, std::size_t limit, double tol
     check_interrupt();
     const std::vector<double> last_u = u;
     const std::vector<double> last_v = v;
-    half(u, v);
-    half(v, u);
+    half(u, v, v_radius);
+    half(v, u, u_radius);
     ++result.iterations;
     if (context.on_iteration) context.on_iteration(result.iterations, std::nullopt);
     // At least the Frobenius norm of the change of u v'.
