@@ -288,6 +288,7 @@ void OutputTransaction::acquire() {
   }
 }
 
+// NOLINTNEXTLINE(readability-make-member-function-const): what it deletes is the transaction's
 void OutputTransaction::clear() {
   const fs::path& partial = places_.partial;
   if (fs::is_empty(partial)) return;

@@ -78,12 +78,12 @@ bool is_below(const char* path) {
 
 bool is_below(int descriptor) {
   char link[64];
-  char path[4096];
+  char named[4096];
   snprintf(link, sizeof(link), "/proc/self/fd/%d", descriptor);
-  const ssize_t length = readlink(link, path, sizeof(path) - 1);
+  const ssize_t length = readlink(link, named, sizeof(named) - 1);
   if (length <= 0) return false;
-  path[length] = '\0';
-  return is_below(path);
+  named[length] = '\0';
+  return is_below(named);
 }
 
 template <class File>
@@ -134,6 +134,8 @@ void operator delete[](void* memory, std::align_val_t) noexcept { free(memory); 
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { free(memory); }
 void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { free(memory); }
 
+// The C library calls its parameters otherwise.
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name)
 extern "C" {
 
 using Main = int (*)(int, char**, char**);
@@ -247,3 +249,4 @@ int renameat2(int from_folder, const char* from, int to_folder, const char* to,
                                      "renameat2")(from_folder, from, to_folder, to, flags);
 }
 }
+// NOLINTEND(readability-inconsistent-declaration-parameter-name)
