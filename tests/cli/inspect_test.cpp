@@ -22,7 +22,8 @@ TEST(Inspect, WithoutStatsPrintsExactlyTheHeader) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.json(), nlohmann::ordered_json::parse(R"({"tensors": [
       {"name": "a", "dtype": "I64", "shape": [], "bytes": 8},
-      {"name": "x", "dtype": "BF16", "shape": [2, 3], "bytes": 12}]})"));
+      {"name": "x", "dtype": "BF16", "shape": [2, 3], "bytes": 12}],
+      "metadata": {"format": "pt"}})"));
 }
 
 TEST(Inspect, StatsAreOfTheFiniteElementsWithDivisorN) {
