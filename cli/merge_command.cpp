@@ -78,8 +78,8 @@ RecipeSearch parse_search(const std::string& text) {
 RecipePart parse_part(const std::string& text) {
   const std::size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-    throw InputError("--part {}: expected NAME=MODEL, for example vae=vae.safetensors, or NAME=none",
-                     text);
+    throw InputError(
+        "--part {}: expected NAME=MODEL, for example vae=vae.safetensors, or NAME=none", text);
   }
   RecipePart part{.name = text.substr(0, equals), .model = {}, .line = {}};
   const std::string model = text.substr(equals + 1);
@@ -178,9 +178,10 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
                  "layers; name:FILTER=value for tensors whose name contains FILTER; "
                  "name:blocks:sdxl=[...] a value per block of a diffusion model")
       ->allow_extra_args(false);
-  app.add_option("--part", command.parts,
-                 "Take a part of a diffusion checkpoint (vae, text_encoders, clip_l, ...) from this "
-                 "model as it is, or leave it out (NAME=none)")
+  app.add_option(
+         "--part", command.parts,
+         "Take a part of a diffusion checkpoint (vae, text_encoders, clip_l, ...) from this "
+         "model as it is, or leave it out (NAME=none)")
       ->type_name("NAME=MODEL")
       ->allow_extra_args(false);
   app.add_option("--dtype", command.dtype,
@@ -253,7 +254,8 @@ MergeOptions options_of(const MergeCommand& command) {
         !dtype_is_writable(*options.dtype)) {
       throw InputError(
           "--dtype: '{}' is no type to merge into; expected F64, F32, F16, BF16, F8_E4M3, "
-          "F8_E5M2, fp8_block, fp8_channel, fp8_tensor, or for the matrices of a .gguf output Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, "
+          "F8_E5M2, fp8_block, fp8_channel, fp8_tensor, or for the matrices of a .gguf output "
+          "Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, "
           "Q4_1, "
           "Q4_0, IQ4_NL, IQ4_XS, Q3_K or Q2_K",
           command.dtype);

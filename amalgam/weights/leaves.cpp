@@ -39,7 +39,7 @@ std::vector<std::uint64_t> leaf_counts(const MergePlan& plan, const WorkUnit& un
   for (const std::size_t index : unit.tensors) {
     const TensorInfo& output = plan.tensors[index].output;
     counts.push_back(is_cut_by_bytes(plan, index) ? (output.bytes + kCopyBytes - 1) / kCopyBytes
-                               : make_grid(output.shape, rows).leaves());
+                                                  : make_grid(output.shape, rows).leaves());
   }
   return counts;
 }

@@ -175,13 +175,12 @@ nlohmann::ordered_json plan_as_json(const MergePlan& plan) {
     json["layers"].push_back({{"prefix", layers.prefix}, {"count", layers.origins.size()}});
   }
   for (const PlanTensor& tensor : plan.tensors) {
-    nlohmann::ordered_json entry = {
-        {"name", tensor.output.name},
-        {"dtype", dtype_name(tensor.output.dtype)},
-        {"shape", tensor.output.shape},
-        {"action", action_word(tensor.action)},
-        {"layer", nullptr},
-        {"inputs", nlohmann::ordered_json::array()}};
+    nlohmann::ordered_json entry = {{"name", tensor.output.name},
+                                    {"dtype", dtype_name(tensor.output.dtype)},
+                                    {"shape", tensor.output.shape},
+                                    {"action", action_word(tensor.action)},
+                                    {"layer", nullptr},
+                                    {"inputs", nlohmann::ordered_json::array()}};
     if (tensor.layer) entry["layer"] = *tensor.layer;
     for (const PlanInput& member : tensor.members) {
       entry["inputs"].push_back(input_name(plan, member));

@@ -196,10 +196,9 @@ std::uint64_t recompute(const Manifest& manifest, const fs::path& output,
   merge.fp8 = parse_fp8_scaling(manifest.dtype);
   if (!merge.fp8 && !manifest.dtype.empty()) merge.dtype = parse_dtype(manifest.dtype);
   const std::string where = manifest_place(output).string();
-  const MergePlan plan =
-      is_moe_recipe(manifest.recipe, where)
-          ? plan_moe(parse_moe_recipe(manifest.recipe, where), merge).stage.plan
-          : plan_one_merge(parse_recipe(manifest.recipe, where), merge);
+  const MergePlan plan = is_moe_recipe(manifest.recipe, where)
+                             ? plan_moe(parse_moe_recipe(manifest.recipe, where), merge).stage.plan
+                             : plan_one_merge(parse_recipe(manifest.recipe, where), merge);
   SampledLeaves leaves(plan, options.recompute, options.sample_seed);
   const std::unique_ptr<TensorSource> made = open_stored_checkpoint(output);
   ComparingSink sink(outputs_of(plan), *made, differences);
