@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "amalgam/checkpoint/scaled_fp8.hpp"
+#include "amalgam/core/error.hpp"
 
 namespace amalgam {
 namespace {
@@ -169,6 +170,13 @@ Fp8Choice Fp8Choice::with(Fp8Scaling scaling, const TensorSource& model) {
   std::vector<std::string_view> names;
   for (const TensorInfo& info : model.tensors()) names.emplace_back(info.name);
   choice.layers_ = find_layers(names);
+  if (std::none_of(model.tensors().begin(), model.tensors().end(),
+                   [&](const TensorInfo& info) { return choice.find(info) != nullptr; })) {
+    throw InputError(
+        "{}: no tensor to write as {}: expected matrices called '*.weight' in numbered layers; "
+        "F8_E4M3 is the type for every tensor, without scales",
+        model.label(), fp8_scaling_name(scaling));
+  }
   return choice;
 }
 

@@ -74,6 +74,22 @@ TEST_F(Fp8Command, ConvertQuantisesTheMatricesOfLayers) {
   EXPECT_EQ(config_of(out)["torch_dtype"], "bfloat16");
 }
 
+TEST_F(Fp8Command, AModelWithoutLayersHasNothingToQuantise) {
+  write_safetensors(folder_ / "table.safetensors",
+                    {make_tensor("embed_tokens.weight", {4, 8}, std::vector<double>(32, 1.0))});
+  for (const bool merges : {false, true}) {
+    std::vector<std::string> words = {"convert", path("table.safetensors"), path("out")};
+    if (merges)
+      words = {"merge", "-m", "linear", words[1], words[1], "-p", "weight=1", "-o", words[2]};
+    words.insert(words.end(), {"--dtype", "fp8_block"});
+    const RunResult refused = run_amalgam(words);
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_NE(refused.err.find("no tensor to write as fp8_block"), std::string::npos)
+        << refused.err;
+    EXPECT_FALSE(fs::exists(path("out")));
+  }
+}
+
 TEST_F(Fp8Command, RowsAndWholeTensorsAreForCompressedTensors) {
   const std::string plain = write_model("plain", 1);
   for (const auto& [word, strategy, shape] : {std::tuple{"fp8_channel", "channel", Shape{kRows, 1}},
