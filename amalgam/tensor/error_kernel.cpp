@@ -13,8 +13,15 @@
 HWY_BEFORE_NAMESPACE();
 namespace amalgam::kernels::HWY_NAMESPACE {
 
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Term i goes to sum i mod 16, whatever the width of vectors.
 constexpr std::size_t kLanes = 16;
 using Lanes = std::array<double, kLanes>;
+using Tag = hn::CappedTag<double, 8>;
+using FloatTag = hn::Rebind<float, Tag>;
+constexpr std::size_t kWidth = hn::MaxLanes(Tag());
+constexpr std::size_t kVectors = kLanes / kWidth;
 
 HWY_INLINE double total_of(Lanes& lanes) {
   for (std::size_t half = kLanes / 2; half > 0; half /= 2) {
@@ -23,27 +30,48 @@ HWY_INLINE double total_of(Lanes& lanes) {
   return lanes[0];
 }
 
-template <class T, class U>
-HWY_INLINE void add_term(const T* values, const U* stored, std::size_t i, double& squares,
-                         double& errors) {
-  const auto value = static_cast<double>(values[i]);
-  const auto error = static_cast<double>(stored[i] - values[i]);
-  squares += value * value;
-  errors += error * error;
+HWY_INLINE hn::Vec<Tag> widened(const float* x) {
+  return hn::PromoteTo(Tag(), hn::LoadU(FloatTag(), x));
+}
+HWY_INLINE hn::Vec<Tag> widened(const double* x) { return hn::LoadU(Tag(), x); }
+
+// Differences are made in the wider of the two types.
+HWY_INLINE hn::Vec<Tag> errors_of(const float* values, const float* stored) {
+  const FloatTag floats;
+  return hn::PromoteTo(Tag(), hn::Sub(hn::LoadU(floats, stored), hn::LoadU(floats, values)));
+}
+template <class U>
+HWY_INLINE hn::Vec<Tag> errors_of(const double* values, const U* stored) {
+  return hn::Sub(widened(stored), widened(values));
 }
 
 template <class T, class U>
 ErrorSums error_sums_loop(const T* values, const U* stored, std::size_t count) {
-  Lanes squares{};
-  Lanes errors{};
+  const Tag d;
+  hn::Vec<Tag> square_sums[kVectors];
+  hn::Vec<Tag> error_sums[kVectors];
+  for (std::size_t v = 0; v < kVectors; ++v) square_sums[v] = error_sums[v] = hn::Zero(d);
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      add_term(values, stored, i + lane, squares[lane], errors[lane]);
+    for (std::size_t v = 0; v < kVectors; ++v) {
+      const std::size_t at = i + v * kWidth;
+      const hn::Vec<Tag> value = widened(values + at);
+      const hn::Vec<Tag> error = errors_of(values + at, stored + at);
+      square_sums[v] = hn::Add(square_sums[v], hn::Mul(value, value));
+      error_sums[v] = hn::Add(error_sums[v], hn::Mul(error, error));
     }
   }
+  Lanes squares{};
+  Lanes errors{};
+  for (std::size_t v = 0; v < kVectors; ++v) {
+    hn::StoreU(square_sums[v], d, squares.data() + v * kWidth);
+    hn::StoreU(error_sums[v], d, errors.data() + v * kWidth);
+  }
   for (std::size_t lane = 0; i + lane < count; ++lane) {
-    add_term(values, stored, i + lane, squares[lane], errors[lane]);
+    const auto value = static_cast<double>(values[i + lane]);
+    const auto error = static_cast<double>(stored[i + lane] - values[i + lane]);
+    squares[lane] += value * value;
+    errors[lane] += error * error;
   }
   return {total_of(squares), total_of(errors)};
 }
