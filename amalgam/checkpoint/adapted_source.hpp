@@ -60,9 +60,9 @@ class AdaptedSource final : public TensorSource {
   std::size_t target(std::string_view name, std::string_view adapter_tensor) const;
   std::optional<std::size_t> find_target(std::string_view name) const;
   void replace(const std::string& name, std::size_t saved, std::vector<TensorInfo>& infos);
-  void add_product(std::size_t module, std::vector<TensorInfo>& infos);
-  void add_bias(std::size_t module);
-  void add_scale(std::size_t module, std::vector<TensorInfo>& infos);
+  void add_product(std::size_t index, std::vector<TensorInfo>& infos);
+  void add_bias(std::size_t index);
+  void add_scale(std::size_t index, std::vector<TensorInfo>& infos);
   bool scales_inputs(const AdapterModule& module, const TensorInfo& weight) const;
   void set_change(std::size_t base_tensor, Change change);
   void follow_aliases(std::vector<TensorInfo>& infos);

@@ -106,10 +106,10 @@ bool is_folder(const fs::path& path) {
 
 }  // namespace
 
-CheckpointFormat detect_format(const fs::path& adapted) {
-  const fs::path path = without_adapters(adapted);
-  if (!is_folder(path)) return detect_file_format(path);
-  return find_folder_weights(path).is_torch ? CheckpointFormat::torch_folder
+CheckpointFormat detect_format(const fs::path& path) {
+  const fs::path base = without_adapters(path);
+  if (!is_folder(base)) return detect_file_format(base);
+  return find_folder_weights(base).is_torch ? CheckpointFormat::torch_folder
                                             : CheckpointFormat::safetensors_folder;
 }
 

@@ -56,17 +56,17 @@ Step make_step(const json& settings, const std::string& type, std::string_view w
                                                {"NFKD", UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT}};
   for (const auto& [name, options] : forms) {
     if (type == name) {
-      return {[options = options](std::string text) { return unicode_form(text, options); }};
+      return {[options = options](const std::string& text) { return unicode_form(text, options); }};
     }
   }
   if (type == "Prepend") {
-    return {[prefix = text_setting(settings, "prepend", where)](std::string text) {
+    return {[prefix = text_setting(settings, "prepend", where)](const std::string& text) {
       return text.empty() ? text : prefix + text;
     }};
   }
   if (type == "Replace") {
     return {[pattern = pattern_setting(settings, where),
-             content = text_setting(settings, "content", where)](std::string text) {
+             content = text_setting(settings, "content", where)](const std::string& text) {
       return replaced(text, pattern, content);
     }};
   }

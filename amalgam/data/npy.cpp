@@ -100,7 +100,8 @@ class HeaderText {
     const std::string_view text = quoted();
     constexpr std::string_view kKnown[] = {"b1", "i1", "i2", "i4", "i8", "u1",
                                            "u2", "u4", "u8", "f4", "f8"};
-    const bool order = !text.empty() && std::string_view("<>|=").find(text[0]) != text.npos;
+    const bool order =
+        !text.empty() && std::string_view("<>|=").find(text[0]) != std::string_view::npos;
     const std::string_view name = order ? text.substr(1) : text;
     if (std::ranges::find(kKnown, name) == std::end(kKnown)) {
       throw InputError(
@@ -205,7 +206,7 @@ std::uint64_t NpyHeader::elements() const {
 }
 
 NpyHeader parse_npy_header(std::string_view text, const std::string& where) {
-  const NpyHeader header = HeaderText(text, where).parse();
+  NpyHeader header = HeaderText(text, where).parse();
   check_size(header, where);
   return header;
 }
@@ -216,7 +217,7 @@ NpyReader::NpyReader(Source source, std::string where)
   if (fill(start) != sizeof(start) || std::string_view(start, kMagic.size()) != kMagic) {
     throw InputError("{}: not a .npy file: it does not begin with \\x93NUMPY", where_);
   }
-  const int version = start[6];
+  const int version = static_cast<unsigned char>(start[6]);
   if (version < 1 || version > 3) {
     throw InputError("{}: .npy version {}; expected 1, 2 or 3", where_, version);
   }
