@@ -122,9 +122,11 @@ class Conversion {
     });
     for (std::size_t t = 0; t < overflows_.size(); ++t) {
       if (overflows_[t] == 0) continue;
-      log::warn("{}: tensor '{}': {} finite numbers are beyond the range of {}", source_.label(),
+      const DType stored = sink_.tensors()[t].dtype;
+      log::warn("{}: tensor '{}': {} finite numbers are {}beyond the range of {}", source_.label(),
                 source_.tensors()[t].name, overflows_[t].load(),
-                dtype_name(sink_.tensors()[t].dtype));
+                dtype_is_quantised(stored) ? "in a block with NaN or infinity, or " : "",
+                dtype_name(stored));
       statistics.overflows += overflows_[t];
     }
     statistics.errors = meter_.errors();

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
@@ -110,6 +111,20 @@ TEST(Convert, NumbersBeyondTheNewTypeAreReported) {
       << result.err;
   EXPECT_EQ(result.json()["overflows"], 2);
   EXPECT_EQ(result.json()["bytes_written"], 8);
+}
+
+TEST(Convert, ANanTakesItsQuantisedBlockWithIt) {
+  const TemporaryFolder folder;
+  std::vector<double> values(64, 1.0);
+  values[0] = std::numeric_limits<double>::quiet_NaN();
+  const std::string in =
+      write_safetensors(folder / "a.safetensors", {make_tensor("x", {2, 32}, values)});
+  const RunResult result =
+      run_amalgam({"convert", in, (folder / "b.gguf").string(), "--dtype", "q4_0", "--json"});
+  expect_done(result);
+  EXPECT_NE(result.err.find("31 finite numbers are in a block with NaN"), std::string::npos)
+      << result.err;
+  EXPECT_EQ(result.json()["overflows"], 31);
 }
 
 TEST(Convert, QuantisesOnlyMatricesOfWholeBlocks) {
