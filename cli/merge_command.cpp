@@ -153,6 +153,16 @@ std::string named_line(const std::string& name, const Json& value) {
                      value.is_string() ? value.get<std::string>() : value.dump());
 }
 
+void add_unfinished_options(CLI::App& app, MergeCommand& command) {
+  app.add_flag("--overwrite", command.overwrite, "Replace an existing output, at the very end");
+  app.add_flag("--keep-partial", command.keep_partial, "Keep the unfinished work when interrupted");
+  app.add_flag("--resume", command.resume,
+               "Go on with what an unfinished run of the same merge left, and keep what this one "
+               "leaves");
+  app.add_flag("--manifest", command.manifest,
+               "Write what others check the result by ('amalgam verify'): recipe, version, hashes");
+}
+
 void add_merge_options(CLI::App& app, MergeCommand& command) {
   app.footer(example(
       "amalgam merge recipe.yml -o merged\n"
@@ -197,13 +207,7 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
   app.add_option("--shard-size", command.shard_size,
                  "Largest file of an output folder; a single file is never split")
       ->capture_default_str();
-  app.add_flag("--overwrite", command.overwrite, "Replace an existing output, at the very end");
-  app.add_flag("--keep-partial", command.keep_partial, "Keep the unfinished work when interrupted");
-  app.add_flag("--resume", command.resume,
-               "Go on with what an unfinished run of the same merge left, and keep what this one "
-               "leaves");
-  app.add_flag("--manifest", command.manifest,
-               "Write what others check the result by ('amalgam verify'): recipe, version, hashes");
+  add_unfinished_options(app, command);
   app.add_flag("--allow-shape-mismatch", command.allow_shape_mismatch,
                "Leave a member out of a tensor in which its shape differs");
   app.add_flag("--dry-run", command.dry_run,

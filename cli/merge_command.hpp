@@ -54,6 +54,10 @@ struct MergeCommand {
 /// Adds all options of `amalgam merge`, and examples. `command` must live until it has run.
 void add_merge_options(CLI::App& app, MergeCommand& command);
 
+/// --overwrite, --keep-partial, --resume and --manifest: what is done about outputs that are there,
+/// unfinished, or to be checked by others. add_merge_options has them.
+void add_unfinished_options(CLI::App& app, MergeCommand& command);
+
 /// The recipe that is meant: the file's documents, or one that says what the options say.
 /// InputError for options that contradict each other and as parse_recipe and
 /// recipe_from_arguments.

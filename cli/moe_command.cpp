@@ -30,13 +30,7 @@ void add_moe_options(CLI::App& app, MoeCommand& command) {
       ->type_name("TYPE");
   app.add_option("--shard-size", merge.shard_size, "Largest file of the output folder")
       ->capture_default_str();
-  app.add_flag("--overwrite", merge.overwrite, "Replace an existing output, at the very end");
-  app.add_flag("--keep-partial", merge.keep_partial, "Keep the unfinished work when interrupted");
-  app.add_flag("--resume", merge.resume,
-               "Go on with what an unfinished run of the same recipe left, and keep what this one "
-               "leaves");
-  app.add_flag("--manifest", merge.manifest,
-               "Write what others check the result by ('amalgam verify')");
+  add_unfinished_options(app, merge);
   app.add_flag("--dry-run", merge.dry_run,
                "Print what becomes of every tensor, the bytes and the disk needed, and do nothing");
   add_common_options(app, merge.common,
