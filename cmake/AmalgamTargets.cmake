@@ -44,6 +44,15 @@ function(amalgam_library folder)
   target_link_libraries(${target} PUBLIC ${ARG_LINK}
                         PRIVATE ${ARG_PRIVATE_LINK} $<BUILD_INTERFACE:amalgam_warnings>)
   set_property(GLOBAL APPEND PROPERTY AMALGAM_LIBRARIES ${target})
+  # A sixth of the time of compiling a source. Not in other builds, where a missing include shows.
+  if(AMALGAM_SANITIZE)
+    target_precompile_headers(
+      ${target} PRIVATE <algorithm> <array> <cmath> <cstdint> <filesystem> <fmt/format.h>
+                        <functional> <map> <memory> <optional> <set> <span> <string>
+                        <string_view> <unordered_map> <utility> <variant> <vector>)
+    target_compile_options(${target} PRIVATE
+                           $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
+  endif()
 endfunction()
 
 # amalgam_test(<folder> [PROGRAM] [LINK ...]): the test program <folder>_test from

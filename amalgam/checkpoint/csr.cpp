@@ -63,10 +63,8 @@ class Masks {
     const bool is_list = json.is_object() && parts != json.end() && parts->is_array();
     if (!is_list) throw InputError("{}: '{}' has no list of parts", source->label(), kMaskKey);
     for (const nlohmann::json& part : *parts) {
-      const bool is_part = part.is_array() && part.size() == 2 && part[0].is_string() &&
-                           part[1].is_array() &&
-                           std::all_of(part[1].begin(), part[1].end(),
-                                       [](const auto& n) { return n.is_number_unsigned(); });
+      const bool is_part =
+          part.is_array() && part.size() == 2 && part[0].is_string() && is_count_list(part[1]);
       if (!is_part) {
         throw InputError("{}: a part of '{}' is {}; expected a name and a shape", source->label(),
                          kMaskKey, part.dump());
@@ -196,10 +194,7 @@ class ExpandedSource final : public TensorSource {
     std::vector<TensorInfo> infos;
     std::map<std::string, Part> parts;
     for (const auto& [name, shape] : shapes.items()) {
-      const bool is_shape = shape.is_array() && shape.size() >= 2 &&
-                            std::all_of(shape.begin(), shape.end(),
-                                        [](const auto& n) { return n.is_number_unsigned(); });
-      if (!is_shape)
+      if (!is_count_list(shape) || shape.size() < 2)
         throw InputError("{}: '{}' is {}; expected a shape", where, name, shape.dump());
       infos.push_back(add(name, shape.template get<Shape>(), parts));
     }

@@ -1,5 +1,6 @@
 #include "amalgam/checkpoint/json.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 #include <vector>
@@ -77,6 +78,22 @@ std::string json_string(std::string_view text, std::string_view where) {
     throw InputError("{}: the text '{}' is not UTF-8", where,
                      json(text).dump(-1, ' ', true, json::error_handler_t::replace));
   }
+}
+
+std::uint64_t json_count(const json& object, std::string_view key, std::string_view where) {
+  const json* found = nullptr;
+  if (object.is_object()) {
+    if (const auto entry = object.find(key); entry != object.end()) found = &*entry;
+  }
+  if (found != nullptr && found->is_number_unsigned()) return found->get<std::uint64_t>();
+  throw InputError(
+      "{}: '{}' is {}; expected a whole number of at least 0", where, key,
+      found == nullptr ? "missing" : found->dump(-1, ' ', true, json::error_handler_t::replace));
+}
+
+bool is_count_list(const json& value) {
+  return value.is_array() && std::all_of(value.begin(), value.end(),
+                                         [](const json& one) { return one.is_number_unsigned(); });
 }
 
 }  // namespace amalgam

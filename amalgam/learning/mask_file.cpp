@@ -75,6 +75,10 @@ PruningMask load_mask(const std::filesystem::path& path) {
     const nlohmann::json json = parse_json(found->second, source->label());
     std::vector<PruningMask::Part> parts;
     for (const nlohmann::json& part : json.at("parts")) {
+      if (!is_count_list(part.at(1))) {
+        throw InputError("{}: a part of '{}' is {}; expected a name and a shape", path.string(),
+                         kMaskKey, part.dump());
+      }
       parts.push_back(read_part(*source, part.at(0).get<std::string>(),
                                 part.at(1).get<std::vector<std::int64_t>>()));
     }

@@ -107,12 +107,11 @@ TrainingProgress load_training_state(const std::filesystem::path& path, Network&
   optimizer.restore(with_prefix(*source, kOptimizer), where);
   TrainingProgress progress;
   try {
-    average.restore(with_prefix(*source, kAverage), json.at("averaged").get<std::uint64_t>(),
-                    where);
+    average.restore(with_prefix(*source, kAverage), json_count(json, "averaged", where), where);
     for (const auto& epoch : json.at("epochs")) {
       progress.epochs.push_back(parse_epoch(epoch));
     }
-    if (json.contains("best_epoch")) progress.best_epoch = json["best_epoch"].get<std::uint64_t>();
+    if (json.contains("best_epoch")) progress.best_epoch = json_count(json, "best_epoch", where);
   } catch (const nlohmann::json::exception& error) {
     throw InputError("{}: its '{}' is damaged: {}", where, kProgressKey, error.what());
   }

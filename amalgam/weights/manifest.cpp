@@ -55,7 +55,7 @@ ordered_json file_json(const ManifestFile& file) {
 ManifestFile parse_file(const json& value, bool has_blocks, std::string_view where) {
   ManifestFile file;
   file.path = value.at("path").get<std::string>();
-  file.bytes = value.at("bytes").get<std::uint64_t>();
+  file.bytes = json_count(value, "bytes", where);
   file.root = parse_digest(value.at("root").get<std::string>(), where);
   if (!has_blocks) return file;
   if (const auto blocks = value.find("blocks"); blocks != value.end()) {
@@ -138,7 +138,7 @@ Manifest parse_manifest(std::string_view text, std::string_view where) {
     }
     Manifest manifest{.version = value.at("version").get<std::string>(),
                       .recipe = value.at("recipe").get<std::string>(),
-                      .seed = value.at("seed").get<std::uint64_t>(),
+                      .seed = json_count(value, "seed", where),
                       .propagates_nan = value.at("propagates_nan").get<bool>(),
                       .allows_shape_mismatch = value.at("allows_shape_mismatch").get<bool>(),
                       .dtype = value.at("dtype").get<std::string>(),

@@ -28,7 +28,7 @@ std::string in_words(std::string stem) {
   return stem;
 }
 
-JudgedNetwork read_network(const nlohmann::json& entry) {
+JudgedNetwork read_network(const nlohmann::json& entry, const std::string& where) {
   JudgedNetwork network;
   const std::filesystem::path path = entry.at("name").get<std::string>();
   std::string stem = path.stem().string();
@@ -39,7 +39,7 @@ JudgedNetwork read_network(const nlohmann::json& entry) {
   }
   network.name = in_words(stem);
   network.group = path.parent_path().filename().string();
-  network.networks = entry.at("networks").get<std::uint64_t>();
+  network.networks = json_count(entry, "networks", where);
   network.accuracy = estimate(entry, "accuracy");
   network.nll = estimate(entry, "nll");
   network.ece = estimate(entry, "ece");
@@ -61,8 +61,8 @@ JudgedSet read_judged(const std::string& path) {
       set.reference = in_words(reference.stem().string());
     }
     for (const auto& entry : json.at("results")) {
-      set.networks.push_back(read_network(entry));
-      set.examples = entry.at("examples").get<std::uint64_t>();
+      set.networks.push_back(read_network(entry, path));
+      set.examples = json_count(entry, "examples", path);
     }
     return set;
   } catch (const std::logic_error& error) {  // a number in a name that is none

@@ -67,5 +67,24 @@ TEST(JsonString, QuotesAndEscapes) {
   expect_error<InputError>([] { json_string("a\xff", "out"); }, "out: ", "not UTF-8");
 }
 
+TEST(JsonCount, TakesWholeNumbersThatFit) {
+  const nlohmann::json object = parse_json(
+      R"({"small": 0, "most": 18446744073709551615, "more": 18446744073709551616, "half": 0.5,
+          "negative": -1, "text": "1", "shape": [2, 3], "none": [], "signed": [2, -3]})",
+      "f");
+  EXPECT_EQ(json_count(object, "small", "f"), 0U);
+  EXPECT_EQ(json_count(object, "most", "f"), std::numeric_limits<std::uint64_t>::max());
+  for (const char* key : {"more", "half", "negative", "text", "shape"}) {
+    expect_error<InputError>([&] { json_count(object, key, "f"); }, "f: '" + std::string(key),
+                             "expected a whole number of at least 0");
+  }
+  expect_error<InputError>([&] { json_count(object, "gone", "f"); }, "f: 'gone' is missing");
+  expect_error<InputError>([&] { json_count(object["shape"], "small", "f"); }, "is missing");
+  EXPECT_TRUE(is_count_list(object["shape"]));
+  EXPECT_TRUE(is_count_list(object["none"]));
+  EXPECT_FALSE(is_count_list(object["signed"]));
+  EXPECT_FALSE(is_count_list(object));
+}
+
 }  // namespace
 }  // namespace amalgam
