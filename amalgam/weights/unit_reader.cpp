@@ -1,7 +1,5 @@
 #include "amalgam/weights/unit_reader.hpp"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -14,9 +12,6 @@ namespace amalgam {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
-// Buffers from this size on are made of huge pages where the system has them: most of the time of
-// touching fresh memory goes into page faults.
-constexpr std::size_t kHugePage = 2 << 20;
 // How far ahead of reading the system is told what comes next.
 constexpr std::uint64_t kReadAhead = 32 << 20;
 
@@ -31,13 +26,18 @@ void ScratchBuffer::Free::operator()(std::byte* memory) const { std::free(memory
 std::byte* ScratchBuffer::get(std::size_t bytes) {
   if (bytes > size_) {
     memory_.reset();
-    const std::size_t alignment = bytes < kHugePage ? kAlignment : kHugePage;
-    size_ = (bytes + alignment - 1) / alignment * alignment;
-    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, size_)));
+    // Not of huge pages: under a hypervisor that lends memory, first touching those takes many
+    // times as long, and nothing is read here in an order that would miss them.
+    size_ = align_up(bytes);
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size_)));
     if (!memory_) throw std::bad_alloc();
-    if (alignment == kHugePage) (void)madvise(memory_.get(), size_, MADV_HUGEPAGE);
   }
   return memory_.get();
+}
+
+void ScratchBuffer::release() {
+  memory_.reset();
+  size_ = 0;
 }
 
 UnitReader::UnitReader(const MergePlan& plan, const WorkUnit& unit, bool whole_rows,
@@ -91,6 +91,7 @@ void UnitReader::fetch(const Input& input, std::uint64_t first, std::uint64_t co
                             2 * kReadAhead);
   }
   input.source->read_bytes(input.tensor, offset, {to, bytes});
+  if (non_finite_ == NonFinite::error) check_finite(input, first, {to, bytes});
   bytes_read_.fetch_add(bytes, std::memory_order_relaxed);
   if (progress_ != nullptr) progress_->advance(bytes);
 }
@@ -105,41 +106,49 @@ void UnitReader::load_leaf(Tensor& tensor, std::uint64_t leaf) {
   tensor.leaf_loaded[leaf] = 1;
 }
 
+void UnitReader::for_each_piece(
+    std::size_t index, std::uint64_t leaf,
+    const std::function<void(std::uint64_t, std::uint64_t)>& visit) const {
+  const BlockGrid& grid = tensors_[index].grid;
+  const std::uint64_t leaf_end = std::min(grid.elements, (leaf + 1) * grid.leaf_elements());
+  const std::uint64_t piece_elements = piece_blocks_ * grid.block_elements;
+  for (std::uint64_t first = leaf * grid.leaf_elements(); first < leaf_end;
+       first += piece_elements) {
+    visit(first, std::min(piece_elements, leaf_end - first));
+  }
+}
+
 void UnitReader::visit_pieces(std::size_t index, std::uint64_t leaf, WorkerScratch& scratch,
                               const WantsBlock& wants,
                               const std::function<void(const Piece&)>& visit) {
   Tensor& tensor = tensors_[index];
-  const BlockGrid& grid = tensor.grid;
-  const std::uint64_t leaf_end = std::min(grid.elements, (leaf + 1) * grid.leaf_elements());
-  const std::uint64_t piece_elements = piece_blocks_ * grid.block_elements;
   Piece piece{.tensor = index, .inputs = std::vector<const std::byte*>(tensor.inputs.size())};
-  for (piece.first = leaf * grid.leaf_elements(); piece.first < leaf_end;
-       piece.first += piece_elements) {
-    piece.count = std::min(piece_elements, leaf_end - piece.first);
+  for_each_piece(index, leaf, [&](std::uint64_t first, std::uint64_t count) {
+    piece.first = first;
+    piece.count = count;
     bool wanted = false;
-    for (std::uint64_t at = 0; at < piece.count && !wanted; at += grid.block_elements) {
-      wanted = wants(index, piece.first + at);
+    for (std::uint64_t at = 0; at < count && !wanted; at += tensor.grid.block_elements) {
+      wanted = wants(index, first + at);
     }
-    if (!wanted) continue;
+    if (!wanted) return;
     if (resident_) {
       load_leaf(tensor, leaf);
       for (std::size_t i = 0; i < tensor.inputs.size(); ++i) {
         Input& input = tensor.inputs[i];
-        piece.inputs[i] = input.resident + dtype_bytes(input.dtype, piece.first);
+        piece.inputs[i] = input.resident + dtype_bytes(input.dtype, first);
       }
     } else {
       std::size_t bytes = 0;
-      for (const Input& input : tensor.inputs)
-        bytes += align_up(dtype_bytes(input.dtype, piece.count));
+      for (const Input& input : tensor.inputs) bytes += align_up(dtype_bytes(input.dtype, count));
       std::byte* to = scratch.raw.get(bytes);
       for (std::size_t i = 0; i < tensor.inputs.size(); ++i) {
-        fetch(tensor.inputs[i], piece.first, piece.count, to);
+        fetch(tensor.inputs[i], first, count, to);
         piece.inputs[i] = to;
-        to += align_up(dtype_bytes(tensor.inputs[i].dtype, piece.count));
+        to += align_up(dtype_bytes(tensor.inputs[i].dtype, count));
       }
     }
     visit(piece);
-  }
+  });
 }
 
 template <class T>
@@ -155,7 +164,6 @@ Block<T> UnitReader::decode_block(const Piece& piece, std::uint64_t offset, Work
     const Input& input = tensor.inputs[i];
     const std::span<const std::byte> raw(piece.inputs[i] + dtype_bytes(input.dtype, offset),
                                          dtype_bytes(input.dtype, count));
-    if (non_finite_ == NonFinite::error) check_finite(input, piece.first + offset, raw);
     if (input.dtype == kSame) {
       values[i] = reinterpret_cast<const T*>(raw.data());
     } else {
