@@ -194,6 +194,8 @@ TEST(Selection, EqualsAStableSortForAnyKeysRanksAndLimits) {
     SelectionLimits limits;
     limits.candidates = std::array<std::size_t, 3>{3, 100, 100000}[random.below(3)];
     limits.least_candidates = 1 + random.below(20);
+    limits.unsampled = random.below(2) * 1000;
+    limits.least_sample_blocks = random.below(3);
     limits.sample_blocks = random.below(2) * 50;
     limits.sample_fraction = 1 + random.below(4);
     limits.sample_stride = 1 + random.below(3);

@@ -137,8 +137,8 @@ Case make_case(RandomStream& random, const Method& method) {
 
   const bool coarse = random.below(2) == 0;
   const std::size_t tensors = 1 + random.below(3);
-  const std::vector<Shape> shapes = {{},     {1},        {7},    {0},    {3, 0},
-                                     {5, 9}, {4, 3, 11}, {1300}, {37, 1}};
+  const std::vector<Shape> shapes = {{},         {1},    {7},     {0},     {3, 0},  {5, 9},
+                                     {4, 3, 11}, {1300}, {37, 1}, {3, 64}, {2, 640}};
   for (std::size_t t = 0; t < tensors; ++t) {
     DriverTensor driven;
     reference::Tensor tensor;

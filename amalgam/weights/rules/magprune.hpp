@@ -11,21 +11,12 @@ namespace amalgam::rules {
 
 /// Memory that ranking works in; kept between calls.
 struct RankScratch {
-  std::vector<std::uint64_t> entries;
-  std::vector<std::uint64_t> other_entries;
-  std::vector<std::uint32_t> indices;
-  std::vector<std::uint32_t> other_indices;
-  std::vector<std::uint32_t> starts;
-  std::vector<std::uint16_t> bucket_of;
-  std::vector<char> bucket_state;
-  std::vector<std::uint64_t> one_key;
-  std::vector<std::uint64_t> differ;
-  std::vector<std::uint32_t> next;
-  std::vector<std::uint32_t> ranks;
   std::vector<std::uint32_t> open;
-  /// The longest run that is ranked in memory at once; longer rows are ranked by value ranges, in
-  /// passes over the row. Results do not depend on it.
-  std::size_t limit = std::size_t{1} << 20;
+  std::vector<std::uint32_t> bucket_of;
+  std::vector<std::uint32_t> starts;
+  std::vector<std::uint32_t> next;
+  std::vector<std::uint32_t> order;
+  std::vector<char> bucket_seen;
 };
 
 /// For rows of `row` elements: the element of ascending rank r (1-based, ties by index) is kept if

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
@@ -26,25 +27,38 @@ int bin_shift(std::uint64_t low, std::uint64_t high, std::size_t bins) {
   return shift;
 }
 
+template <class Key>
+struct Ranked {
+  Key key = 0;
+  std::uint64_t greater = 0;  // how many are greater than `key`
+  std::uint64_t equal = 0;
+};
+
 // The rank-th largest of `keys` (1-based): counts by the leading bits of their range, then settles
 // among those that share them. Reads `keys` twice and changes nothing.
 template <class Key>
-Key kth_largest(std::span<const Key> keys, std::uint64_t rank) {
+Ranked<Key> kth_largest(std::span<const Key> keys, std::uint64_t rank) {
   constexpr std::size_t kBins = 4096;
   const auto [low, high] = std::ranges::minmax(keys);
   const int shift = bin_shift(low, high, kBins);
   std::vector<std::uint64_t> counts(kBins);
   for (const Key key : keys) ++counts[static_cast<std::size_t>((key - low) >> shift)];
+  Ranked<Key> result;
   std::size_t bin = kBins - 1;
-  while (rank > counts[bin]) rank -= counts[bin--];
+  while (rank > result.greater + counts[bin]) result.greater += counts[bin--];
   std::vector<Key> rest;
   rest.reserve(counts[bin]);
   for (const Key key : keys) {
     if (static_cast<std::size_t>((key - low) >> shift) == bin) rest.push_back(key);
   }
-  const auto nth = rest.begin() + static_cast<std::ptrdiff_t>(rank - 1);
+  const auto nth = rest.begin() + static_cast<std::ptrdiff_t>(rank - result.greater - 1);
   std::ranges::nth_element(rest, nth, std::greater<>());
-  return *nth;
+  result.key = *nth;
+  for (const Key key : rest) {
+    result.greater += key > result.key ? 1 : 0;
+    result.equal += key == result.key ? 1 : 0;
+  }
+  return result;
 }
 
 template <class Key>
@@ -62,6 +76,16 @@ void release(std::vector<T>& values) {
 std::uint64_t Cut::ties_of(const BlockPlace& place) const {
   if (all_ties || place < tie_block) return ~std::uint64_t{0};
   return place == tie_block ? ties_in_block : 0;
+}
+
+std::int32_t Cut::float_bound(const BlockPlace& place) const {
+  if (key == kNone) return std::numeric_limits<std::int32_t>::max();
+  return static_cast<std::int32_t>(float_key_at_least(ties_of(place) > 0 ? key : key + 1) - 1U);
+}
+
+std::int64_t Cut::double_bound(const BlockPlace& place) const {
+  if (key == kNone) return std::numeric_limits<std::int64_t>::max();
+  return static_cast<std::int64_t>(key) - (ties_of(place) > 0 ? 1 : 0);
 }
 
 std::uint64_t widen_key(std::uint32_t key) {
@@ -293,12 +317,12 @@ Selection::Selection(const MergeUnit& unit, std::size_t sources, std::vector<Ran
   open_ = targets_.size();
   if (open_ == 0) return;
   keep_limit_ = std::max(limits_.least_candidates, limits_.candidates / open_);
-  if (elements_ > keep_limit_ && limits_.sample_blocks > 0) {
+  if (elements_ > std::min(keep_limit_, limits_.unsampled) && limits_.sample_blocks > 0) {
     sampling_ = true;
-    const double wanted = std::min(
-        static_cast<double>(limits_.sample_blocks),
-        std::ceil(static_cast<double>(blocks) / static_cast<double>(limits_.sample_fraction)));
-    sample_probability_ = wanted / static_cast<double>(blocks);
+    const std::uint64_t wanted = std::min<std::uint64_t>(
+        limits_.sample_blocks,
+        std::max<std::uint64_t>(limits_.least_sample_blocks, blocks / limits_.sample_fraction));
+    sample_probability_ = static_cast<double>(wanted) / static_cast<double>(blocks);
   }
 }
 
@@ -351,7 +375,7 @@ void Selection::bracket_from_sample(const SelectionTally::PerSource& source, Tar
     share = *target.wanted.share_of_nonzero * (1.0 - zeros / size);
   }
   const auto at = [&](double rank) {
-    return kth_largest(sample, static_cast<std::uint64_t>(std::clamp(rank, 1.0, size)));
+    return kth_largest(sample, static_cast<std::uint64_t>(std::clamp(rank, 1.0, size))).key;
   };
 
   // The standard error of the share of keys above the sample's quantile: what independent keys
@@ -410,24 +434,18 @@ void Selection::settle(const SelectionTally& total, std::size_t index) {
   if (!target.keep) {
     cut.key = target.low;
   } else {
-    std::uint64_t greater = 0;
-    const auto count = [&](const auto& keys) {
-      equal = static_cast<std::uint64_t>(
-          std::ranges::count_if(keys, [&](auto key) { return widened(key) == cut.key; }));
-      greater = static_cast<std::uint64_t>(
-          std::ranges::count_if(keys, [&](auto key) { return widened(key) > cut.key; }));
+    const auto take = [&](const auto& found) {
+      cut.key = widened(found.key);
+      equal = found.equal;
+      rank -= found.greater;  // now among the equal keys
     };
     if (tally.wide.empty()) {
-      const std::span<const std::uint32_t> keys(tally.narrow);
-      cut.key = widen_key(kth_largest(keys, rank));
-      count(keys);
+      take(kth_largest(std::span<const std::uint32_t>(tally.narrow), rank));
     } else {
       std::vector<std::uint64_t> keys = tally.wide;
       for (const std::uint32_t key : tally.narrow) keys.push_back(widen_key(key));
-      cut.key = kth_largest(std::span<const std::uint64_t>(keys), rank);
-      count(keys);
+      take(kth_largest(std::span<const std::uint64_t>(keys), rank));
     }
-    rank -= greater;  // now among the equal keys
   }
   if (rank < equal) settle_ties(total, tally, cut.key, rank, !target.keep, cut);
   finish(cut);

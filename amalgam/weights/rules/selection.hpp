@@ -37,6 +37,26 @@ struct Cut {
 
   /// How many ties of the block at `place` belong: all (SIZE_MAX), none or some.
   std::uint64_t ties_of(const BlockPlace& place) const;
+  /// Whether some ties of the block at `place` may belong and others not, so that no bound tells.
+  bool ties_end_at(const BlockPlace& place) const { return !all_ties && place == tie_block; }
+  /// Elsewhere: the keys of the block at `place` that belong are those above this bound.
+  std::int32_t float_bound(const BlockPlace& place) const;
+  std::int64_t double_bound(const BlockPlace& place) const;
+};
+
+/// Tells, for the elements of a block in order, which belong to a cut whose ties may end in it.
+class CutMembership {
+ public:
+  CutMembership(const Cut& cut, const BlockPlace& place)
+      : key_(cut.key), ties_(cut.ties_of(place)) {}
+  bool operator()(std::uint64_t key) {
+    if (key != key_) return key > key_ && key_ != Cut::kNone;
+    return ties_ > 0 && ties_-- > 0;
+  }
+
+ private:
+  std::uint64_t key_;
+  std::uint64_t ties_;
 };
 
 /// The smallest float key whose value is at least that of the double key; 2^31 if none is.
@@ -62,11 +82,13 @@ struct RankTarget {
 struct SelectionLimits {
   std::size_t candidates = std::size_t{1} << 22;        ///< keys kept in all, over targets
   std::size_t least_candidates = std::size_t{1} << 16;  ///< but this many for each target
-  std::size_t sample_blocks = 128;                      ///< blocks to sample at most, and ...
-  std::size_t sample_fraction = 32;                     ///< ... one of this many
-  std::size_t sample_stride = 4;  ///< of a sampled block, every so manieth key
-  double bracket_errors = 3.5;    ///< half width of the bracket in standard errors
-  std::size_t bins = 4096;        ///< of the histogram that replaces too many candidates
+  std::size_t unsampled = std::size_t{1} << 17;  ///< of so many elements all keys are candidates
+  std::size_t sample_blocks = 128;               ///< blocks to sample at most, ...
+  std::size_t sample_fraction = 32;              ///< ... one of this many, ...
+  std::size_t least_sample_blocks = 8;           ///< ... but so many (all are averages)
+  std::size_t sample_stride = 4;                 ///< of a sampled block, every so manieth key
+  double bracket_errors = 3.5;                   ///< half width of the bracket in standard errors
+  std::size_t bins = 4096;  ///< of the histogram that replaces too many candidates
 };
 
 /// The defaults, with less kept where all passes' states together may take only `memory` bytes.

@@ -11,41 +11,8 @@
 namespace amalgam::rules {
 namespace {
 
-constexpr std::uint32_t kSurvives = 0;
-constexpr std::uint32_t kDropped = ~std::uint32_t{0};
-
-// The keys k > bound are those of the k-th largest and above it (`ties`), or only those above.
-std::int32_t float_bound(const Cut& cut, bool ties) {
-  if (cut.key == Cut::kNone) return std::numeric_limits<std::int32_t>::max();
-  return static_cast<std::int32_t>(float_key_at_least(ties ? cut.key : cut.key + 1) - 1U);
-}
-
-std::int64_t double_bound(const Cut& cut, bool ties) {
-  if (cut.key == Cut::kNone) return std::numeric_limits<std::int64_t>::max();
-  return static_cast<std::int64_t>(cut.key) - (ties ? 1 : 0);
-}
-
 std::uint64_t key_of(double value) {
   return std::bit_cast<std::uint64_t>(value) & ~(std::uint64_t{1} << 63);
-}
-
-// Tells, for the elements of a block in order, which belong to a cut whose ties may end in it.
-class CutMembership {
- public:
-  CutMembership(const Cut& cut, const BlockPlace& place)
-      : key_(cut.key), ties_(cut.ties_of(place)) {}
-  bool operator()(std::uint64_t key) {
-    if (key != key_) return key > key_ && key_ != Cut::kNone;
-    return ties_ > 0 && ties_-- > 0;
-  }
-
- private:
-  std::uint64_t key_;
-  std::uint64_t ties_;
-};
-
-bool ties_end_at(const Cut& cut, const BlockPlace& place) {
-  return !cut.all_ties && place == cut.tie_block;
 }
 
 }  // namespace
@@ -68,15 +35,15 @@ void TaskVectorMerge::prepare(const Block<T>& block, bool with_trim, Scratch& sc
         break;
       case Sparsify::random:
         if (density < 1) {
-          const bool drawn =
-              std::is_same_v<T, float> && !norms_pending_ && survivors(block.tensor, m) != nullptr;
-          filter.filter = drawn ? Filter::packed : Filter::stream;
+          filter.filter = survivors_known<T>(block.tensor, m) ? Filter::packed : Filter::stream;
         }
         if (with_trim && bounds_[m].lower) prepare_trim(block, m, scratch);
         break;
       case Sparsify::magprune:
         if (density <= 0) {
           filter.filter = Filter::nothing;
+        } else if (density < 1 && survivors_known<T>(block.tensor, m)) {
+          filter.filter = Filter::packed;
         } else if (density < 1) {
           prepare_magprune(block, m, scratch);
         }
@@ -94,8 +61,8 @@ void TaskVectorMerge::prepare_cut(const Block<T>& block, std::size_t m, BlockMem
   const Cut* upper = cut_of(bounds_[m].upper);
   if (lower == nullptr && upper == nullptr) return;
   const BlockPlace place = selection_->place_of(block.tensor, block.first);
-  if ((lower != nullptr && ties_end_at(*lower, place)) ||
-      (upper != nullptr && ties_end_at(*upper, place))) {
+  if ((lower != nullptr && lower->ties_end_at(place)) ||
+      (upper != nullptr && upper->ties_end_at(place))) {
     filter.filter = Filter::flags;
     filter.flags.resize(block.count);
     const Cut everything{.key = 0, .all_ties = true, .tie_block = {}};
@@ -111,16 +78,14 @@ void TaskVectorMerge::prepare_cut(const Block<T>& block, std::size_t m, BlockMem
     return;
   }
   filter.filter = Filter::range;
-  const bool lower_ties = lower != nullptr && lower->ties_of(place) > 0;
-  const bool upper_ties = upper != nullptr && upper->ties_of(place) > 0;
   if constexpr (std::is_same_v<T, float>) {
-    filter.range.low = lower != nullptr ? float_bound(*lower, lower_ties) : -1;
-    filter.range.high = upper != nullptr ? float_bound(*upper, upper_ties)
-                                         : std::numeric_limits<std::int32_t>::max();
+    filter.range.low = lower != nullptr ? lower->float_bound(place) : -1;
+    filter.range.high =
+        upper != nullptr ? upper->float_bound(place) : std::numeric_limits<std::int32_t>::max();
   } else {
-    filter.wide_range.low = lower != nullptr ? double_bound(*lower, lower_ties) : -1;
-    filter.wide_range.high = upper != nullptr ? double_bound(*upper, upper_ties)
-                                              : std::numeric_limits<std::int64_t>::max();
+    filter.wide_range.low = lower != nullptr ? lower->double_bound(place) : -1;
+    filter.wide_range.high =
+        upper != nullptr ? upper->double_bound(place) : std::numeric_limits<std::int64_t>::max();
   }
 }
 
@@ -133,10 +98,10 @@ void TaskVectorMerge::prepare_trim(const Block<T>& block, std::size_t m, Scratch
   const BlockPlace place = selection_->place_of(block.tensor, block.first);
   scratch.zeros.resize(kTile);
   scratch.values.resize(kTile);
-  if (!ties_end_at(cut, place)) {
+  if (!cut.ties_end_at(place)) {
     filter.trim = true;
     filter.trim_flags = false;
-    filter.wide_range = {.low = double_bound(cut, cut.ties_of(place) > 0),
+    filter.wide_range = {.low = cut.double_bound(place),
                          .high = std::numeric_limits<std::int64_t>::max()};
     return;
   }
@@ -172,6 +137,9 @@ void TaskVectorMerge::prepare_magprune(const Block<T>& block, std::size_t m,
   };
   if constexpr (std::is_same_v<T, float>) {
     prune(scratch.narrow_keys);
+    if (std::uint8_t* packed = survivors(block.tensor, m); packed != nullptr) {
+      pack_survivors(filter.flags, kSurvives, static_cast<std::size_t>(block.first), packed);
+    }
   } else {
     prune(scratch.wide_keys);
   }

@@ -133,13 +133,24 @@ void TaskVectorMerge::plan_selection(const MergeUnit& unit) {
                                   selection_limits(unit.statistics_memory, unit.member_count));
 }
 
+// Random drops are found by the pass for norms: those of DARE if it draws them itself, DELLA's if
+// no two blocks meet in a byte.
+bool TaskVectorMerge::keeps_survivors(std::size_t tensor) const {
+  constexpr std::size_t kPackedTogether = 64;
+  const Rescale rescale = tensors_[tensor].settings.rescale;
+  if (storage_[tensor] != tensor) return false;
+  if (method_.sparsify == Sparsify::random) return rescale == Rescale::l1;
+  return rescale != Rescale::none && rescale != Rescale::inverse_density &&
+         tensors_[tensor].row % kPackedTogether == 0;
+}
+
 void TaskVectorMerge::plan_survivors(const MergeUnit& unit) {
-  if (method_.sparsify != Sparsify::random) return;
+  if (method_.sparsify != Sparsify::random && method_.sparsify != Sparsify::magprune) return;
   std::size_t bytes = 0;
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
-    const bool drawn_for_norms = tensors_[t].settings.rescale == Rescale::l1 && storage_[t] == t;
-    survivors_of_.push_back(drawn_for_norms ? bytes : kNotKept);
-    if (!drawn_for_norms) continue;
+    const bool kept = keeps_survivors(t);
+    survivors_of_.push_back(kept ? bytes : kNotKept);
+    if (!kept) continue;
     const std::uint64_t limit = unit.statistics_memory / 2;
     if (unit.tensors[t].elements > 8 * limit) return survivors_of_.clear();
     bytes += survivor_bytes(static_cast<std::size_t>(unit.tensors[t].elements)) * unit.member_count;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "amalgam/weights/rules/magprune.hpp"
@@ -60,11 +61,13 @@ class TaskVectorMerge final : public TypedMerge<TaskVectorMerge> {
 
   // How the survivors of one member in one block are found, and the memory of one thread.
   enum class Filter { all, nothing, range, stream, packed, flags };
+  static constexpr std::uint32_t kSurvives = 0;
+  static constexpr std::uint32_t kDropped = ~std::uint32_t{0};
   struct BlockMember {
     Filter filter = Filter::all;
     FloatKeyRange range;
     DoubleKeyRange wide_range;
-    std::vector<std::uint32_t> flags;  // of the block: 0 survives, 2^32 - 1 does not
+    std::vector<std::uint32_t> flags;  // of the block: kSurvives or kDropped
     bool trim = false;                 // then by wide_range, or by flags where ties end here
     bool trim_flags = false;
   };
@@ -83,8 +86,14 @@ class TaskVectorMerge final : public TypedMerge<TaskVectorMerge> {
 
   void plan_selection(const MergeUnit& unit);
   void plan_survivors(const MergeUnit& unit);
+  bool keeps_survivors(std::size_t tensor) const;
   /// Where the packed survivors of a member in a tensor are; null if they are not kept.
   std::uint8_t* survivors(std::size_t tensor, std::size_t member) const;
+  /// Whether they are there for blocks of T.
+  template <class T>
+  bool survivors_known(std::size_t tensor, std::size_t member) const {
+    return std::is_same_v<T, float> && !norms_pending_ && survivors(tensor, member) != nullptr;
+  }
   void check_uniform(const MergeUnit& unit) const;
   Phase phase() const;
 
@@ -113,7 +122,7 @@ class TaskVectorMerge final : public TypedMerge<TaskVectorMerge> {
   std::vector<Bounds> bounds_;        // per member
   std::unique_ptr<Selection> selection_;
   // The survivors of random drops that the pass for norms found, so that later passes need not draw
-  // them again: where there is memory for it, and each block writes its own part.
+  // or rank them again: where there is memory for it, and each block writes its own part.
   std::unique_ptr<std::uint8_t[]> survivors_;
   std::vector<std::size_t> survivors_of_;  // offset of each tensor's first member; or none
   bool norms_pending_ = false;

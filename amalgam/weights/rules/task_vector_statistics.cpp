@@ -25,9 +25,11 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms>, public SentSt
     merge_.prepare(block, /*with_trim=*/false, scratch);
     for (std::size_t m = 0; m < block.members.size(); ++m) {
       Pair& sum = sums_.back().members[m];
-      const Pair add = norm == Rescale::l1 && scratch.members[m].filter == Filter::stream
-                           ? masked_absolute(block, m, scratch)
-                           : general(block, m, norm, scratch);
+      const Filter filter = scratch.members[m].filter;
+      const bool masked =
+          norm == Rescale::l1 && (filter == Filter::stream || filter == Filter::flags);
+      const Pair add =
+          masked ? masked_absolute(block, m, scratch) : general(block, m, norm, scratch);
       if (norm == Rescale::linf) {
         sum = {std::max(sum.before, add.before), std::max(sum.after, add.after)};
       } else {
@@ -90,11 +92,17 @@ class TaskVectorMerge::Norms final : public TypedStatistic<Norms>, public SentSt
   template <class T>
   Pair masked_absolute(const Block<T>& block, std::size_t m, Scratch& scratch) const {
     const Member& member = merge_.tensors_[block.tensor].members[m];
+    const BlockMember& filter = scratch.members[m];
     scratch.words.resize(kTile);
     LaneSums all;
     LaneSums kept;
     for (std::size_t offset = 0; offset < block.count; offset += kTile) {
       const std::size_t count = std::min(kTile, block.count - offset);
+      if (filter.filter == Filter::flags) {
+        add_absolute_words(std::span(block.members[m] + offset, count), block.base + offset,
+                           filter.flags.data() + offset, kSurvives, all, kept);
+        continue;
+      }
       random_words(member.stream, block.first + offset, std::span(scratch.words).first(count));
       add_absolute_words(std::span(block.members[m] + offset, count), block.base + offset,
                          scratch.words.data(), member.last_word, all, kept);
