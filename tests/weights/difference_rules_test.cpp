@@ -224,6 +224,8 @@ TEST(ArceeFusion, TakesOverWhatLiesAboveTheThreshold) {
     };
     const double threshold = quantile(0.5) + 1.5 * (quantile(0.75) - quantile(0.25));
     const Values out = merged("arcee_fusion", tensor, {.threads = 2});
+    // Without memory for what one pass leaves to the next.
+    EXPECT_EQ(merged("arcee_fusion", tensor, {.statistics_memory = 10}), out);
     std::size_t taken = 0;
     for (std::size_t i = 0; i < count; ++i) {
       const double b = (*tensor.base)[i];

@@ -41,6 +41,7 @@ struct DriverOptions {
   std::vector<std::size_t> double_tensors = {};
   std::size_t threads = 1;
   std::uint64_t seed = 0;
+  std::uint64_t statistics_memory = MergeUnit{}.statistics_memory;
   /// How many reductions the last unit took (set by run_rule).
   std::size_t* passes = nullptr;
 };
@@ -157,6 +158,7 @@ inline std::vector<std::vector<double>> run_unit(const MergeRule& rule,
                                                  const DriverOptions& options) {
   MergeUnit unit;
   unit.seed = options.seed;
+  unit.statistics_memory = options.statistics_memory;
   std::vector<std::uint64_t> elements;
   std::vector<bool> as_double;
   std::vector<TensorData<float>> floats(tensors.size());

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 
+#include "amalgam/weights/rules/elementwise_kernels.hpp"
 #include "amalgam/weights/rules/registry.hpp"
 #include "amalgam/weights/rules/selection.hpp"
 #include "amalgam/weights/rules/selection_kernels.hpp"
@@ -27,7 +28,12 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
       targets.push_back({.source = 0, .rank = elements - ascending});
     }
     selection_ = std::make_unique<Selection>(unit, 1, std::move(targets),
-                                             selection_limits(unit.statistics_memory, 1));
+                                             selection_limits(unit.statistics_memory / 2, 1));
+    const std::uint64_t rows = elements / row_;
+    if (rows <= unit.statistics_memory / 2 / sizeof(double)) {
+      divergences_ = std::make_unique_for_overwrite<double[]>(rows);
+      std::fill_n(divergences_.get(), rows, kUnknown);
+    }
   }
 
   bool needs_pass() const override { return selection_ && !selection_->done(); }
@@ -49,20 +55,16 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
 
   template <class T>
   void apply_block(const Block<T>& block, std::span<double> out) const {
-    for_each_tile(block, [&](std::span<const double> importance, std::size_t offset) {
-      for (std::size_t i = offset; i < offset + importance.size(); ++i) {
-        const T change = block.members[0][i] - block.base[i];
-        const bool taken = importance[i - offset] >= threshold_;
-        const auto base = static_cast<double>(block.base[i]);
-        out[i] = taken && change != 0 ? base + static_cast<double>(change) : base;
-      }
-    });
+    for (std::size_t first = 0; first < block.count; first += row_) {
+      take_over_tile(std::span(block.members[0] + first, row_), block.base + first,
+                     divergence(block, first), threshold_, out.data() + first);
+    }
   }
 
  private:
   struct Scratch {
     std::vector<double> softmax;
-    std::vector<double> importance;
+    std::vector<double> importances;
     std::vector<std::uint64_t> keys;
   };
   static Scratch& thread_scratch() {
@@ -70,22 +72,15 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
     return scratch;
   }
 
-  // Calls use(importances, offset) for tiles of a block in order.
-  template <class T, class Use>
-  void for_each_tile(const Block<T>& block, const Use& use) const {
-    Scratch& scratch = thread_scratch();
-    scratch.importance.resize(kTile);
-    for (std::size_t first = 0; first < block.count; first += row_) {
-      const std::span<const T> x(block.members[0] + first, row_);
-      const double divergence = softmax_divergence(x, block.base + first, scratch.softmax);
-      for (std::size_t offset = 0; offset < row_; offset += kTile) {
-        const std::size_t count = std::min(kTile, row_ - offset);
-        const std::span<double> importance = std::span(scratch.importance).first(count);
-        weigh(x.subspan(offset, count), block.base + first + offset, 1.0, 1.0, importance.data());
-        for (double& value : importance) value = std::abs(value) * divergence;
-        use(std::span<const double>(importance), first + offset);
-      }
-    }
+  // Of the row that begins at element `first` of the block.
+  template <class T>
+  double divergence(const Block<T>& block, std::size_t first) const {
+    double* known = divergences_ ? &divergences_[(block.first + first) / row_] : nullptr;
+    if (known != nullptr && *known >= 0) return *known;
+    const double found = softmax_divergence(std::span(block.members[0] + first, row_),
+                                            block.base + first, thread_scratch().softmax);
+    if (known != nullptr) *known = found;
+    return found;
   }
 
   struct Importances final : TypedStatistic<Importances> {
@@ -95,12 +90,20 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
     template <class T>
     void absorb_block(const Block<T>& block) {
       if (!tally.begin_block(block.tensor, block.first)) return;
-      std::vector<std::uint64_t>& keys = thread_scratch().keys;
-      keys.resize(kTile);
-      merge.for_each_tile(block, [&](std::span<const double> importance, std::size_t) {
-        absolute_keys(importance, keys.data());
-        tally.absorb(0, std::span<const std::uint64_t>(keys).first(importance.size()));
-      });
+      Scratch& scratch = thread_scratch();
+      scratch.importances.resize(kTile);
+      scratch.keys.resize(kTile);
+      for (std::size_t first = 0; first < block.count; first += merge.row_) {
+        const double divergence = merge.divergence(block, first);
+        for (std::size_t offset = 0; offset < merge.row_; offset += kTile) {
+          const std::size_t count = std::min(kTile, merge.row_ - offset);
+          weigh(std::span(block.members[0] + first + offset, count), block.base + first + offset,
+                divergence, 1.0, scratch.importances.data());
+          absolute_keys(std::span<const double>(scratch.importances).first(count),
+                        scratch.keys.data());
+          tally.absorb(0, std::span<const std::uint64_t>(scratch.keys).first(count));
+        }
+      }
     }
     void combine_with(Importances& right) { tally.combine(std::move(right.tally)); }
 
@@ -108,8 +111,12 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
     SelectionTally tally;
   };
 
+  static constexpr double kUnknown = -1;
+
   std::size_t row_;
   std::unique_ptr<Selection> selection_;
+  // Of each row, kept by the pass that first comes to it; null where there is no memory for them.
+  std::unique_ptr<double[]> divergences_;
   double threshold_ = 0;
 };
 

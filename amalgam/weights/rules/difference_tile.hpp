@@ -25,19 +25,23 @@ class DifferenceTile {
     const std::size_t members = block.members.size();
     values_.resize(std::max(values_.size(), members * kTile));
     pointers_.resize(members);
+    writable_.resize(members);
     for (std::size_t m = 0; m < members; ++m) {
       weigh(std::span(block.members[m] + offset, count), block.base + offset, 1.0, 1.0, of(m));
-      pointers_[m] = of(m);
+      pointers_[m] = writable_[m] = of(m);
     }
     return pointers_;
   }
 
   /// The tile of one member, to change it.
   double* of(std::size_t member) { return values_.data() + member * kTile; }
+  /// The tiles of all members that were loaded last, to change them.
+  std::span<double* const> writable() const { return writable_; }
 
  private:
   std::vector<double> values_;
   std::vector<const double*> pointers_;
+  std::vector<double*> writable_;
 };
 
 }  // namespace amalgam::rules

@@ -31,6 +31,26 @@ HWY_INLINE void nearswap(const T* HWY_RESTRICT x, const T* HWY_RESTRICT base, st
 }
 
 template <class T>
+HWY_INLINE void take_over(const T* HWY_RESTRICT x, const T* HWY_RESTRICT base, std::size_t count,
+                          double scale, double threshold, double* HWY_RESTRICT out) {
+  whole_and_rest(count, [&](auto d, std::size_t i, std::size_t end) HWY_ATTR {
+    const Narrow<T, decltype(d)> narrow;
+    const auto factor = hn::Set(d, scale);
+    const auto least = hn::Set(d, threshold);
+    for (; i + hn::Lanes(d) <= end; i += hn::Lanes(d)) {
+      const auto from = hn::LoadU(narrow, base + i);
+      const auto change = widen(d, hn::Sub(hn::LoadU(narrow, x + i), from));
+      const auto important = hn::Ge(hn::Mul(hn::Abs(change), factor), least);
+      // Adding nothing would lose the sign of a zero.
+      const auto taken = hn::AndNot(hn::Eq(change, hn::Zero(d)), important);
+      const auto before = widen(d, from);
+      hn::StoreU(hn::IfThenElse(taken, hn::Add(before, change), before), d, out + i);
+    }
+    return i;
+  });
+}
+
+template <class T>
 HWY_INLINE void ram(const double* const* HWY_RESTRICT differences,
                     const double* HWY_RESTRICT scales, std::size_t members, double epsilon,
                     const T* HWY_RESTRICT base, std::size_t count, double* HWY_RESTRICT out) {
@@ -94,24 +114,52 @@ void ram_counts(const double* const* HWY_RESTRICT differences, std::size_t membe
   }
 }
 
-void variances(const double* const* HWY_RESTRICT differences, std::size_t members,
-               std::size_t count, double* HWY_RESTRICT variance) {
+// Calls use(d, i, variances of elements i, i + 1, ...).
+template <class Use>
+HWY_INLINE void for_each_variance(const double* const* HWY_RESTRICT differences,
+                                  std::size_t members, std::size_t count, const Use& use) {
   whole_and_rest(count, [&](auto d, std::size_t i, std::size_t end) HWY_ATTR {
     const auto number = hn::Set(d, static_cast<double>(members));
+    const auto share = hn::Set(d, 1.0 / static_cast<double>(members));
+    // A power of two divides exactly, and so does its reciprocal.
+    const bool exact = (members & (members - 1)) == 0;
+    const auto divide = [&](auto sum)
+                            HWY_ATTR { return exact ? hn::Mul(sum, share) : hn::Div(sum, number); };
     for (; i + hn::Lanes(d) <= end; i += hn::Lanes(d)) {
       auto sum = hn::Zero(d);
       for (std::size_t m = 0; m < members; ++m) {
         sum = hn::Add(sum, hn::LoadU(d, differences[m] + i));
       }
-      const auto mean = hn::Div(sum, number);
+      const auto mean = divide(sum);
       auto squares = hn::Zero(d);
       for (std::size_t m = 0; m < members; ++m) {
         const auto deviation = hn::Sub(hn::LoadU(d, differences[m] + i), mean);
         squares = hn::Add(squares, hn::Mul(deviation, deviation));
       }
-      hn::StoreU(hn::Div(squares, number), d, variance + i);
+      use(d, i, divide(squares));
     }
     return i;
+  });
+}
+
+void variances(const double* const* HWY_RESTRICT differences, std::size_t members,
+               std::size_t count, double* HWY_RESTRICT variance) {
+  for_each_variance(differences, members, count, [&](auto d, std::size_t i, auto value) HWY_ATTR {
+    hn::StoreU(value, d, variance + i);
+  });
+}
+
+void keep_varied(double* const* HWY_RESTRICT differences, std::size_t members, std::size_t count,
+                 DoubleKeyRange range) {
+  for_each_variance(differences, members, count, [&](auto d, std::size_t i, auto value) HWY_ATTR {
+    const hn::RebindToSigned<decltype(d)> keys;
+    const auto key = hn::BitCast(keys, hn::Abs(value));
+    const auto over = hn::Gt(key, hn::Set(keys, range.high));
+    const auto in = hn::AndNot(over, hn::Gt(key, hn::Set(keys, range.low)));
+    for (std::size_t m = 0; m < members; ++m) {
+      const auto change = hn::LoadU(d, differences[m] + i);
+      hn::StoreU(hn::IfThenElseZero(hn::RebindMask(d, in), change), d, differences[m] + i);
+    }
   });
 }
 
@@ -152,6 +200,14 @@ void nearswap_double(const double* x, const double* base, std::size_t count, dou
                      double* out) {
   nearswap(x, base, count, t, out);
 }
+void take_over_float(const float* x, const float* base, std::size_t count, double scale,
+                     double threshold, double* out) {
+  take_over(x, base, count, scale, threshold, out);
+}
+void take_over_double(const double* x, const double* base, std::size_t count, double scale,
+                      double threshold, double* out) {
+  take_over(x, base, count, scale, threshold, out);
+}
 void ram_float(const double* const* d, const double* scales, std::size_t members, double epsilon,
                const float* base, std::size_t count, double* out) {
   ram(d, scales, members, epsilon, base, count, out);
@@ -178,10 +234,13 @@ namespace amalgam::rules {
 namespace {
 HWY_EXPORT(nearswap_float);
 HWY_EXPORT(nearswap_double);
+HWY_EXPORT(take_over_float);
+HWY_EXPORT(take_over_double);
 HWY_EXPORT(ram_float);
 HWY_EXPORT(ram_double);
 HWY_EXPORT(ram_counts);
 HWY_EXPORT(variances);
+HWY_EXPORT(keep_varied);
 HWY_EXPORT(sce_float);
 HWY_EXPORT(sce_double);
 }  // namespace
@@ -191,6 +250,14 @@ void nearswap_tile(std::span<const float> x, const float* base, double t, double
 }
 void nearswap_tile(std::span<const double> x, const double* base, double t, double* out) {
   HWY_DYNAMIC_DISPATCH(nearswap_double)(x.data(), base, x.size(), t, out);
+}
+void take_over_tile(std::span<const float> x, const float* base, double scale, double threshold,
+                    double* out) {
+  HWY_DYNAMIC_DISPATCH(take_over_float)(x.data(), base, x.size(), scale, threshold, out);
+}
+void take_over_tile(std::span<const double> x, const double* base, double scale, double threshold,
+                    double* out) {
+  HWY_DYNAMIC_DISPATCH(take_over_double)(x.data(), base, x.size(), scale, threshold, out);
 }
 void ram_tile(std::span<const double* const> d, std::span<const double> scales, double epsilon,
               const float* base, std::size_t count, double* out) {
@@ -207,6 +274,9 @@ void ram_count(std::span<const double* const> d, double epsilon, std::size_t cou
 }
 void variance_tile(std::span<const double* const> d, std::size_t count, double* variance) {
   HWY_DYNAMIC_DISPATCH(variances)(d.data(), d.size(), count, variance);
+}
+void keep_varied_tile(std::span<double* const> d, std::size_t count, DoubleKeyRange range) {
+  HWY_DYNAMIC_DISPATCH(keep_varied)(d.data(), d.size(), count, range);
 }
 void sce_tile(std::span<const double* const> d, std::span<const double> coefficients,
               const float* base, std::size_t count, double* out) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "amalgam/weights/rules/difference_tile.hpp"
@@ -86,23 +87,23 @@ class SceMerge final : public TypedMerge<SceMerge> {
     const std::size_t members = block.members.size();
     const std::size_t tile = DifferenceTile::size(members);
     scratch.variance.resize(kTile);
-    const Cut* cut = selection_ ? &selection_->cut(0) : nullptr;
-    std::uint64_t ties = cut != nullptr ? cut->ties_of({block.tensor, block.first}) : 0;
+    const BlockPlace place{block.tensor, block.first};
+    const Cut everything;
+    const Cut& cut = selection_ ? selection_->cut(0) : everything;
+    CutMembership belongs(cut, place);
     for (std::size_t offset = 0; offset < block.count; offset += tile) {
       const std::size_t count = std::min(tile, block.count - offset);
       const auto d = scratch.tile.load(block, offset, count);
-      if (cut != nullptr) {
+      if (cut.ties_end_at(place)) {
         variance_tile(d, count, scratch.variance.data());
         for (std::size_t i = 0; i < count; ++i) {
-          const auto key = std::bit_cast<std::uint64_t>(scratch.variance[i]);
-          bool selected = key > cut->key;
-          if (key == cut->key && ties > 0) {
-            selected = true;
-            --ties;
-          }
-          if (selected) continue;
+          if (belongs(std::bit_cast<std::uint64_t>(scratch.variance[i]))) continue;
           for (std::size_t m = 0; m < members; ++m) scratch.tile.of(m)[i] = 0.0;
         }
+      } else if (selection_) {
+        keep_varied_tile(
+            scratch.tile.writable(), count,
+            {.low = cut.double_bound(place), .high = std::numeric_limits<std::int64_t>::max()});
       }
       use(d, offset, count);
     }

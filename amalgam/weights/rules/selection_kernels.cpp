@@ -1,7 +1,5 @@
 #include "amalgam/weights/rules/selection_kernels.hpp"
 
-#include <bit>
-
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "amalgam/weights/rules/selection_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -37,6 +35,18 @@ void magnitudes_float(const float* x, const float* base, std::size_t count, std:
 void magnitudes_double(const double* x, const double* base, std::size_t count,
                        std::uint64_t* keys) {
   magnitudes(x, base, count, keys);
+}
+
+void absolutes_double(const double* HWY_RESTRICT x, std::size_t count,
+                      std::uint64_t* HWY_RESTRICT keys) {
+  const auto range = [&](auto d, std::size_t i) HWY_ATTR {
+    const hn::RebindToUnsigned<decltype(d)> bits;
+    for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
+      hn::StoreU(hn::BitCast(bits, hn::Abs(hn::LoadU(d, x + i))), bits, keys + i);
+    }
+    return i;
+  };
+  range(hn::CappedTag<double, 1>(), range(hn::ScalableTag<double>(), 0));
 }
 
 // Keys have their top bit clear, so they compare as signed integers, which every target can.
@@ -98,6 +108,7 @@ namespace amalgam::rules {
 namespace {
 HWY_EXPORT(magnitudes_float);
 HWY_EXPORT(magnitudes_double);
+HWY_EXPORT(absolutes_double);
 HWY_EXPORT(tally32);
 HWY_EXPORT(tally64);
 }  // namespace
@@ -110,9 +121,7 @@ void magnitude_keys(std::span<const double> x, const double* base, std::uint64_t
 }
 
 void absolute_keys(std::span<const double> x, std::uint64_t* keys) {
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    keys[i] = std::bit_cast<std::uint64_t>(x[i]) & ~(std::uint64_t{1} << 63);
-  }
+  HWY_DYNAMIC_DISPATCH(absolutes_double)(x.data(), x.size(), keys);
 }
 
 // Signed and unsigned variants of a type may alias.

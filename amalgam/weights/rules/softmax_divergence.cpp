@@ -81,14 +81,42 @@ HWY_INLINE hn::Vec<D> logarithm(D d, hn::Vec<D> v) {
   return hn::Add(hn::Mul(e, hn::Set(d, kLn2High)), rest);
 }
 
-// exponentials[i] = e^(x[i] - largest), and their sum.
-void exponentials_of(const double* HWY_RESTRICT x, std::size_t count, double largest,
-                     double* HWY_RESTRICT exponentials, double* HWY_RESTRICT lanes) {
+// As a loop over x that keeps what is greater: NaN stays where it comes first, and else is passed
+// over.
+template <class T>
+HWY_INLINE T largest_of(const T* HWY_RESTRICT x, std::size_t count) {
+  const hn::ScalableTag<T> d;
+  auto most = hn::Set(d, x[0]);
+  std::size_t i = 0;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
+    const auto value = hn::LoadU(d, x + i);
+    most = hn::IfThenElse(hn::Gt(value, most), value, most);
+  }
+  HWY_ALIGN T lanes[hn::MaxLanes(d)];
+  hn::Store(most, d, lanes);
+  T largest = lanes[0];
+  for (std::size_t lane = 1; lane < hn::Lanes(d); ++lane) largest = std::max(largest, lanes[lane]);
+  for (; i < count; ++i) largest = std::max(largest, x[i]);
+  return largest;
+}
+
+// exponentials[i] = e^(x[i] - max x), and their sum.
+template <class T>
+HWY_INLINE void exponentials_of(const T* HWY_RESTRICT x, std::size_t count,
+                                double* HWY_RESTRICT exponentials, double* HWY_RESTRICT lanes) {
+  const auto largest = static_cast<double>(largest_of(x, count));
   sum_lanes(count, lanes, [&](auto d, std::size_t i) HWY_ATTR {
-    const auto value = exponential(d, hn::Sub(hn::LoadU(d, x + i), hn::Set(d, largest)));
+    const auto wide = widen(d, hn::LoadU(Narrow<T, decltype(d)>(), x + i));
+    const auto value = exponential(d, hn::Sub(wide, hn::Set(d, largest)));
     hn::StoreU(value, d, exponentials + i);
     return value;
   });
+}
+void exponentials_float(const float* x, std::size_t count, double* exponentials, double* lanes) {
+  exponentials_of(x, count, exponentials, lanes);
+}
+void exponentials_double(const double* x, std::size_t count, double* exponentials, double* lanes) {
+  exponentials_of(x, count, exponentials, lanes);
 }
 
 void divergence(const double* HWY_RESTRICT p_weights, double p_sum,
@@ -109,31 +137,32 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace amalgam::rules {
 namespace {
-HWY_EXPORT(exponentials_of);
+HWY_EXPORT(exponentials_float);
+HWY_EXPORT(exponentials_double);
 HWY_EXPORT(divergence);
 
 // The softmax's numerators into `out`; returns their sum.
-template <class T>
-double softmax_weights(std::span<const T> x, std::span<double> wide, std::span<double> out) {
-  std::copy(x.begin(), x.end(), wide.begin());
+double softmax_weights(std::span<const float> x, double* out) {
   LaneSums sums;
-  HWY_DYNAMIC_DISPATCH(exponentials_of)
-  (wide.data(), x.size(), std::ranges::max(wide), out.data(), sums.lanes.data());
+  HWY_DYNAMIC_DISPATCH(exponentials_float)(x.data(), x.size(), out, sums.lanes.data());
+  return sums.total();
+}
+double softmax_weights(std::span<const double> x, double* out) {
+  LaneSums sums;
+  HWY_DYNAMIC_DISPATCH(exponentials_double)(x.data(), x.size(), out, sums.lanes.data());
   return sums.total();
 }
 
 template <class T>
 double divergence_of(std::span<const T> x, const T* b, std::vector<double>& scratch) {
   const std::size_t count = x.size();
-  scratch.resize(std::max(scratch.size(), 3 * count));
-  const std::span<double> wide = std::span(scratch).first(count);
-  const std::span<double> p = std::span(scratch).subspan(count, count);
-  const std::span<double> q = std::span(scratch).subspan(2 * count, count);
-  const double p_sum = softmax_weights(x, wide, p);
-  const double q_sum = softmax_weights(std::span(b, count), wide, q);
+  scratch.resize(std::max(scratch.size(), 2 * count));
+  double* p = scratch.data();
+  double* q = p + count;
+  const double p_sum = softmax_weights(x, p);
+  const double q_sum = softmax_weights(std::span(b, count), q);
   LaneSums sums;
-  HWY_DYNAMIC_DISPATCH(divergence)
-  (p.data(), p_sum, q.data(), q_sum, count, sums.lanes.data());
+  HWY_DYNAMIC_DISPATCH(divergence)(p, p_sum, q, q_sum, count, sums.lanes.data());
   return std::max(0.0, sums.total());
 }
 }  // namespace
