@@ -1,15 +1,17 @@
-"""Merges the same models by the same recipes with amalgam and with mergekit, in turns: time and memory.
+"""Merges the same models by the same recipes with amalgam and with mergekit, in turns: time and memory, as a table in Markdown.
 
     python bench/mergekit_compare.py AMALGAM_BINARY WORK_FOLDER [--size 1GB|300MB] [--runs 3] [--methods ties,...]
-                                     [--models BASE A B] [--table]
+                                     [--models BASE A B] [--anew] [--table]
 
 Runs in an environment that has mergekit (`make interop` makes build/interop/torch-venv). Without --models it makes a
-Llama-like base in bf16 and two members. Every measurement is added to WORK_FOLDER/results-SIZE.jsonl as it is made; the table is made
-of all that are there (--table: without new ones).
+Llama-like base in bf16 and two members; a real language model and two copies of it that were changed a little are in
+build/interop/models/language after `make interop` (--models .../base .../a .../b). Every measurement is added to
+WORK_FOLDER/results-SIZE.jsonl as it is made; the table is made of all that are there (--table: without new ones; --anew: of new ones alone).
 
-Columns: medians of processor seconds (of all threads) and of seconds by the clock, of whole commands; the ratio, also without
-mergekit's start (importing PyTorch and transformers, measured as `mergekit-yaml --help`); peak resident memory, and in
-brackets what of it is the process's own, not pages of files, which the system may drop.
+Columns: medians over the runs of the processor seconds (of all threads) of whole commands; of the ratios of each pair of runs, in
+brackets the least and the largest, also without mergekit's start (importing PyTorch and transformers, measured as
+`mergekit-yaml --help`), and by the clock; peak resident memory, and in brackets what of it is the process's own, not pages of
+files, which the system may drop.
 """
 
 import argparse
@@ -115,31 +117,40 @@ def made_models(folder, size):
     return [folder / "base", folder / "member0", folder / "member1"]
 
 
+def with_spread(values):
+    """The median, and between what the values lie if there are several."""
+    middle = f"{statistics.median(values):.1f}"
+    return middle if len(values) < 2 else f"{middle} ({min(values):.1f}-{max(values):.1f})"
+
+
 def print_table(results):
-    """One row a method, of the medians of its runs."""
+    """One row a method. The n-th run of one tool belongs to the n-th of the other."""
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
     runs = {}
-    for line in results.read_text().splitlines():
-        one = json.loads(line)
+    for one in lines:
         runs.setdefault(one["method"], {}).setdefault(one["tool"], []).append(one)
-
-    def middle(method, tool, key):
-        return statistics.median(one[key] for one in runs[method][tool])
-
-    start = {key: middle("start", "mergekit", key) for key in ("cpu", "s")}
-    print(f"start of mergekit: {start['cpu']:.1f} s of processor time, {start['s']:.1f} s by the clock\n")
-    print("| method | runs | processor s | mergekit | ratio | without start | clock s | mergekit | ratio | without start | "
-          "MB (own) | mergekit | ratio |\n|" + " --- |" * 13)
+    loads = [one["load"] for one in lines if "load" in one]
+    start = {key: statistics.median(one[key] for one in runs["start"]["mergekit"]) for key in ("cpu", "s")}
+    print(f"start of mergekit: {start['cpu']:.1f} s of processor time, {start['s']:.1f} s by the clock")
+    if loads:
+        print(f"load of the machine: median {statistics.median(loads):.1f} ({min(loads):.1f}-{max(loads):.1f})")
+    print("\n| method | runs | amalgam s | mergekit s | ratio | without start | ratio by the clock | without start | "
+          "amalgam MB (own) | mergekit MB (own) |\n|" + " --- |" * 10)
     for method in METHODS:
-        if len(runs.get(method, {})) < 2:
-            continue
-        cells = [method, str(len(runs[method]["amalgam"]))]
-        for key in ("cpu", "s"):
-            ours, theirs = middle(method, "amalgam", key), middle(method, "mergekit", key)
-            cells += [f"{ours:.1f}", f"{theirs:.0f}", f"{theirs / ours:.1f}", f"{max(theirs - start[key], 0) / ours:.1f}"]
-        memory = [(middle(method, tool, "mb"), middle(method, tool, "own")) for tool in ("amalgam", "mergekit")]
-        cells += [f"{mb:.0f} ({own:.0f})" for mb, own in memory]
-        cells.append(f"{memory[1][0] / memory[0][0]:.0f} ({memory[1][1] / memory[0][1]:.0f})")
-        print("| " + " | ".join(cells) + " |")
+        if len(runs.get(method, {})) == 2:
+            print("| " + " | ".join(row(method, runs[method]["amalgam"], runs[method]["mergekit"], start)) + " |")
+
+
+def row(method, ours, theirs, start):
+    def middle(measurements, key):
+        return statistics.median(one[key] for one in measurements)
+
+    pairs = list(zip(ours, theirs))
+    cells = [method, str(len(pairs)), f"{middle(ours, 'cpu'):.2f}", f"{middle(theirs, 'cpu'):.1f}"]
+    for key in ("cpu", "s"):
+        cells.append(with_spread([b[key] / a[key] for a, b in pairs]))
+        cells.append(with_spread([max(b[key] - start[key], 0) / a[key] for a, b in pairs]))
+    return cells + [f"{middle(tool, 'mb'):.0f} ({middle(tool, 'own'):.0f})" for tool in (ours, theirs)]
 
 
 def main():
@@ -151,10 +162,13 @@ def main():
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--models", nargs="+", help="base and members, folders")
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--anew", action="store_true", help="forget earlier measurements")
+    parser.add_argument("--table", action="store_true", help="only print the table of earlier measurements")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     results = options.work / f"results-{'models' if options.models else options.size}.jsonl"
+    if options.anew:
+        results.unlink(missing_ok=True)
     if not options.table:
         base, *members = options.models or made_models(options.work / options.size, options.size)
         run_all(options, results, base, members)
@@ -168,7 +182,7 @@ def run_all(options, results, base, members):
     def add(method, tool, command):
         shutil.rmtree(out, ignore_errors=True)
         with open(results, "a") as file:
-            file.write(json.dumps({"method": method, "tool": tool, **measure(command, log)}) + "\n")
+            file.write(json.dumps({"method": method, "tool": tool, "load": os.getloadavg()[0], **measure(command, log)}) + "\n")
 
     for _ in range(options.runs):
         add("start", "mergekit", [mergekit, "--help"])
