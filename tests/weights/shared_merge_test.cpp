@@ -116,7 +116,9 @@ INSTANTIATE_TEST_SUITE_P(
         "}}\n- {model: b, parameters: {weight: 0.4}}\nmerge_method: dare_ties\n"
         "parameters: {density: 0.3, dialect: paper}\n",
         "}}\n- {model: b, parameters: {weight: 0.4}}\nmerge_method: breadcrumbs\n"
-        "parameters: {density: 0.3, gamma: 0.1, scope: model, rescale: l2}\n"));
+        "parameters: {density: 0.3, gamma: 0.1, scope: model, rescale: l2}\n",
+        "}}\n- {model: b, parameters: {weight: 0.4}}\nmerge_method: della\n"
+        "parameters: {density: 0.6, scope: model, zero_sign: majority}\n"));
 
 TEST(SharedMergeOfModels, RulesOfOtherStatisticsToo) {
   const std::vector<std::string> recipes = {

@@ -34,7 +34,8 @@ std::size_t decide(std::uint32_t* HWY_RESTRICT words, std::size_t count, std::ui
       const auto left = hn::IfThenElse(over_high, dropped, hn::IfThenElseZero(undecided, word));
       hn::StoreU(left, d, words + i);
       const auto index = hn::Iota(d, static_cast<std::uint32_t>(i));
-      written += hn::CompressStore(index, undecided, d, open + written);
+      hn::StoreU(hn::Compress(index, undecided), d, open + written);
+      written += hn::CountTrue(d, undecided);
     }
     return i;
   });

@@ -67,9 +67,10 @@ HWY_INLINE std::size_t tally_range(D d, const hn::TFromD<D>* HWY_RESTRICT keys, 
     above = hn::Sub(above, hn::VecFromMask(d, over_top));
     at_least = hn::Sub(at_least, hn::VecFromMask(d, over_low));
     if (kept != nullptr) {
+      // Even if most vectors hold nothing of a narrow bracket: which do is mispredicted.
       const auto inside = hn::AndNot(over_top, over_low);
-      // Most vectors hold nothing of a narrow bracket.
-      if (!hn::AllFalse(d, inside)) written += hn::CompressStore(key, inside, d, kept + written);
+      hn::StoreU(hn::Compress(key, inside), d, kept + written);
+      written += hn::CountTrue(d, inside);
     }
   }
   // VecFromMask is -1 per true lane, so the sums above are counts.
