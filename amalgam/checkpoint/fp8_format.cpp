@@ -62,32 +62,53 @@ Fp8Format Fp8Format::usual(Fp8Scaling scaling) {
 }
 
 Shape Fp8Format::scale_shape(const Shape& weight) const {
-  if (scaling == Fp8Scaling::tensor) return Shape(scale_dimensions, 1);
-  if (scaling == Fp8Scaling::block)
-    return {pieces(weight[0], block[0]), pieces(weight[1], block[1])};
-  return scale_dimensions == 1 ? Shape{weight[0]} : Shape{weight[0], 1};
+  const bool is_stack = weight.size() == 3 && !one_for_stack;
+  Shape shape;
+  if (is_stack) shape.push_back(weight[0]);
+  if (scaling == Fp8Scaling::tensor) {
+    shape.insert(shape.end(), scale_dimensions, 1);
+    return shape;
+  }
+  const std::uint64_t rows = weight[weight.size() - 2];
+  if (scaling == Fp8Scaling::block) {
+    shape.insert(shape.end(), {pieces(rows, block[0]), pieces(weight.back(), block[1])});
+  } else {
+    shape.push_back(rows);
+    if (scale_dimensions > 1) shape.push_back(1);
+  }
+  return shape;
 }
 
 Fp8Grid::Fp8Grid(const Shape& weight, const Fp8Format& format) {
   const std::uint64_t elements = element_count(weight, "weight");
-  if (format.scaling == Fp8Scaling::tensor) {
+  const bool is_stack = weight.size() == 3 && !format.one_for_stack;
+  if (format.scaling == Fp8Scaling::tensor && !is_stack) {
     columns_ = std::max<std::uint64_t>(elements, 1);
     block_columns_ = columns_;
     scales_ = 1;
     return;
   }
-  if (weight.size() != 2) {
-    throw InputError("a weight of shape {} has no rows and columns to scale; expected a matrix",
-                     format_shape(weight));
+  if (weight.size() != 2 && !is_stack) {
+    throw InputError(
+        "a weight of shape {} has no rows and columns to scale; expected a matrix or a stack of "
+        "matrices",
+        format_shape(weight));
   }
-  columns_ = std::max<std::uint64_t>(weight[1], 1);
+  const std::uint64_t rows = weight[weight.size() - 2];
+  columns_ = std::max<std::uint64_t>(weight.back(), 1);
+  matrix_rows_ = std::max<std::uint64_t>(rows, 1);
   block_columns_ = columns_;
+  if (format.scaling == Fp8Scaling::tensor) block_rows_ = matrix_rows_;
   if (format.scaling == Fp8Scaling::block) {
     block_rows_ = format.block[0];
     block_columns_ = format.block[1];
-    scales_per_row_ = pieces(weight[1], block_columns_);
+    scales_per_row_ = pieces(weight.back(), block_columns_);
   }
-  scales_ = pieces(weight[0], block_rows_) * scales_per_row_;
+  scales_per_matrix_ = pieces(rows, block_rows_) * scales_per_row_;
+  scales_ = (is_stack ? weight[0] : 1) * scales_per_matrix_;
+  // Blocks end where matrices do.
+  const bool ends_with_block = !is_stack || matrix_rows_ % block_rows_ == 0;
+  group_rows_ = std::min(matrix_rows_, ends_with_block ? block_rows_ : matrix_rows_);
 }
 
 float fp8_scale(float largest, bool power_of_two) {
@@ -119,11 +140,15 @@ void Fp8Magnitudes::add(std::uint64_t first, std::span<const float> values) {
       });
 }
 
+float Fp8Magnitudes::scale(std::uint64_t place, bool power_of_two) const {
+  return fp8_scale(std::bit_cast<float>(bits_[place].load()), power_of_two);
+}
+
 std::vector<float> Fp8Magnitudes::scales(bool powers_of_two) const {
   std::vector<float> scales;
   scales.reserve(bits_.size());
-  for (const auto& bits : bits_) {
-    scales.push_back(fp8_scale(std::bit_cast<float>(bits.load()), powers_of_two));
+  for (std::uint64_t place = 0; place < bits_.size(); ++place) {
+    scales.push_back(scale(place, powers_of_two));
   }
   return scales;
 }

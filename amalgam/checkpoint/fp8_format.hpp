@@ -24,13 +24,16 @@ std::optional<Fp8Scaling> parse_fp8_scaling(std::string_view name);
 std::string_view fp8_scaling_name(Fp8Scaling scaling);
 
 /// How a weight is stored as F8_E4M3 with scales beside it (docs/formats/fp8.md): an element's
-/// value is the number stored times its scale.
+/// value is the number stored times its scale. A weight of three dimensions is a stack of matrices,
+/// those of experts, each of which has the scales of a matrix.
 struct Fp8Format {
   Fp8Scaling scaling = Fp8Scaling::block;
   std::array<std::uint64_t, 2> block = {128, 128};  ///< rows and columns; of Fp8Scaling::block
   std::string ending = "_scale_inv";                ///< the scales of NAME are in NAME + ending
   /// Of the tensor of scales: a scale per row is [rows] or [rows, 1], one scale [], [1] or [1, 1].
+  /// Those of a stack have one more, the matrices.
   std::size_t scale_dimensions = 2;
+  bool one_for_stack = false;  ///< Fp8Scaling::tensor: the matrices of a stack share one scale
   bool powers_of_two = false;  ///< scales are rounded up to powers of two (scale_fmt "ue8m0")
 
   bool operator==(const Fp8Format&) const = default;
@@ -44,10 +47,20 @@ struct Fp8Format {
 /// Where the scales of one weight apply.
 class Fp8Grid {
  public:
-  /// InputError unless the weight is a matrix, or has one scale.
+  /// InputError unless the weight is a matrix, a stack of them, or has one scale.
   Fp8Grid(const Shape& weight, const Fp8Format& format);
 
   std::uint64_t scales() const { return scales_; }
+
+  /// The number of the scale of an element.
+  std::uint64_t scale_at(std::uint64_t element) const {
+    const std::uint64_t row = element / columns_;
+    return scale_of(row, element % columns_ / block_columns_);
+  }
+
+  /// Elements are cut into groups of this many, the last one may be shorter, that share no scale
+  /// with each other: a row of blocks, a row, or a matrix.
+  std::uint64_t group_elements() const { return group_rows_ * columns_; }
 
   /// Calls visit(scale, offset, length) for the runs of elements [first, first + count), row-major,
   /// that share a scale; offsets are counted from `first`.
@@ -59,16 +72,26 @@ class Fp8Grid {
       const std::uint64_t place = column / block_columns_;
       const std::uint64_t end = std::min((place + 1) * block_columns_, columns_);
       const std::uint64_t length = std::min(end - column, count - done);
-      visit(row / block_rows_ * scales_per_row_ + place, done, length);
+      visit(scale_of(row, place), done, length);
       done += length;
     }
   }
 
  private:
+  // `row`: of all matrices; `place`: of the block within the row.
+  std::uint64_t scale_of(std::uint64_t row, std::uint64_t place) const {
+    if (row < matrix_rows_) return row / block_rows_ * scales_per_row_ + place;
+    return row / matrix_rows_ * scales_per_matrix_ +
+           row % matrix_rows_ / block_rows_ * scales_per_row_ + place;
+  }
+
   std::uint64_t columns_ = 1;
   std::uint64_t block_rows_ = 1;
   std::uint64_t block_columns_ = 1;
+  std::uint64_t matrix_rows_ = 1;
   std::uint64_t scales_per_row_ = 1;
+  std::uint64_t scales_per_matrix_ = 1;
+  std::uint64_t group_rows_ = 1;
   std::uint64_t scales_ = 0;
 };
 
@@ -85,6 +108,8 @@ class Fp8Magnitudes {
 
   /// Elements from `first` on.
   void add(std::uint64_t first, std::span<const float> values);
+  /// The scale number `place`, if all under it has been added.
+  float scale(std::uint64_t place, bool power_of_two) const;
   std::vector<float> scales(bool powers_of_two) const;
 
  private:

@@ -61,7 +61,7 @@ template void QuantisationMeter::add(std::size_t, std::uint64_t, std::span<const
                                      std::span<const std::byte>, std::vector<float>&);
 template void QuantisationMeter::add(std::size_t, std::uint64_t, std::span<const double>,
                                      std::span<const std::byte>, std::vector<double>&);
-template void QuantisationMeter::add_decoded(std::size_t, std::uint64_t, std::span<const double>,
+template void QuantisationMeter::add_decoded(std::size_t, std::uint64_t, std::span<const float>,
                                              std::span<const float>);
 
 std::vector<QuantisationError> QuantisationMeter::errors() const {

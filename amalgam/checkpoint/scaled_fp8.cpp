@@ -14,11 +14,35 @@ constexpr std::string_view kWeight = "weight";
 
 // The tensor with the scales of `weight`, if it is one of 8-bit floats that has them.
 std::optional<std::size_t> scale_of(const TensorSource& source, const TensorInfo& weight) {
-  if (weight.dtype != DType::f8_e4m3 || !weight.name.ends_with(kWeight)) return std::nullopt;
+  if (weight.dtype != DType::f8_e4m3) return std::nullopt;
+  if (!weight.name.ends_with(kWeight) && weight.shape.size() != 3) return std::nullopt;
   for (const char* ending : {"_scale_inv", "_scale"}) {
     if (const auto found = source.find(weight.name + ending)) return found;
   }
   return std::nullopt;
+}
+
+// Sets how scales of the shape `scales` apply to a weight; false if they do not. One scale in
+// "_scale_inv" is that of one block.
+bool find_scaling(const Shape& weight, const Shape& scales, Fp8Format& format) {
+  using enum Fp8Scaling;
+  const std::array<Fp8Scaling, 3> kinds = format.ending == "_scale_inv"
+                                              ? std::array{block, channel, tensor}
+                                              : std::array{tensor, channel, block};
+  const bool is_stack = weight.size() == 3;
+  for (const bool one : {false, true}) {
+    if (one && !is_stack) continue;
+    format.one_for_stack = one;
+    const std::size_t of_stack = is_stack && !one ? 1 : 0;
+    if (scales.size() < of_stack) continue;
+    format.scale_dimensions = scales.size() - of_stack;
+    for (const Fp8Scaling kind : kinds) {
+      format.scaling = kind;
+      const bool is_possible = kind == tensor || weight.size() == 2 || (is_stack && !one);
+      if (is_possible && format.scale_shape(weight) == scales) return true;
+    }
+  }
+  return false;
 }
 
 }  // namespace
@@ -33,6 +57,7 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
     scales[i] = scale_of(*inner_, all[i]);
     if (!scales[i]) continue;
     hidden.insert(*scales[i]);
+    if (!all[i].name.ends_with(kWeight)) continue;
     const std::string stem = all[i].name.substr(0, all[i].name.size() - kWeight.size());
     if (const auto input = inner_->find(stem + "input_scale")) {
       hidden.insert(*input);
@@ -68,17 +93,13 @@ Fp8Format ScaledFp8Source::format_of(std::size_t weight, std::size_t scales,
   format.block = layout.block;
   format.powers_of_two = layout.powers_of_two;
   format.ending = found.name.substr(matrix.name.size());
-  format.scale_dimensions = found.shape.size();
-  if (dtype_is_floating(found.dtype) && !dtype_is_quantised(found.dtype)) {
-    for (const Fp8Scaling scaling : {Fp8Scaling::tensor, Fp8Scaling::channel, Fp8Scaling::block}) {
-      format.scaling = scaling;
-      const bool is_possible = scaling == Fp8Scaling::tensor || matrix.shape.size() == 2;
-      if (is_possible && format.scale_shape(matrix.shape) == found.shape) return format;
-    }
+  if (dtype_is_floating(found.dtype) && !dtype_is_quantised(found.dtype) &&
+      find_scaling(matrix.shape, found.shape, format)) {
+    return format;
   }
   throw InputError(
       "{}: tensor '{}' is {} {}, which are no scales for '{}' of shape {}; expected one, one per "
-      "row, or one per block of {} x {}",
+      "row, or one per block of {} x {}, for each matrix",
       inner_->label(), found.name, dtype_name(found.dtype), format_shape(found.shape), matrix.name,
       format_shape(matrix.shape), layout.block[0], layout.block[1]);
 }

@@ -20,7 +20,8 @@ struct Fp8Layout {
 
 /// A checkpoint whose F8_E4M3 matrices have scales beside them, as large open models ship it:
 /// `NAME.weight_scale_inv` with a scale per block of rows and columns, or `NAME.weight_scale` with
-/// one scale, one per row, or one per block. Such a `NAME.weight` is F32 here, the product of
+/// one scale, one per row, or one per block. So have stacks of matrices, of three dimensions, whose
+/// names may end otherwise (`experts.down_proj`). Such a `NAME.weight` is F32 here, the product of
 /// number and scale, rounded once. Scales of weights, and `NAME.input_scale` of such a weight, are
 /// not tensors of this source.
 class ScaledFp8Source final : public TensorSource {

@@ -35,18 +35,17 @@ HWY_INLINE hn::Vec<Tag> widened(const float* x) {
 }
 HWY_INLINE hn::Vec<Tag> widened(const double* x) { return hn::LoadU(Tag(), x); }
 
-// Differences are made in the wider of the two types.
+// Differences are made in the type of the values.
 HWY_INLINE hn::Vec<Tag> errors_of(const float* values, const float* stored) {
   const FloatTag floats;
   return hn::PromoteTo(Tag(), hn::Sub(hn::LoadU(floats, stored), hn::LoadU(floats, values)));
 }
-template <class U>
-HWY_INLINE hn::Vec<Tag> errors_of(const double* values, const U* stored) {
+HWY_INLINE hn::Vec<Tag> errors_of(const double* values, const double* stored) {
   return hn::Sub(widened(stored), widened(values));
 }
 
-template <class T, class U>
-ErrorSums error_sums_loop(const T* values, const U* stored, std::size_t count) {
+template <class T>
+ErrorSums error_sums_loop(const T* values, const T* stored, std::size_t count) {
   const Tag d;
   hn::Vec<Tag> square_sums[kVectors];
   hn::Vec<Tag> error_sums[kVectors];
@@ -82,9 +81,6 @@ ErrorSums error_sums_f32(const float* values, const float* stored, std::size_t c
 ErrorSums error_sums_f64(const double* values, const double* stored, std::size_t count) {
   return error_sums_loop(values, stored, count);
 }
-ErrorSums error_sums_mixed(const double* values, const float* stored, std::size_t count) {
-  return error_sums_loop(values, stored, count);
-}
 
 }  // namespace amalgam::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -95,7 +91,6 @@ namespace {
 
 HWY_EXPORT(error_sums_f32);
 HWY_EXPORT(error_sums_f64);
-HWY_EXPORT(error_sums_mixed);
 
 void require_equal(std::size_t a, std::size_t b) {
   if (a != b) throw Error("error_sums: {} values, but {} stored", a, b);
@@ -110,10 +105,6 @@ ErrorSums error_sums(std::span<const float> values, std::span<const float> store
 ErrorSums error_sums(std::span<const double> values, std::span<const double> stored) {
   require_equal(values.size(), stored.size());
   return HWY_DYNAMIC_DISPATCH(error_sums_f64)(values.data(), stored.data(), values.size());
-}
-ErrorSums error_sums(std::span<const double> values, std::span<const float> stored) {
-  require_equal(values.size(), stored.size());
-  return HWY_DYNAMIC_DISPATCH(error_sums_mixed)(values.data(), stored.data(), values.size());
 }
 
 }  // namespace amalgam::kernels

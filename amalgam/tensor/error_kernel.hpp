@@ -10,11 +10,10 @@ struct ErrorSums {
   double squared_error = 0;  ///< sum of the squares of stored - value
 };
 
-/// A difference is one subtraction in the wider of the two types; squares and sums are in double,
-/// in the order of kernels.hpp's reductions, with the same bits on every SIMD target. Spans have
-/// the same length.
+/// A difference is one subtraction in the type of the values; squares and sums are in double, in
+/// the order of kernels.hpp's reductions, with the same bits on every SIMD target. Spans have the
+/// same length.
 ErrorSums error_sums(std::span<const float> values, std::span<const float> stored);
 ErrorSums error_sums(std::span<const double> values, std::span<const double> stored);
-ErrorSums error_sums(std::span<const double> values, std::span<const float> stored);
 
 }  // namespace amalgam::kernels

@@ -7,6 +7,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/fp8_stretches.hpp"
 
 namespace amalgam {
 namespace {
@@ -58,6 +59,29 @@ BlockCost block_cost(const MergePlan& plan, const PlanTensor& tensor, std::uint6
   if (dtype_is_quantised(tensor.output.dtype) || tensor.fp8) cost.scratch += elements * 8;
   if (tensor.fp8) cost.scratch += elements * 4;
   return cost;
+}
+
+template <class F>
+void for_each_fp8(const MergePlan& plan, const WorkUnit& unit, bool whole_rows, F visit) {
+  if (unit.scales == 0) return;
+  for (const std::size_t index : unit.with_inputs()) {
+    const PlanTensor& tensor = plan.tensors[index];
+    if (!tensor.fp8) continue;
+    const Shape& shape = tensor.output.shape;
+    visit(make_grid(shape, whole_rows), Fp8Grid(shape, *tensor.fp8));
+  }
+}
+
+// What working on pieces leaves: inputs that are read once only, and output that is merged once.
+void share_rest(const MergePlan& plan, const WorkUnit& unit, bool whole_rows, std::uint64_t bytes,
+                MemoryShare& share) {
+  std::uint64_t wanted = 0;
+  for_each_fp8(plan, unit, whole_rows, [&](const BlockGrid& leaves, const Fp8Grid& scales) {
+    wanted = std::max(wanted, wanted_kept_bytes(leaves, scales, share.workers));
+  });
+  share.kept_bytes = std::min(wanted, bytes / 2);
+  share.resident = bytes > 0 && input_bytes(plan, unit) <= bytes - share.kept_bytes;
+  if (!share.resident) share.kept_bytes = std::min(wanted, bytes);
 }
 
 }  // namespace
@@ -123,9 +147,18 @@ MemoryShare share_memory(const MergePlan& plan, const WorkUnit& unit, bool whole
   while (share.piece_blocks > 1 && cost_of(share.workers, share.piece_blocks) > for_buffers / 2) {
     --share.piece_blocks;
   }
-  const std::uint64_t working = cost_of(share.workers, share.piece_blocks);
-  share.resident = working < for_buffers && input_bytes(plan, unit) <= for_buffers - working;
+  share_rest(plan, unit, whole_rows, for_buffers - cost_of(share.workers, share.piece_blocks),
+             share);
   return share;
+}
+
+bool merges_twice(const MergePlan& plan, const WorkUnit& unit, bool whole_rows,
+                  const MemoryShare& share) {
+  bool twice = false;
+  for_each_fp8(plan, unit, whole_rows, [&](const BlockGrid& leaves, const Fp8Grid& scales) {
+    twice = twice || !cut_into_stretches(leaves, scales, share.kept_bytes, share.workers).kept;
+  });
+  return twice;
 }
 
 }  // namespace amalgam

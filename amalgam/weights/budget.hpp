@@ -16,6 +16,7 @@ struct MemoryShare {
   std::size_t workers = 1;
   std::uint64_t piece_blocks = 1;  ///< blocks of every input that one read fetches
   bool resident = false;           ///< all inputs of the unit stay in memory between passes
+  std::uint64_t kept_bytes = 0;    ///< of merged FP8 weights, all threads together (Fp8Stretches)
 };
 
 /// Bytes of EngineOptions::memory that are left for buffers and statistics, given what the process
@@ -29,6 +30,10 @@ std::uint64_t statistics_memory(std::uint64_t buffer_bytes);
 /// naming the tensor and the memory needed when even one thread with one block does not fit.
 MemoryShare share_memory(const MergePlan& plan, const WorkUnit& unit, bool whole_rows,
                          std::uint64_t buffer_bytes, std::size_t workers);
+
+/// Whether a unit has FP8 weights of which not enough can be kept, so that they are merged twice.
+bool merges_twice(const MergePlan& plan, const WorkUnit& unit, bool whole_rows,
+                  const MemoryShare& share);
 
 /// Raw bytes of all inputs of a unit.
 std::uint64_t input_bytes(const MergePlan& plan, const WorkUnit& unit);

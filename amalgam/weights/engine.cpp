@@ -2,24 +2,21 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "amalgam/checkpoint/checksum.hpp"
 #include "amalgam/core/cluster.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/fold.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/shared_fold.hpp"
-#include "amalgam/tensor/convert.hpp"
 #include "amalgam/weights/budget.hpp"
-#include "amalgam/weights/fp8_unit.hpp"
 #include "amalgam/weights/leaves.hpp"
+#include "amalgam/weights/merge_output.hpp"
 #include "amalgam/weights/sent_statistic.hpp"
 #include "amalgam/weights/unit_reader.hpp"
+#include "amalgam/weights/unit_writer.hpp"
 #include "amalgam/weights/units.hpp"
 
 namespace amalgam {
@@ -63,9 +60,10 @@ class Engine {
         options_(options),
         buffer_bytes_(buffer_memory(options)),
         statistics_memory_(least(options.share.cluster, statistics_memory(buffer_bytes_))),
-        spreads_nan_(options.non_finite == NonFinite::propagate && !plan.rule->info().robust),
         units_(group_units(plan)),
-        meter_(sink.tensors(), leaves_by_tensor(plan, units_), fp8_tensors(plan)),
+        output_(
+            sink, options,
+            QuantisationMeter(sink.tensors(), leaves_by_tensor(plan, units_), fp8_tensors(plan))),
         scratch_(options.parallel.workers()) {}
 
   MergeStatistics run() {
@@ -90,8 +88,8 @@ class Engine {
     }
     sink_.finish();
     statistics_.bytes_read = bytes_read_;
-    statistics_.bytes_written = bytes_written_;
-    statistics_.errors = meter_.errors();
+    statistics_.bytes_written = output_.bytes_written();
+    statistics_.errors = output_.meter().errors();
     for (const WorkUnit& unit : units_) {
       (unit.copy ? statistics_.tensors_copied : statistics_.tensors_merged) +=
           unit.with_inputs().size();
@@ -177,22 +175,6 @@ class Engine {
     return leaves;
   }
 
-  // Hears what is written of one leaf, for the log.
-  class LeafRecord {
-   public:
-    explicit LeafRecord(LeafLog* log) : log_(log) {}
-    void wrote(std::span<const std::byte> bytes) {
-      if (log_ != nullptr) checksum_.add(bytes);
-    }
-    void done(const OutputLeaf& leaf) const {
-      if (log_ != nullptr) log_->made(leaf, checksum_.value());
-    }
-
-   private:
-    LeafLog* log_;
-    Checksum checksum_;
-  };
-
   void copy(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, const Parallel& parallel,
             std::size_t slot) {
     const std::size_t index = unit.tensors.front();
@@ -203,12 +185,11 @@ class Engine {
       const OutputLeaf leaf = output_leaf(plan_, unit, leaves[i]);
       const std::span<std::byte> bytes(scratch_[slot + worker].encoded.get(leaf.bytes), leaf.bytes);
       source.read_bytes(tensor.members.front().tensor, leaf.offset, bytes);
-      sink_.write(index, leaf.offset, bytes);
+      output_.write(index, leaf.offset, bytes);
       LeafRecord record(options_.leaves);
       record.wrote(bytes);
       record.done(leaf);
       bytes_read_ += leaf.bytes;
-      count_written(leaf.bytes);
       if (options_.progress != nullptr) options_.progress->advance(leaf.bytes);
     });
   }
@@ -225,14 +206,25 @@ class Engine {
     const MergeUnit merge_unit = view(unit);
     const std::unique_ptr<UnitMerge> merge = plan_.rule->begin(merge_unit);
     // Without a second pass there is nothing to keep.
-    share.resident = share.resident && (merge->needs_pass() || unit.scales > 0);
+    share.resident =
+        share.resident && (merge->needs_pass() || merges_twice(plan_, unit, rows, share));
+    make_room(unit, share, scratch_[slot]);
     UnitReader reader(plan_, unit, rows, share, scratch_[slot].resident, options_.non_finite,
                       options_.progress);
     while (merge->needs_pass()) run_pass(merge_unit, *merge, reader, together, within, slot);
-    Fp8Unit fp8(plan_, unit);
-    if (fp8.has_weights()) measure(*merge, reader, fp8, within, slot);
-    apply(unit, leaves, *merge, reader, fp8, within, slot);
+    UnitWriter(plan_, unit, *merge, reader, output_, share, std::span(scratch_).subspan(slot),
+               within)
+        .write(leaves);
     bytes_read_ += reader.bytes_read();
+  }
+
+  // Large buffers that only units of another kind need are given back.
+  void make_room(const WorkUnit& unit, const MemoryShare& share, WorkerScratch& scratch) const {
+    constexpr std::uint64_t kLarge = 16 << 20;
+    if (!share.resident && share.kept_bytes > kLarge) scratch.resident.release();
+    if (share.resident && share.kept_bytes == 0 && input_bytes(plan_, unit) > kLarge) {
+      scratch.kept.release();
+    }
   }
 
   void run_pass(const MergeUnit& unit, UnitMerge& merge, UnitReader& reader, bool together,
@@ -268,154 +260,17 @@ class Engine {
     merge.solve(total ? std::move(total->statistic) : nullptr);
   }
 
-  // Merges the FP8 weights for their scales alone.
-  void measure(const UnitMerge& merge, UnitReader& reader, Fp8Unit& fp8, const Parallel& parallel,
-               std::size_t slot) {
-    const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
-    std::vector<std::uint64_t> counts(reader.tensor_count());
-    for (std::size_t tensor = 0; tensor < counts.size(); ++tensor) {
-      if (fp8.is_weight(tensor)) counts[tensor] = reader.grid(tensor).leaves();
-    }
-    const LeafIndex leaves(counts);
-    parallel_for(parallel, leaves.count(), [&](std::size_t index, std::size_t worker) {
-      check_interrupt();
-      WorkerScratch& scratch = scratch_[slot + worker];
-      const LeafPlace place = leaves.place(index);
-      const auto measure_block = [&](const auto& block) {
-        const std::span<const double> merged = merge_block(block, merge, scratch);
-        fp8.measure(place.tensor, block.first, merged, scratch);
-      };
-      reader.visit_pieces(place.tensor, place.leaf, scratch, all, [&](const Piece& piece) {
-        visit_all_blocks(reader, piece, scratch, measure_block);
-      });
-    });
-    fp8.choose_scales();
-  }
-
-  template <class T>
-  std::span<double> merge_block(const Block<T>& block, const UnitMerge& merge,
-                                WorkerScratch& scratch) const {
-    const std::span<double> merged(scratch.merged.get_as<double>(block.count), block.count);
-    merge.apply(block, merged);
-    if (spreads_nan_) spread_nan(block, merged);
-    return merged;
-  }
-
-  template <class Visit>
-  static void visit_all_blocks(const UnitReader& reader, const Piece& piece, WorkerScratch& scratch,
-                               const Visit& visit) {
-    const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
-    if (reader.wide(piece.tensor)) {
-      reader.visit_blocks<double>(piece, scratch, all, visit);
-    } else {
-      reader.visit_blocks<float>(piece, scratch, all, visit);
-    }
-  }
-
-  void apply(const WorkUnit& unit, const std::vector<LeafPlace>& leaves, const UnitMerge& merge,
-             UnitReader& reader, const Fp8Unit& fp8, const Parallel& parallel, std::size_t slot) {
-    const UnitReader::WantsBlock all = [](std::size_t, std::uint64_t) { return true; };
-    parallel_for(parallel, leaves.size(), [&](std::size_t index, std::size_t worker) {
-      check_interrupt();
-      WorkerScratch& scratch = scratch_[slot + worker];
-      const LeafPlace place = leaves[index];
-      LeafRecord record(options_.leaves);
-      if (place.tensor >= unit.with_inputs().size()) {
-        record.wrote(write_scales(output_leaf(plan_, unit, place), fp8.scale_bytes(place.tensor)));
-      } else {
-        reader.visit_pieces(place.tensor, place.leaf, scratch, all, [&](const Piece& piece) {
-          record.wrote(apply_piece(unit.tensors[place.tensor], place.leaf, merge, reader, fp8,
-                                   piece, scratch));
-        });
-      }
-      record.done(output_leaf(plan_, unit, place));
-    });
-  }
-
-  // The bytes that were written; they are the scratch's.
-  std::span<const std::byte> write_scales(const OutputLeaf& leaf,
-                                          std::span<const std::byte> scales) {
-    const std::span<const std::byte> bytes = scales.subspan(leaf.offset, leaf.bytes);
-    sink_.write(leaf.tensor, leaf.offset, bytes);
-    count_written(bytes.size());
-    return bytes;
-  }
-
-  std::span<const std::byte> apply_piece(std::size_t index, std::uint64_t leaf,
-                                         const UnitMerge& merge, const UnitReader& reader,
-                                         const Fp8Unit& fp8, const Piece& piece,
-                                         WorkerScratch& scratch) {
-    const TensorInfo& output = plan_.tensors[index].output;
-    std::byte* encoded = scratch.encoded.get(dtype_bytes(output.dtype, piece.count));
-    const auto write_block = [&](const auto& block) {
-      const std::span<double> merged = merge_block(block, merge, scratch);
-      const std::span<std::byte> bytes(
-          encoded + dtype_bytes(output.dtype, block.first - piece.first),
-          dtype_bytes(output.dtype, block.count));
-      if (fp8.is_weight(piece.tensor)) {
-        fp8.encode(piece.tensor, block.first, merged, bytes, scratch);
-      } else {
-        encode(output.dtype, std::span<const double>(merged), bytes);
-      }
-      if (options_.non_finite == NonFinite::error) {
-        check_overflow(output, block.first, merged, bytes);
-      }
-      if (fp8.is_weight(piece.tensor)) {
-        meter_.add_decoded(index, leaf, std::span<const double>(merged),
-                           std::span<const float>(scratch.rounded));
-      } else if (meter_.measures(index)) {
-        meter_.add(index, leaf, std::span<const double>(merged), bytes, scratch.stored);
-      }
-    };
-    visit_all_blocks(reader, piece, scratch, write_block);
-    const std::span<const std::byte> bytes(encoded, dtype_bytes(output.dtype, piece.count));
-    sink_.write(index, dtype_bytes(output.dtype, piece.first), bytes);
-    count_written(bytes.size());
-    return bytes;
-  }
-
-  // Elections and selections compare, which NaN survives unseen.
-  template <class T>
-  static void spread_nan(const Block<T>& block, std::span<double> merged) {
-    const auto spread = [&](const T* values) {
-      for (std::size_t i = 0; i < block.count; ++i) {
-        if (std::isnan(values[i])) merged[i] = std::numeric_limits<double>::quiet_NaN();
-      }
-    };
-    for (const T* member : block.members) spread(member);
-    if (block.base != nullptr) spread(block.base);
-  }
-
-  // Finite inputs can still give what the output type cannot hold; a checkpoint with an infinity in
-  // it is broken, so this is said where it happens.
-  static void check_overflow(const TensorInfo& output, std::uint64_t first,
-                             std::span<const double> merged, std::span<const std::byte> stored) {
-    if (const auto found = find_non_finite(output.dtype, stored)) {
-      throw InputError(
-          "tensor '{}': the merged value {} at index {} does not fit {}; choose a wider --dtype or "
-          "smaller weights",
-          output.name, merged[*found], first + *found, dtype_name(output.dtype));
-    }
-  }
-
-  void count_written(std::uint64_t bytes) {
-    bytes_written_ += bytes;
-    if (options_.progress != nullptr) options_.progress->advance(bytes);
-  }
-
   const MergePlan& plan_;
   TensorSink& sink_;
   const EngineOptions& options_;
   const std::uint64_t buffer_bytes_;
   const std::uint64_t statistics_memory_;
-  const bool spreads_nan_;
   const std::vector<WorkUnit> units_;
   std::vector<char> has_pass_;     // per unit
   std::vector<UnitOwner> owners_;  // likewise
-  QuantisationMeter meter_;
+  MergeOutput output_;
   std::vector<WorkerScratch> scratch_;
   std::atomic<std::uint64_t> bytes_read_{0};
-  std::atomic<std::uint64_t> bytes_written_{0};
   MergeStatistics statistics_;
 };
 
@@ -430,7 +285,8 @@ WorkEstimate estimate_work(const MergePlan& plan, const EngineOptions& options) 
     if (!unit.copy) {
       const MemoryShare share =
           share_memory(plan, unit, has_whole_rows(plan, unit), memory, options.parallel.workers());
-      const std::uint64_t for_scales = unit.scales > 0 ? 1 : 0;
+      const bool rows = has_whole_rows(plan, unit);
+      const std::uint64_t for_scales = merges_twice(plan, unit, rows, share) ? 1 : 0;
       if (!share.resident) passes = plan.rule->passes(first.parameters).size() + for_scales;
     }
     estimate.bytes_read += passes * input_bytes(plan, unit);

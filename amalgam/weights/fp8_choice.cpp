@@ -36,9 +36,19 @@ bool chooses_experts(std::string_view name) {
                      [&](std::string_view ending) { return name.ends_with(ending); });
 }
 
-bool is_layer_matrix(const TensorInfo& info) {
-  return info.shape.size() == 2 && info.name.ends_with(kWeight) && dtype_is_floating(info.dtype);
+bool is_expert_stack(const TensorInfo& info) {
+  return info.shape.size() == 3 && (info.name.find(".experts.") != std::string::npos ||
+                                    info.name.find("_exps.") != std::string::npos);
 }
+
+// Of a linear layer, or of several.
+bool is_layer_matrix(const TensorInfo& info) {
+  return dtype_is_floating(info.dtype) &&
+         ((info.shape.size() == 2 && info.name.ends_with(kWeight)) || is_expert_stack(info));
+}
+
+// The module that a weight belongs to.
+std::string module_of(const std::string& weight) { return weight.substr(0, weight.rfind('.')); }
 
 // The FP8 weight of most elements stands for all.
 const PlanTensor* main_fp8(const MergePlan& plan) {
@@ -130,16 +140,16 @@ void find_activations_at_run_time(json& config) {
 
 // Modules with a matrix that stays what it was.
 json unquantised_modules(const MergePlan& plan) {
-  json modules = json::array();
+  std::set<std::string> modules;
   for (const PlanTensor& tensor : plan.tensors) {
     const std::string& name = tensor.output.name;
     if (tensor.fp8 || tensor.action == PlanTensor::Action::scales ||
         !is_layer_matrix(tensor.output))
       continue;
     if (!tensor.layer && is_vocabulary_name(name) && !is_head_name(name)) continue;
-    modules.push_back(name.substr(0, name.size() - kWeight.size()));
+    modules.insert(module_of(name));
   }
-  return modules;
+  return json(modules);
 }
 
 bool renumbers_layers(const MergePlan& plan) {
@@ -173,7 +183,8 @@ Fp8Choice Fp8Choice::with(Fp8Scaling scaling, const TensorSource& model) {
   if (std::none_of(model.tensors().begin(), model.tensors().end(),
                    [&](const TensorInfo& info) { return choice.find(info) != nullptr; })) {
     throw InputError(
-        "{}: no tensor to write as {}: expected matrices called '*.weight' in numbered layers; "
+        "{}: no tensor to write as {}: expected matrices called '*.weight', or stacks of experts' "
+        "matrices ('*.experts.*'), in numbered layers; "
         "F8_E4M3 is the type for every tensor, without scales",
         model.label(), fp8_scaling_name(scaling));
   }

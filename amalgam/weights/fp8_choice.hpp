@@ -20,9 +20,10 @@ class Fp8Choice {
 
   /// All with this scaling: the weights that `model` stores with scales if there are any (and in
   /// its own way, where that has this scaling already), else the matrices of linear layers inside
-  /// its numbered layers. What is outside them (embeddings, heads), has another number of
-  /// dimensions (norms, biases, convolutions), or chooses experts, is never quantised. Throws
-  /// InputError if that leaves none.
+  /// its numbered layers, and there stacked matrices of experts (of three dimensions, their name
+  /// has ".experts." or "_exps." in it), each of which has scales of its own. What is outside the
+  /// layers (embeddings, heads), has another number of dimensions (norms, biases, convolutions), or
+  /// chooses experts, is never quantised. Throws InputError if that leaves none.
   static Fp8Choice with(Fp8Scaling scaling, const TensorSource& model);
 
   /// How a tensor of the model, called as there, is written; null if not as FP8.

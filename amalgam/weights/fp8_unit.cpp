@@ -1,23 +1,11 @@
 #include "amalgam/weights/fp8_unit.hpp"
 
-#include <algorithm>
 #include <map>
 #include <string_view>
 
 #include "amalgam/tensor/convert.hpp"
 
 namespace amalgam {
-namespace {
-
-std::span<const float> round_to_float(std::span<const double> merged, WorkerScratch& scratch) {
-  scratch.rounded.resize(merged.size());
-  std::transform(merged.begin(), merged.end(), scratch.rounded.begin(),
-                 [](double value) { return static_cast<float>(value); });
-  return scratch.rounded;
-}
-
-}  // namespace
-
 Fp8Unit::Fp8Unit(const MergePlan& plan, const WorkUnit& unit) {
   if (unit.scales == 0) return;
   const std::span<const std::size_t> tensors = unit.with_inputs();
@@ -34,28 +22,30 @@ Fp8Unit::Fp8Unit(const MergePlan& plan, const WorkUnit& unit) {
   }
 }
 
-void Fp8Unit::measure(std::size_t tensor, std::uint64_t first, std::span<const double> merged,
-                      WorkerScratch& scratch) {
-  weights_[tensor]->magnitudes.add(first, round_to_float(merged, scratch));
+void Fp8Unit::measure(std::size_t tensor, std::uint64_t first, std::span<const float> values) {
+  weights_[tensor]->magnitudes.add(first, values);
 }
 
-void Fp8Unit::choose_scales() {
-  for (const auto& weight : weights_) {
-    if (weight) weight->scales = weight->magnitudes.scales(weight->powers_of_two);
+void Fp8Unit::choose_scales(std::size_t tensor, std::uint64_t first, std::uint64_t count) {
+  Weight& weight = *weights_[tensor];
+  if (count == 0) return;
+  const std::uint64_t last = weight.grid.scale_at(first + count - 1);
+  for (std::uint64_t place = weight.grid.scale_at(first); place <= last; ++place) {
+    weight.scales[place] = weight.magnitudes.scale(place, weight.powers_of_two);
   }
 }
 
-void Fp8Unit::encode(std::size_t tensor, std::uint64_t first, std::span<const double> merged,
-                     std::span<std::byte> bytes, WorkerScratch& scratch) const {
+void Fp8Unit::encode(std::size_t tensor, std::uint64_t first, std::span<const float> values,
+                     std::span<std::byte> bytes, std::vector<float>& meant) const {
   const Weight& weight = *weights_[tensor];
-  encode_fp8(weight.grid, weight.scales, first, round_to_float(merged, scratch), bytes);
-  const std::span<float> stored(scratch.rounded);
-  decode(DType::f8_e4m3, bytes, stored);
-  multiply_by_scales(weight.grid, weight.scales, first, stored);
+  encode_fp8(weight.grid, weight.scales, first, values, bytes);
+  meant.resize(values.size());
+  decode(DType::f8_e4m3, bytes, std::span<float>(meant));
+  multiply_by_scales(weight.grid, weight.scales, first, std::span<float>(meant));
 }
 
 std::span<const std::byte> Fp8Unit::scale_bytes(std::size_t tensor) const {
-  return std::as_bytes(std::span(weights_[owners_[tensor - weights_.size()]]->scales));
+  return std::as_bytes(std::span(weights_[weight_of(tensor)]->scales));
 }
 
 }  // namespace amalgam

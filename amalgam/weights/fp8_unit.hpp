@@ -8,33 +8,34 @@
 
 #include "amalgam/checkpoint/fp8_format.hpp"
 #include "amalgam/weights/plan.hpp"
-#include "amalgam/weights/unit_reader.hpp"
 #include "amalgam/weights/units.hpp"
 
 namespace amalgam {
 
-/// The FP8 weights among the tensors of a unit while it is merged. The scale of an element depends
-/// on others that may lie in another block, so a unit is merged twice: first for the magnitudes
-/// under every scale, then to be written. Tensors are indices into WorkUnit::tensors.
+/// The FP8 weights among the tensors of a unit while it is merged: first the magnitudes under every
+/// scale of a run of elements are measured, then its scales chosen, then it is encoded. Tensors are
+/// indices into WorkUnit::tensors. Thread-safe, for different runs.
 class Fp8Unit {
  public:
   Fp8Unit(const MergePlan& plan, const WorkUnit& unit);
 
-  bool has_weights() const { return !weights_.empty(); }
   bool is_weight(std::size_t tensor) const {
     return tensor < weights_.size() && weights_[tensor] != nullptr;
   }
 
-  /// Magnitudes of merged elements from `first` on. Thread-safe.
-  void measure(std::size_t tensor, std::uint64_t first, std::span<const double> merged,
-               WorkerScratch& scratch);
-  /// Ends measuring.
-  void choose_scales();
+  const Fp8Grid& grid(std::size_t tensor) const { return weights_[tensor]->grid; }
+  /// The weight whose scales a tensor holds.
+  std::size_t weight_of(std::size_t scales) const { return owners_[scales - weights_.size()]; }
 
-  /// Merged elements, rounded to float, as stored. Afterwards scratch.rounded has the values that
-  /// the bytes stand for.
-  void encode(std::size_t tensor, std::uint64_t first, std::span<const double> merged,
-              std::span<std::byte> bytes, WorkerScratch& scratch) const;
+  /// Magnitudes of merged elements from `first` on, rounded to float.
+  void measure(std::size_t tensor, std::uint64_t first, std::span<const float> values);
+  /// The scales of elements [first, first + count), all measured, which no others share.
+  void choose_scales(std::size_t tensor, std::uint64_t first, std::uint64_t count);
+
+  /// Elements as stored, once their scales are chosen. `meant` becomes the values that the bytes
+  /// stand for.
+  void encode(std::size_t tensor, std::uint64_t first, std::span<const float> values,
+              std::span<std::byte> bytes, std::vector<float>& meant) const;
 
   /// The contents of a tensor of scales.
   std::span<const std::byte> scale_bytes(std::size_t tensor) const;
@@ -42,7 +43,10 @@ class Fp8Unit {
  private:
   struct Weight {
     Weight(const Shape& shape, const Fp8Format& format)
-        : grid(shape, format), magnitudes(grid), powers_of_two(format.powers_of_two) {}
+        : grid(shape, format),
+          magnitudes(grid),
+          powers_of_two(format.powers_of_two),
+          scales(grid.scales()) {}
     const Fp8Grid grid;
     Fp8Magnitudes magnitudes;
     const bool powers_of_two;

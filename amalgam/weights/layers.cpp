@@ -88,6 +88,35 @@ std::vector<Candidate> find_candidates(std::span<const std::string_view> names) 
   return candidates;
 }
 
+// Whether the candidate is inside a layer of `outer`.
+bool is_inside(std::string_view prefix, std::string_view outer) {
+  return prefix.starts_with(outer) && leading_number(prefix.substr(outer.size())).has_value();
+}
+
+// What lists of layers are called.
+bool names_layers(std::string_view prefix) {
+  static constexpr std::array<std::string_view, 6> kLists = {"layers", "layer", "h",
+                                                             "blocks", "block", "blk"};
+  if (prefix.empty()) return false;
+  prefix.remove_suffix(1);
+  const std::size_t before = prefix.find_last_of("./");
+  if (before != std::string_view::npos) prefix.remove_prefix(before + 1);
+  return std::find(kLists.begin(), kLists.end(), prefix) != kLists.end();
+}
+
+// The one list of a single layer, if there is no other that is not inside it.
+const Candidate* sole_single_layer(const std::vector<Candidate>& candidates) {
+  const Candidate* found = nullptr;
+  for (const Candidate& candidate : candidates) {  // outer ones come first
+    const bool is_single = candidate.numbers.size() == 1 && candidate.contiguous();
+    if (!is_single || !names_layers(candidate.prefix)) continue;
+    if (found != nullptr && is_inside(candidate.prefix, found->prefix)) continue;
+    if (found != nullptr) return nullptr;
+    found = &candidate;
+  }
+  return found;
+}
+
 // Those that satisfy `wanted` and are not inside a layer of one chosen before.
 template <class Wanted>
 std::vector<LayerStack> choose(const std::vector<Candidate>& candidates, const Wanted& wanted) {
@@ -95,8 +124,7 @@ std::vector<LayerStack> choose(const std::vector<Candidate>& candidates, const W
   for (const Candidate& candidate : candidates) {
     if (!wanted(candidate)) continue;
     const bool inside = std::any_of(chosen.begin(), chosen.end(), [&](const LayerStack& outer) {
-      return candidate.prefix.starts_with(outer.prefix) &&
-             leading_number(candidate.prefix.substr(outer.prefix.size()));
+      return is_inside(candidate.prefix, outer.prefix);
     });
     if (!inside) chosen.push_back({std::string(candidate.prefix), candidate.numbers});
   }
@@ -162,8 +190,15 @@ Layers find_layers(std::span<const std::string_view> names,
     return is_stated(candidate) && candidate.is_blocks();
   });
   if (stacks.empty()) stacks = choose(candidates, is_stated);
-  if (stacks.empty()) stacks = choose(candidates, [](const auto& c) { return c.is_blocks(); });
+  if (!stacks.empty()) return Layers(std::move(stacks));
+  stacks = choose(candidates, [](const auto& c) { return c.is_blocks(); });
   if (stacks.empty()) stacks = choose(candidates, [](const auto& c) { return c.half_repeated(); });
+  const Candidate* single = sole_single_layer(candidates);
+  if (single != nullptr && std::all_of(stacks.begin(), stacks.end(), [&](const LayerStack& stack) {
+        return is_inside(stack.prefix, single->prefix);
+      })) {
+    stacks = {{std::string(single->prefix), single->numbers}};
+  }
   return Layers(std::move(stacks));
 }
 

@@ -58,6 +58,10 @@ class Layers {
 ///   3. candidates of at least two numbers, gaps allowed, at least half of whose tensors exist
 ///   under
 ///      another number too (a plain sequence of layers).
+/// A list of one layer has no other layer to be told by. One with the number 0 alone, whose prefix
+/// ends in what such lists are called ("layers", "layer", "h", "blocks", "block", "blk"), is chosen
+/// instead of 2 and 3 if no second one is beside it and they are all inside it (experts), or if
+/// there are none.
 /// So an encoder and a decoder are two stacks, each with layers of its own.
 Layers find_layers(std::span<const std::string_view> names,
                    std::span<const std::size_t> stated_counts = {});

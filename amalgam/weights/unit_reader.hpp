@@ -19,6 +19,8 @@ class ScratchBuffer {
  public:
   /// At least `bytes` bytes; the contents of earlier calls are lost when it grows.
   std::byte* get(std::size_t bytes);
+  /// Gives the memory back.
+  void release();
   template <class T>
   T* get_as(std::size_t count) {
     return reinterpret_cast<T*>(get(count * sizeof(T)));
@@ -40,7 +42,9 @@ struct WorkerScratch {
   ScratchBuffer encoded;       ///< one piece of output as stored
   ScratchBuffer resident;      ///< all inputs of a unit that stays in memory
   std::vector<double> stored;  ///< what a quantised block of output stands for, to be compared
-  std::vector<float> rounded;  ///< one block of output before it becomes FP8, and after
+  std::vector<float> rounded;  ///< one block of output before it becomes FP8
+  std::vector<float> meant;    ///< what it stands for then
+  ScratchBuffer kept;          ///< output whose scales are not known yet, as floats
 };
 
 /// A run of blocks that is read, and written, at once.
@@ -64,6 +68,10 @@ class UnitReader {
   const BlockGrid& grid(std::size_t tensor) const { return tensors_[tensor].grid; }
   /// Whether blocks are given in double (an input is F64).
   bool wide(std::size_t tensor) const { return tensors_[tensor].wide; }
+
+  /// Calls visit(first, count) for the runs of elements that make the pieces of a leaf, in order.
+  void for_each_piece(std::size_t tensor, std::uint64_t leaf,
+                      const std::function<void(std::uint64_t, std::uint64_t)>& visit) const;
 
   using WantsBlock = std::function<bool(std::size_t tensor, std::uint64_t first)>;
   /// Calls visit(piece) for the pieces of a leaf in order, leaving out those without a wanted

@@ -59,6 +59,54 @@ TEST(Fp8Format, ShapesOfScales) {
   EXPECT_EQ(Fp8Format::usual(Fp8Scaling::channel).scale_shape({3, 7}), (Shape{3, 1}));
   EXPECT_EQ(Fp8Format::usual(Fp8Scaling::tensor).scale_shape({3, 7}), (Shape{1}));
   EXPECT_THROW(Fp8Grid({3}, Fp8Format::usual(Fp8Scaling::channel)), InputError);
+  EXPECT_THROW(Fp8Grid({3, 3, 3, 3}, Fp8Format::usual(Fp8Scaling::block)), InputError);
+  EXPECT_EQ(Fp8Format::usual(Fp8Scaling::block).scale_shape({5, 129, 128}), (Shape{5, 2, 1}));
+  EXPECT_EQ(Fp8Format::usual(Fp8Scaling::channel).scale_shape({5, 3, 7}), (Shape{5, 3, 1}));
+  EXPECT_EQ(Fp8Format::usual(Fp8Scaling::tensor).scale_shape({5, 3, 7}), (Shape{5, 1}));
+  Fp8Format one = Fp8Format::usual(Fp8Scaling::tensor);
+  one.one_for_stack = true;
+  EXPECT_EQ(one.scale_shape({5, 3, 7}), (Shape{1}));
+}
+
+TEST(Fp8, AStackIsStoredAsItsMatrices) {
+  RandomStream random(4, "fp8");
+  std::vector<float> values;
+  for (std::size_t i = 0; i < 3 * 70 * 51; ++i) {
+    values.push_back(static_cast<float>(random.normal()));
+  }
+  for (const Fp8Scaling scaling : {Fp8Scaling::block, Fp8Scaling::channel, Fp8Scaling::tensor}) {
+    Fp8Format format = Fp8Format::usual(scaling);
+    format.block = {16, 20};  // neither ends with a matrix
+    const Stored stack = store({3, 70, 51}, format, values, 1000);
+    Stored parts{.scales = {}, .bytes = {}, .values = {}};
+    for (std::size_t matrix = 0; matrix < 3; ++matrix) {
+      const auto own = std::span(values).subspan(matrix * 70 * 51, 70 * 51);
+      const Stored one = store({70, 51}, format, own, own.size());
+      parts.scales.insert(parts.scales.end(), one.scales.begin(), one.scales.end());
+      parts.bytes.insert(parts.bytes.end(), one.bytes.begin(), one.bytes.end());
+    }
+    EXPECT_EQ(stack.scales, parts.scales);
+    EXPECT_EQ(stack.bytes, parts.bytes);
+  }
+}
+
+TEST(Fp8, GroupsShareNoScale) {
+  for (const Shape& shape : {Shape{70, 51}, Shape{3, 70, 51}, Shape{3, 64, 51}}) {
+    for (const Fp8Scaling scaling : {Fp8Scaling::block, Fp8Scaling::channel, Fp8Scaling::tensor}) {
+      Fp8Format format = Fp8Format::usual(scaling);
+      format.block = {16, 20};
+      const Fp8Grid grid(shape, format);
+      const std::uint64_t elements = element_count(shape, "test");
+      std::uint64_t most = 0;  // of the groups before
+      for (std::uint64_t at = 0; at < elements; ++at) {
+        if (at % grid.group_elements() == 0 && at > 0) {
+          ASSERT_GT(grid.scale_at(at), most);
+        }
+        most = std::max(most, grid.scale_at(at));
+      }
+      EXPECT_EQ(most + 1, grid.scales());
+    }
+  }
 }
 
 TEST(Fp8Scale, MakesTheLargestNumberTheLargest) {

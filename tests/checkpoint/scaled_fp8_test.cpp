@@ -90,6 +90,35 @@ TEST(ScaledFp8, KnowsOneScaleAndOnePerRow) {
   EXPECT_THAT(values_of(*rows, 0, 4, 7), ElementsAre(4, 10, 12, 14, 16, 18, 30));
 }
 
+// Two matrices of 3 x 2, whose name does not end in "weight".
+TEST(ScaledFp8, KnowsStacksOfMatrices) {
+  const auto stack = [] {
+    return make_tensor("experts.down_proj", {2, 3, 2}, {1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6},
+                       DType::f8_e4m3);
+  };
+  const auto read = [&](const char* ending, const Shape& shape, const std::vector<double>& scales) {
+    const auto source = unscale_fp8(
+        source_of({stack(), make_tensor(std::string("experts.down_proj") + ending, shape, scales)}),
+        {.block = {2, 2}});
+    EXPECT_EQ(source->tensors().size(), 1U);
+    const Fp8Format* format = dynamic_cast<const ScaledFp8Source&>(*source).format(0);
+    EXPECT_EQ(format->scale_shape({2, 3, 2}), shape);
+    return values_of(*source, 0, 0, 12);
+  };
+  EXPECT_THAT(read("_scale_inv", {2, 2, 1}, {1, 10, 2, 20}),
+              ElementsAre(1, 2, 3, 4, 50, 60, 2, 4, 6, 8, 100, 120));
+  EXPECT_THAT(read("_scale", {2, 3, 1}, {1, 2, 3, 4, 5, 6}),
+              ElementsAre(1, 2, 6, 8, 15, 18, 4, 8, 15, 20, 30, 36));
+  for (const Shape& shape : {Shape{2}, Shape{2, 1}, Shape{2, 1, 1}}) {
+    EXPECT_THAT(read("_scale", shape, {1, 10}),
+                ElementsAre(1, 2, 3, 4, 5, 6, 10, 20, 30, 40, 50, 60));
+  }
+  for (const Shape& shape : {Shape{}, Shape{1}, Shape{1, 1}}) {
+    EXPECT_THAT(read("_scale", shape, {2}), ElementsAre(2, 4, 6, 8, 10, 12, 2, 4, 6, 8, 10, 12));
+  }
+  expect_error<InputError>([&] { read("_scale", {3}, {1, 1, 1}); }, "for each matrix");
+}
+
 TEST(ScaledFp8, LeavesWeightsWithoutScalesAndScalesOfOthersAlone) {
   const auto source =
       unscale_fp8(source_of({weight(), make_tensor("b.weight_scale", {1}, {2}, DType::f32)}));

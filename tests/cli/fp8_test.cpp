@@ -90,6 +90,66 @@ TEST_F(Fp8Command, AModelWithoutLayersHasNothingToQuantise) {
   }
 }
 
+// A model of one layer, with stacked experts: every matrix has scales of its own, of which 130 and
+// 200 are no multiples of the block.
+TEST_F(Fp8Command, StackedExpertsHaveScalesOfTheirOwn) {
+  const std::string stack = "model.layers.0.mlp.experts.gate_up_proj";
+  constexpr std::size_t kMatrix = kRows * kColumns;
+  const auto write = [&](const std::string& name, std::uint64_t seed) {
+    RandomStream random(seed, stack);
+    std::vector<double> values(3 * kMatrix);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = std::pow(10.0, static_cast<double>(i / kMatrix)) * random.normal();
+    }
+    fs::create_directories(folder_ / name);
+    write_safetensors(
+        folder_ / (name + "/model.safetensors"),
+        {make_tensor(stack, {3, kRows, kColumns}, values, DType::f32),
+         make_tensor("model.layers.0.mlp.gate.weight", {3, 4}, std::vector<double>(12, 1.0)),
+         make_tensor("model.embed_tokens.weight", {2, 4}, std::vector<double>(8, 1.0))});
+    folder_.write(name + "/config.json", R"({"model_type": "qwen3_moe"})");
+    return values;
+  };
+  const std::vector<double> a = write("a", 1);
+  const std::vector<double> b = write("b", 2);
+  run_well({"merge", "-m", "linear", path("a"), path("b"), "-p", "weight=1", "-o", path("out"),
+            "--dtype", "fp8_block"});
+  EXPECT_EQ(stored_info(path("out"), stack + "_scale_inv").shape, (Shape{3, 2, 2}));
+  const std::vector<float> scales = floats(stored(path("out"), stack + "_scale_inv"));
+  const std::vector<std::byte> codes = stored(path("out"), stack);
+  for (std::size_t matrix = 0; matrix < 3; ++matrix) {
+    std::vector<float> mean(kMatrix);
+    for (std::size_t i = 0; i < kMatrix; ++i) {
+      const std::size_t at = matrix * kMatrix + i;
+      mean[i] = static_cast<float>(
+          (static_cast<double>(static_cast<float>(a[at])) + static_cast<float>(b[at])) / 2);
+    }
+    const Reference expected = quantised(mean, kRows, kColumns);
+    const auto first = static_cast<std::ptrdiff_t>(matrix * 4);
+    EXPECT_EQ(std::vector<float>(scales.begin() + first, scales.begin() + first + 4),
+              expected.scales);
+    EXPECT_TRUE(std::equal(expected.codes.begin(), expected.codes.end(),
+                           codes.begin() + static_cast<std::ptrdiff_t>(matrix * kMatrix)));
+  }
+  EXPECT_EQ(config_of(path("out"))["quantization_config"]["modules_to_not_convert"],
+            nlohmann::json{"model.layers.0.mlp.gate"});
+  // What is read back stays as it is, and can be stored in another way.
+  run_well({"convert", path("out"), path("copy")});
+  EXPECT_EQ(contents_of(path("copy/model.safetensors")),
+            contents_of(path("out/model.safetensors")));
+  for (const auto& [word, shape] :
+       {std::pair{"fp8_channel", Shape{3, kRows, 1}}, std::pair{"fp8_tensor", Shape{3, 1}}}) {
+    run_well({"convert", path("out"), path(word), "--dtype", word});
+    EXPECT_EQ(stored_info(path(word), stack + "_scale").shape, shape);
+    const std::vector<double> before = values(path("out"), stack);
+    const std::vector<double> after = values(path(word), stack);
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const double smallest = 1e-5 * std::pow(10.0, static_cast<double>(i / kMatrix));
+      ASSERT_NEAR(after[i], before[i], std::max(std::abs(before[i]) / 16, 10 * smallest));
+    }
+  }
+}
+
 TEST_F(Fp8Command, RowsAndWholeTensorsAreForCompressedTensors) {
   const std::string plain = write_model("plain", 1);
   for (const auto& [word, strategy, shape] : {std::tuple{"fp8_channel", "channel", Shape{kRows, 1}},

@@ -52,15 +52,10 @@ TEST(ErrorSums, AreThoseOfSeparatePassesOnEveryTarget) {
   expect_same_bits<double>();
 }
 
-TEST(ErrorSums, FloatsAreComparedWithDoublesInDouble) {
-  const std::vector<double> values = {0.1, -2};
-  const std::vector<float> stored = {0.125F, -2};
-  const kernels::ErrorSums sums =
-      kernels::error_sums(std::span<const double>(values), std::span<const float>(stored));
-  EXPECT_DOUBLE_EQ(sums.squares, 4.01);
-  EXPECT_DOUBLE_EQ(sums.squared_error, (0.125 - 0.1) * (0.125 - 0.1));
+TEST(ErrorSums, AreOfEquallyManyValues) {
+  const std::vector<float> values = {1, 2};
   EXPECT_THROW(
-      kernels::error_sums(std::span<const double>(values), std::span<const float>(stored).first(1)),
+      kernels::error_sums(std::span<const float>(values), std::span<const float>(values).first(1)),
       Error);
 }
 

@@ -64,6 +64,29 @@ TEST(Layers, AreFoundWithoutAListOfArchitectures) {
               ElementsAre("enc/block/:3"));
 }
 
+TEST(Layers, OneLayerIsKnownByTheNameOfItsList) {
+  Names one;
+  one.add("model.embed_tokens.weight").add("model.layers.0.up.weight").add("model.layers.0.norm");
+  EXPECT_THAT(prefixes(one.find()), ElementsAre("model.layers.:1"));
+  EXPECT_EQ(one.find().locate("model.layers.0.norm")->rest, ".norm");
+  // Experts in it are no layers.
+  Names experts = one;
+  experts.add_each("model.layers.0.mlp.experts.{}.w1.weight", 4)
+      .add_each("model.layers.0.mlp.experts.{}.w2.weight", 4);
+  EXPECT_THAT(prefixes(experts.find()), ElementsAre("model.layers.:1"));
+  // Beside layers that are many, one is none of them.
+  Names beside = one;
+  beside.add_each("trunk.layers.{}.a.weight", 4).add_each("trunk.layers.{}.b.weight", 4);
+  EXPECT_THAT(prefixes(beside.find()), ElementsAre("trunk.layers.:4"));
+  // Two lists of one: which is meant?
+  Names two = one;
+  two.add("decoder.block.0.a.weight").add("decoder.block.0.b.weight");
+  EXPECT_THAT(prefixes(two.find()), IsEmpty());
+  EXPECT_THAT(prefixes(Names().add("head.0.weight").add("head.0.bias").find()), IsEmpty());
+  EXPECT_THAT(prefixes(Names().add("layers.1.weight").add("layers.1.bias").find()), IsEmpty());
+  EXPECT_THAT(prefixes(Names().add("layers.0.weight").find()), ElementsAre("layers.:1"));
+}
+
 TEST(Layers, OfExpertsAreTheOuterOnes) {
   Names names;
   for (int layer = 0; layer < 4; ++layer) {
@@ -107,9 +130,9 @@ TEST(Layers, StatedCountsChooseAmongStacks) {
 }
 
 TEST(Layers, OneLayerIsFoundIfTheConfigSaysSo) {
-  const Names names = Names().add("model.layers.0.w").add("model.layers.0.b");
+  const Names names = Names().add("model.stages.0.w").add("model.stages.0.b");
   EXPECT_THAT(names.find().stacks(), IsEmpty());
-  EXPECT_THAT(prefixes(names.find({1})), ElementsAre("model.layers.:1"));
+  EXPECT_THAT(prefixes(names.find({1})), ElementsAre("model.stages.:1"));
 }
 
 TEST(Layers, OfASmallProjectorBesidesBlocksAreNotTaken) {
