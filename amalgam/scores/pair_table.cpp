@@ -44,7 +44,9 @@ void count_observed(PairTable& table, const ScoreTable::Ballot& ballot, double w
 // two missing ones each is before the other with 1/2.
 class Completion {
  public:
-  explicit Completion(std::size_t systems) : measured_(systems) {}
+  /// `takes_part` [systems]: whom a ballot may place; must stay.
+  explicit Completion(const std::vector<char>& takes_part)
+      : takes_part_(takes_part), measured_(takes_part.size()) {}
 
   void count(PairTable& table, const ScoreTable::Ballot& ballot, double weight,
              double tie_tolerance) {
@@ -52,7 +54,7 @@ class Completion {
     for (const System system : ballot.systems) measured_[system] = 1;
     missing_.clear();
     for (std::size_t system = 0; system < table.systems; ++system) {
-      if (measured_[system] == 0) missing_.push_back(system);
+      if (measured_[system] == 0 && takes_part_[system] != 0) missing_.push_back(system);
     }
     if (missing_.empty()) return;
     const auto k = static_cast<double>(ballot.systems.size());
@@ -81,6 +83,7 @@ class Completion {
   }
 
  private:
+  const std::vector<char>& takes_part_;
   std::vector<char> measured_;
   std::vector<std::size_t> missing_;
 };
@@ -100,6 +103,16 @@ void count_comparisons(PairTable& table, const Comparisons& comparisons, const R
       table.ties[j * table.systems + i] += weight;
     }
   }
+}
+
+// [systems]: of whom there is any value or comparison. Nothing can be completed of the others, nor
+// may their names change what is said of these.
+std::vector<char> measured_systems(const ScoreTable& table) {
+  std::vector<char> measured(table.system_count());
+  for (const System system : table.row_systems) measured[system] = 1;
+  for (const System system : table.comparisons.first) measured[system] = 1;
+  for (const System system : table.comparisons.second) measured[system] = 1;
+  return measured;
 }
 
 struct Range {
@@ -177,10 +190,12 @@ PairTable count_pairs(const ScoreTable& table, Missing missing, const Reweightin
         "ones; choose another way to treat missing scores (observed or complete)");
   }
 
+  const std::vector<char> takes_part =
+      missing == Missing::complete ? measured_systems(table) : std::vector<char>();
   std::optional<PairTable> counted =
       fold(parallel, leaves, [&](std::size_t leaf, std::size_t /*worker*/) {
         PairTable counts(systems);
-        Completion completion(missing == Missing::complete ? systems : 0);
+        Completion completion(takes_part);
         const Range ballots = part(table.ballot_count(), leaf, leaves);
         for (std::size_t ballot = ballots.begin; ballot < ballots.end; ++ballot) {
           const double weight = table.ballot_weight(ballot) * factors.ballot(ballot) *

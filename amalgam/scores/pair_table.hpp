@@ -18,6 +18,7 @@ enum class Missing {
   observed,  ///< nothing: it votes on a pair only if both are measured
   /// Their place is uniformly random among those compatible with the measured ones (Himmi et al.,
   /// "Towards More Robust NLP System Evaluation: Handling Missing Scores in Benchmarks", 2024).
+  /// A system of which there is no value or comparison at all has no place anywhere.
   complete,
   drop,  ///< ballots that did not measure every system are left out
 };

@@ -297,6 +297,21 @@ TEST(KemenyRules, SystemsComparedWithNoOtherHaveNoScore) {
   }
 }
 
+// The first system by number was not compared: figures by system must not slip to other systems.
+TEST(KemenyRules, FiguresOfSystemsStayTheirsWhereOthersWereNotCompared) {
+  PairTable pairs(4);
+  pairs.wins[1 * 4 + 2] = 3;
+  pairs.wins[2 * 4 + 3] = 2;
+  pairs.wins[1 * 4 + 3] = 1;
+  for (const char* method : {"kemeny", "local-kemeny", "quick-kemeny"}) {
+    const std::vector<double> leads = rank_by(method, pairs).columns.at("lead over next");
+    ASSERT_EQ(leads.size(), 4U) << method;
+    EXPECT_TRUE(std::isnan(leads[0]) && std::isnan(leads[3])) << method;
+    EXPECT_EQ(leads[1], 3) << method;
+    EXPECT_EQ(leads[2], 2) << method;
+  }
+}
+
 TEST(KemenyRules, SayWhichPairsNobodyVotedOn) {
   PairTable pairs(3);
   pairs.wins[0 * 3 + 1] = 1;

@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "amalgam/core/error.hpp"
 #include "tests/scores/toy_scores.hpp"
 
@@ -171,6 +173,32 @@ TEST(Plurality, SharesTheVoteOfATask) {
 TEST(Dowdall, GivesHalfAPointForALossAndThreeQuartersForATie) {
   const ScoreTable table = table_of({{1, 1}, {0, 1}});
   EXPECT_THAT(rank_systems("dowdall", table).scores, ElementsAre(1.75, 1.25));
+}
+
+// Nothing is known of the first system. Borda must not give it the middle place, and its name must
+// not change the points of the others.
+TEST(Rules, GiveNoPlaceToASystemThatNobodyMeasured) {
+  const ScoreTable others = table_of({{1, 2, 3}, {2, 3, kGap}, {3, 1, 1}});
+  const ScoreTable table =
+      table_of({{kGap, kGap, kGap}, {1, 2, 3}, {2, 3, kGap}, {3, 1, 1}}, {"0", "1", "2", "3"});
+  for (const char* method : {"borda", "borda-two-level", "borda-instances-first", "dowdall",
+                             "copeland", "plurality", "median-rank", "kemeny", "mean"}) {
+    const Ranking ranking = rank_systems(method, table);
+    EXPECT_TRUE(std::isnan(ranking.scores[0])) << method;
+    EXPECT_EQ(ranks_of(ranking.scores)[0], 4U) << method;
+    EXPECT_EQ(std::vector<double>(ranking.scores.begin() + 1, ranking.scores.end()),
+              rank_systems(method, others).scores)
+        << method;
+  }
+}
+
+TEST(Rules, BeingMeasuredAloneIsNoFirstPlace) {
+  const ScoreTable table = table_of({{kGap, kGap, 5}, {1, 2, kGap}, {2, 1, kGap}, {3, 3, kGap}});
+  for (const char* method : {"median-rank", "plurality", "copeland", "dowdall"}) {
+    const Ranking ranking = rank_systems(method, table);
+    EXPECT_TRUE(std::isnan(ranking.scores[0])) << method;
+    EXPECT_EQ(ranks_of(ranking.scores)[3], 1U) << method;
+  }
 }
 
 }  // namespace

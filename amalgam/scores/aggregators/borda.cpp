@@ -6,6 +6,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/scores/aggregators/aggregators.hpp"
+#include "amalgam/scores/aggregators/order_ranking.hpp"
 
 namespace amalgam::scores::aggregators {
 namespace {
@@ -60,9 +61,10 @@ class Borda final : public PairwiseRule {
   }
   Ranking rank_pairs(const PairTable& pairs, const StringPool& /*systems*/,
                      const RankContext& context) const override {
-    Ranking ranking = points(pairs);
+    const VotedPairs voted = voted_pairs(pairs, info().name);
+    Ranking ranking = points(voted.pairs);
     if (context.missing != Missing::complete) warn_of_unequal_votes(ranking);
-    return ranking;
+    return ranking_of_all(pairs.systems, voted, std::move(ranking));
   }
 };
 
@@ -78,15 +80,17 @@ class Dowdall final : public PairwiseRule {
         .score = "points"};
     return kInfo;
   }
-  Ranking rank_pairs(const PairTable& pairs, const StringPool& /*systems*/,
+  Ranking rank_pairs(const PairTable& all, const StringPool& /*systems*/,
                      const RankContext& /*context*/) const override {
+    const VotedPairs voted = voted_pairs(all, info().name);
+    const PairTable& pairs = voted.pairs;
     Ranking ranking{.scores = std::vector<double>(pairs.systems), .tie_tolerance = kEqualPoints};
     for (std::size_t i = 0; i < pairs.systems; ++i) {
       for (std::size_t j = 0; j < pairs.systems; ++j) {
         ranking.scores[i] += pairs.win(i, j) + 0.5 * pairs.win(j, i) + 0.75 * pairs.tie(i, j);
       }
     }
-    return ranking;
+    return ranking_of_all(all.systems, voted, std::move(ranking));
   }
 };
 
@@ -104,21 +108,15 @@ class Copeland final : public PairwiseRule {
   }
   Ranking rank_pairs(const PairTable& pairs, const StringPool& /*systems*/,
                      const RankContext& /*context*/) const override {
-    Ranking ranking{.scores = std::vector<double>(pairs.systems)};
-    std::size_t silent = 0;
-    for (std::size_t i = 0; i < pairs.systems; ++i) {
-      for (std::size_t j = 0; j < pairs.systems; ++j) {
-        if (i == j) continue;
-        ranking.scores[i] += 0.5 * (1 + pairs.majority(i, j));
-        silent += i < j && pairs.votes(i, j) == 0.0 ? 1 : 0;
+    const VotedPairs voted = voted_pairs(pairs, info().name);
+    Ranking ranking{.scores = std::vector<double>(voted.pairs.systems)};
+    for (std::size_t i = 0; i < voted.pairs.systems; ++i) {
+      for (std::size_t j = 0; j < voted.pairs.systems; ++j) {
+        if (i != j) ranking.scores[i] += 0.5 * (1 + voted.pairs.majority(i, j));
       }
     }
-    if (silent > 0) {
-      ranking.warnings.push_back(
-          fmt::format("nobody voted on {} of {} pairs of systems; they count as even", silent,
-                      pairs.systems * (pairs.systems - 1) / 2));
-    }
-    return ranking;
+    warn_of_silent_pairs(voted.pairs, ranking);
+    return ranking_of_all(pairs.systems, voted, std::move(ranking));
   }
 };
 
@@ -158,9 +156,10 @@ class TwoLevelBorda final : public RankAggregator {
     }
     const PairTable pairs =
         count_pairs(level, context.missing, {.ballots = weights}, context.parallel, kEqualPoints);
-    Ranking ranking = points(pairs);
+    const VotedPairs voted = voted_pairs(pairs, info_.name);
+    Ranking ranking = points(voted.pairs);
     if (context.missing != Missing::complete) warn_of_unequal_votes(ranking);
-    return ranking;
+    return ranking_of_all(pairs.systems, voted, std::move(ranking));
   }
 
  private:
@@ -170,6 +169,23 @@ class TwoLevelBorda final : public RankAggregator {
     double sum = 0;
     for (const std::size_t ballot : ballots) sum += context.factors.ballot(ballot);
     return sum / static_cast<double>(ballots.size());
+  }
+
+  // A ballot of every system that the table measured somewhere. It counts nothing, but says whom
+  // the ballots of a group that lack a system may place.
+  static void add_participants(ScoreTable& within, const ScoreTable& table,
+                               std::vector<double>& weights) {
+    std::vector<char> measured(table.system_count());
+    for (const System system : table.row_systems) measured[system] = 1;
+    for (System system = 0; system < table.system_count(); ++system) {
+      if (measured[system] == 0) continue;
+      within.row_systems.push_back(system);
+      within.values.push_back(0);
+    }
+    within.ballot_tasks.push_back(0);
+    within.ballot_instances.push_back(0);
+    within.ballot_begins.push_back(within.values.size());
+    weights.push_back(0);
   }
 
   // Appends the ranking that a group's ballots make of the systems they measured; false if none
@@ -198,6 +214,7 @@ class TwoLevelBorda final : public RankAggregator {
       for (const System system : rows.systems) measured[system] = 1;
     }
     if (weights.empty()) return false;
+    add_participants(within, table, weights);
     const Ranking ranking =
         points(count_pairs(within, context.missing, {.ballots = weights}, context.parallel));
     for (System system = 0; system < table.system_count(); ++system) {

@@ -26,8 +26,11 @@ void MetSystems::leave_out_others(const StringPool& names, Ranking& ranking) con
   }
   if (left_out == 0) return;
   ranking.warnings.push_back(
-      fmt::format("{} systems were never compared with another one and have no score, such as {}",
-                  left_out, first));
+      left_out == 1
+          ? fmt::format("{} was never compared with another system and has no score", first)
+          : fmt::format("{} systems were never compared with another one and have no score, such "
+                        "as {}",
+                        left_out, first));
 }
 
 }  // namespace amalgam::scores::aggregators

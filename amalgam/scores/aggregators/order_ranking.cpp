@@ -34,16 +34,19 @@ VotedPairs voted_pairs(const PairTable& pairs, const std::string& method) {
 
 Ranking ranking_of_all(std::size_t systems, const VotedPairs& voted, Ranking ranking) {
   if (voted.systems.size() == systems) return ranking;
-  for (std::vector<double>* column : {&ranking.scores, &ranking.raw}) {
-    if (column->empty()) continue;
+  const auto expand = [&](std::vector<double>& column) {
+    if (column.empty()) return;
     std::vector<double> all(systems, std::numeric_limits<double>::quiet_NaN());
-    for (std::size_t at = 0; at < voted.systems.size(); ++at)
-      all[voted.systems[at]] = (*column)[at];
-    *column = std::move(all);
-  }
-  ranking.warnings.push_back(
-      fmt::format("{} of {} systems were compared with no other; they come last without a score",
-                  systems - voted.systems.size(), systems));
+    for (std::size_t at = 0; at < voted.systems.size(); ++at) all[voted.systems[at]] = column[at];
+    column = std::move(all);
+  };
+  expand(ranking.scores);
+  expand(ranking.raw);
+  for (auto& [name, column] : ranking.columns) expand(column);
+  ranking.warnings.push_back(fmt::format(
+      "{} of {} systems {} compared with no other and {} last without a score",
+      systems - voted.systems.size(), systems, systems - voted.systems.size() == 1 ? "was" : "were",
+      systems - voted.systems.size() == 1 ? "comes" : "come"));
   return ranking;
 }
 

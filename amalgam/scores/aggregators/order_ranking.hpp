@@ -18,7 +18,7 @@ struct VotedPairs {
 /// InputError naming the method if nobody voted on any pair.
 VotedPairs voted_pairs(const PairTable& pairs, const std::string& method);
 
-/// A ranking of the voted systems as one of all `systems`: the others have no score.
+/// A ranking of the voted systems as one of all `systems`: the others have no figures at all.
 Ranking ranking_of_all(std::size_t systems, const VotedPairs& voted, Ranking ranking);
 
 /// Scores of an order: how many systems are placed behind each. `raw`: the votes that a system's

@@ -17,7 +17,8 @@ std::vector<double> places_of(const ScoreTable::Ballot& ballot) {
   return places;
 }
 
-// Calls visit(ballot, weight, places) for every ballot that counts.
+// Calls visit(ballot, weight, places) for every ballot that counts and compares: being the only one
+// that was measured is no first place.
 template <class F>
 void for_ballots(const ScoreTable& table, const RankContext& context, F visit) {
   for (std::size_t index = 0; index < table.ballot_count(); ++index) {
@@ -25,6 +26,7 @@ void for_ballots(const ScoreTable& table, const RankContext& context, F visit) {
     const double weight = table.ballot_weight(index) * context.factors.ballot(index) *
                           context.factors.task(table.ballot_tasks[index]);
     const bool complete = ballot.systems.size() == table.system_count();
+    if (ballot.systems.size() < 2) continue;
     if (weight == 0.0 || (context.missing == Missing::drop && !complete)) continue;
     visit(ballot, weight, places_of(ballot));
   }
@@ -95,7 +97,14 @@ class Plurality final : public RankAggregator {
   }
 
   Ranking rank(const ScoreTable& table, const RankContext& context) const override {
-    Ranking ranking{.scores = std::vector<double>(table.system_count()), .tie_tolerance = 1e-9};
+    Ranking ranking{.scores = std::vector<double>(table.system_count(),
+                                                  std::numeric_limits<double>::quiet_NaN()),
+                    .tie_tolerance = 1e-9};
+    for (std::size_t index = 0; index < table.ballot_count(); ++index) {
+      const ScoreTable::Ballot ballot = table.ballot(index);
+      if (ballot.systems.size() < 2) continue;
+      for (const System system : ballot.systems) ranking.scores[system] = 0;
+    }
     for_ballots(
         table, context,
         [&](const ScoreTable::Ballot& ballot, double weight, std::span<const double> places) {
