@@ -297,9 +297,11 @@ class RankPageWriter {
   void draw_stability() {
     const scores::StabilityCurve& curve = *page_.stability;
     report::LinePlot plot;
-    plot.title = fmt::format("Likeness to the full ranking when {} are taken away",
-                             scores::removed_name(curve.removed));
-    plot.x_title = "percent taken away at random";
+    const bool reversed = curve.removed == scores::StabilityOptions::Removed::reversed_tasks;
+    const std::string_view what = reversed ? "tasks" : scores::removed_name(curve.removed);
+    plot.title = fmt::format("Likeness to the full ranking when {} {}", what,
+                             reversed ? "say the reverse" : "are taken away");
+    plot.x_title = reversed ? "percent reversed at random" : "percent taken away at random";
     plot.y_title = "Kendall’s tau-b (1: the same order)";
     report::LinePlot::Series series;
     std::size_t failed = 0;
@@ -315,9 +317,8 @@ class RankPageWriter {
       return;
     }
     plot.series.push_back(std::move(series));
-    std::string caption =
-        fmt::format("Mean and, as a band, 5th to 95th percentile over draws, of {} {}.",
-                    curve.parts, scores::removed_name(curve.removed));
+    std::string caption = fmt::format(
+        "Mean and, as a band, 5th to 95th percentile over draws, of {} {}.", curve.parts, what);
     if (failed > 0) {
       caption += fmt::format(" {} draws could not be ranked: {}", failed, curve.first_failure);
     }

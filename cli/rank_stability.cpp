@@ -2,10 +2,13 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/data/text_output.hpp"
+#include "amalgam/scores/uncertainty/split_halves.hpp"
 #include "amalgam/scores/uncertainty/stability.hpp"
 #include "cli/output.hpp"
 #include "cli/rank_commands.hpp"
@@ -21,9 +24,29 @@ struct StabilityCommand {
   std::string removed = "ballots";
   std::vector<double> fractions = scores::StabilityOptions{}.fractions;
   std::size_t draws = 50;
+  bool halves = false;
   std::string html;
   CommonOptions common;
 };
+
+Json json_of(const scores::SplitHalves& halves) {
+  return {{"draws", halves.draws},
+          {"failed", halves.failed},
+          {"agreed", halves.agreed},
+          {"confirmed", halves.confirmed},
+          {"first_failure", halves.first_failure.empty() ? Json() : Json(halves.first_failure)}};
+}
+
+std::string text_of(const scores::SplitHalves& halves) {
+  if (halves.draws == 0) return fmt::format("random halves: {}\n", halves.first_failure);
+  if (std::isnan(halves.confirmed)) {
+    return "random halves of the measurements agree about no two systems\n";
+  }
+  return fmt::format(
+      "random halves of the measurements agree about {:.1f} % of all pairs of systems; all "
+      "measurements together confirm {:.1f} % of these ({} draws, {} failed)\n",
+      100 * halves.agreed, 100 * halves.confirmed, halves.draws, halves.failed);
+}
 
 Json json_of(const scores::StabilityCurve& curve, const std::string& method) {
   Json points = Json::array();
@@ -48,7 +71,8 @@ Json json_of(const scores::StabilityCurve& curve, const std::string& method) {
 
 void show(const scores::StabilityCurve& curve, const std::string& method) {
   using Align = Table::Align;
-  Table table({{"removed", Align::right},
+  const bool reverses = curve.removed == scores::StabilityOptions::Removed::reversed_tasks;
+  Table table({{reverses ? "reversed" : "removed", Align::right},
                {"tau-b", Align::right},
                {"deviation", Align::right},
                {"5 % to 95 %", Align::right},
@@ -67,10 +91,16 @@ void show(const scores::StabilityCurve& curve, const std::string& method) {
                    fmt::format("{:.0f} %", 100 * point.same_best),
                    fmt::format("{:.1f}", point.unranked), fmt::to_string(point.failed)});
   }
-  print(
-      fmt::format("method {}; taken away at random from {} {}: how like the ranking of the rest "
-                  "is to that of all\n\n{}",
-                  method, curve.parts, scores::removed_name(curve.removed), table.text()));
+  const std::string what =
+      reverses ? fmt::format(
+                     "some of {} tasks, at random, say the reverse: how like the ranking "
+                     "is to that of all as they are",
+                     curve.parts)
+               : fmt::format(
+                     "taken away at random from {} {}: how like the ranking of the rest is "
+                     "to that of all",
+                     curve.parts, scores::removed_name(curve.removed));
+  print(fmt::format("method {}; {}\n\n{}", method, what, table.text()));
 }
 
 void run(const StabilityCommand& command) {
@@ -93,6 +123,13 @@ void run(const StabilityCommand& command) {
                                .parallel = command.common.parallel()},
                               [&](std::size_t done) { progress.advance(done); });
   progress.finish();
+  std::optional<scores::SplitHalves> halves;
+  if (command.halves) {
+    halves = scores::split_halves(method, table, context, ranking,
+                                  {.draws = command.draws,
+                                   .seed = command.common.seed,
+                                   .parallel = command.common.parallel()});
+  }
   std::size_t failed = 0;
   for (const scores::StabilityPoint& point : curve.points) failed += point.failed;
   if (failed > 0) {
@@ -112,9 +149,12 @@ void run(const StabilityCommand& command) {
     out.commit();
   }
   if (command.common.json) {
-    print_json(json_of(curve, method.info().name));
+    Json json = json_of(curve, method.info().name);
+    json["halves"] = halves ? json_of(*halves) : Json();
+    print_json(json);
   } else {
     show(curve, method.info().name);
+    if (halves) print("\n" + text_of(*halves));
   }
 }
 
@@ -132,8 +172,9 @@ void register_rank_stability(CLI::App& rank) {
   add_method_options(*app, command->method);
   app->add_option("--remove", command->removed,
                   "What is taken away: ballots (instances with all their values; comparisons), "
-                  "cells (single values), tasks, systems")
-      ->check(CLI::IsMember({"ballots", "cells", "tasks", "systems"}))
+                  "cells (single values), tasks, systems; reversed-tasks: nothing, but tasks say "
+                  "the reverse")
+      ->check(CLI::IsMember({"ballots", "cells", "tasks", "systems", "reversed-tasks"}))
       ->capture_default_str();
   app->add_option("--fractions", command->fractions, "Shares that are taken away")
       ->delimiter(',')
@@ -143,6 +184,9 @@ void register_rank_stability(CLI::App& rank) {
   app->add_option("--draws", command->draws, "Random choices for each share")
       ->check(whole_number() & CLI::Range(1, 1'000'000))
       ->capture_default_str();
+  app->add_flag("--halves", command->halves,
+                "Also split the measurements into random halves, and say of how many pairs of "
+                "systems both say the same and all together confirm it");
   app->add_option("--html", command->html, "Write a page with the ranking and the curve")
       ->type_name("PAGE.html");
   add_common_options(*app, command->common,

@@ -103,6 +103,27 @@ TEST_F(RankUncertaintyTest, StabilityIsACurveAndAPage) {
   EXPECT_EQ(run_amalgam(words).out, result.out);
 }
 
+TEST_F(RankUncertaintyTest, StabilityOfHalvesAndOfReversedTasks) {
+  const RunResult result =
+      run_amalgam({"rank", "stability", answers_, "--long", "--method", "mean", "--fractions",
+                   "0.5", "--draws", "20", "--halves", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto halves = result.json()["halves"];
+  EXPECT_EQ(halves["draws"].get<int>() + halves["failed"].get<int>(), 20);
+  EXPECT_GT(halves["agreed"].get<double>(), 0);
+  EXPECT_LT(halves["agreed"].get<double>(), 1);
+
+  std::ofstream(path("board.csv")) << "m,x,y,z\na,3,9,5\nb,2,5,4\nc,1,1,3\n";
+  const RunResult reversed =
+      run_amalgam({"rank", "stability", path("board.csv"), "--remove", "reversed-tasks",
+                   "--fractions", "0.34,0.67", "--draws", "5", "--html", path("page.html")});
+  ASSERT_EQ(reversed.code, 0) << reversed.err;
+  EXPECT_THAT(reversed.out, HasSubstr("some of 3 tasks, at random, say the reverse"));
+  EXPECT_THAT(reversed.out, HasSubstr(" 33.3 %   1.0000"));
+  EXPECT_THAT(reversed.out, HasSubstr(" 66.7 %  -1.0000"));
+  EXPECT_THAT(content(path("page.html")), HasSubstr("when tasks say the reverse"));
+}
+
 TEST_F(RankUncertaintyTest, NextFillsGapsOrComparesNeighbours) {
   const RunResult gaps =
       run_amalgam({"rank", "next", answers_, "--long", "--budget", "10", "--json"});

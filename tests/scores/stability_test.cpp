@@ -79,6 +79,28 @@ TEST(Stability, BordaDependsOnWhoElseIsThere) {
   EXPECT_GT(curve.points[0].mean, -0.5);
 }
 
+// Two of five tasks that say the reverse leave the majority with the others; three take it along.
+TEST(Stability, ReversedTasksTurnTheRankingOnceTheyAreTheMajority) {
+  const ScoreTable table =
+      table_of({{9, 90, 1, 5, 3}, {7, 80, 0.5, 4, 2}, {6, 30, 0.4, 3, 1}, {1, 20, 0, 1, 0}});
+  for (const char* method : {"borda", "kemeny", "min-max-mean"}) {
+    const StabilityCurve curve =
+        curve_of(method, table,
+                 {.removed = Removed::reversed_tasks, .fractions = {0, 0.2, 0.8}, .draws = 5});
+    EXPECT_EQ(curve.parts, 5U);
+    EXPECT_EQ(curve.points[0].mean, 1) << method;
+    EXPECT_EQ(curve.points[1].mean, 1) << method;
+    EXPECT_EQ(curve.points[2].mean, -1) << method;
+    EXPECT_EQ(curve.points[2].same_best, 0) << method;
+  }
+  // Values stay between the least and the greatest: the geometric mean remains defined.
+  EXPECT_EQ(curve_of("geometric-mean", table_of({{1, 2}, {2, 8}}),
+                     {.removed = Removed::reversed_tasks, .fractions = {0.5}, .draws = 2})
+                .points[0]
+                .failed,
+            0U);
+}
+
 TEST(Stability, IsTheSameForAnyNumberOfThreads) {
   const ScoreTable table = simulated_answers({0.4, 0.5, 0.6}, 3, 10, 3, 0.3);
   StabilityOptions options{.removed = Removed::tasks, .fractions = {0.4, 0.7}, .draws = 10};

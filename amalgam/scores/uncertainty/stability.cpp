@@ -22,7 +22,8 @@ namespace {
 using Removed = StabilityOptions::Removed;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr std::array kRemoved{Removed::ballots, Removed::cells, Removed::tasks, Removed::systems};
+constexpr std::array kRemoved{Removed::ballots, Removed::cells, Removed::tasks, Removed::systems,
+                              Removed::reversed_tasks};
 
 struct Draw {
   double tau = kNaN;
@@ -73,6 +74,7 @@ class Stability {
       case Removed::cells:
         return table_.rows() + table_.comparisons.size();
       case Removed::tasks:
+      case Removed::reversed_tasks:
         return table_.task_count();
       case Removed::systems:
         return table_.system_count();
@@ -90,8 +92,10 @@ class Stability {
     if (options_.draws == 0) throw InputError("stability: 0 draws; expected at least 1");
     const std::size_t least = options_.removed == Removed::systems ? 3 : 2;
     if (parts_ < least) {
-      throw InputError("stability: the table has {} {}; expected at least {} to take some away",
-                       parts_, removed_name(options_.removed), least);
+      const bool reversed = options_.removed == Removed::reversed_tasks;
+      throw InputError("stability: the table has {} {}; expected at least {} to {} some", parts_,
+                       reversed ? "tasks" : removed_name(options_.removed), least,
+                       reversed ? "reverse" : "take away");
     }
   }
 
@@ -114,6 +118,11 @@ class Stability {
   TablePart make_part(const std::vector<char>& is_kept) const {
     std::vector<char> rows(table_.rows(), 1);
     std::vector<char> comparisons(table_.comparisons.size(), 1);
+    if (options_.removed == Removed::reversed_tasks) {
+      TablePart all = part_of_table(table_, rows, comparisons);
+      reverse_tasks(all.table, is_kept);
+      return all;
+    }
     const bool of_measurements =
         options_.removed == Removed::ballots || options_.removed == Removed::cells;
     for (std::size_t ballot = 0; ballot < table_.ballot_count(); ++ballot) {
@@ -135,6 +144,17 @@ class Stability {
     return part_of_table(table_, rows, comparisons);
   }
 
+  // Every task has a value, so that tasks have the same numbers in the part.
+  static void reverse_tasks(ScoreTable& table, const std::vector<char>& is_kept) {
+    for (std::size_t ballot = 0; ballot < table.ballot_count(); ++ballot) {
+      if (is_kept[table.ballot_tasks[ballot]] != 0) continue;
+      const std::span<double> values(table.values.data() + table.ballot_begins[ballot],
+                                     table.values.data() + table.ballot_begins[ballot + 1]);
+      const auto [least, greatest] = std::ranges::minmax(values);
+      for (double& value : values) value = greatest - (value - least);
+    }
+  }
+
   std::size_t part_of_row(std::size_t ballot, std::size_t row) const {
     switch (options_.removed) {
       case Removed::ballots:
@@ -142,6 +162,7 @@ class Stability {
       case Removed::cells:
         return row;
       case Removed::tasks:
+      case Removed::reversed_tasks:
         return table_.ballot_tasks[ballot];
       case Removed::systems:
         return table_.row_systems[row];
@@ -238,6 +259,8 @@ std::string_view removed_name(Removed removed) {
       return "tasks";
     case Removed::systems:
       return "systems";
+    case Removed::reversed_tasks:
+      return "reversed-tasks";
   }
   return "";
 }
@@ -247,7 +270,9 @@ Removed removed_of_name(std::string_view name) {
     if (removed_name(removed) == name) return removed;
   }
   throw InputError(
-      "stability: '{}' cannot be taken away; expected ballots, cells, tasks or systems", name);
+      "stability: '{}' cannot be taken away; expected ballots, cells, tasks, systems or "
+      "reversed-tasks",
+      name);
 }
 
 StabilityCurve stability_curve(const RankAggregator& method, const ScoreTable& table,

@@ -20,6 +20,9 @@ struct StabilityOptions {
     cells,    ///< single values, wherever they are, and comparisons
     tasks,    ///< with all their instances
     systems,  ///< the others are ranked alone and compared with their order among all
+    /// Nothing is: tasks are corrupted. On each of their ballots the values are mirrored between
+    /// the least and the greatest, so that they say the reverse on the same scale.
+    reversed_tasks,
   };
 
   Removed removed = Removed::ballots;
