@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <memory>
 
 #include "amalgam/core/error.hpp"
@@ -37,6 +38,9 @@ Ranked rank(const RankOptions& options) {
   result.ranking = scores::rank_checked(*result.method, result.table, result.context);
   result.ranks = scores::ranks_of(result.ranking.scores, result.ranking.tie_tolerance);
   result.order = scores::order_of(result.ranks);
+  std::vector<char> is_ranked;
+  for (const double score : result.ranking.scores) is_ranked.push_back(std::isnan(score) ? 0 : 1);
+  result.disagreement = scores::disagreement(result.table, result.ranks, is_ranked);
   if (options.resamples > 0) {
     Progress progress("resample", options.resamples, Progress::Unit::items,
                       options.common.progress_mode());
@@ -87,9 +91,6 @@ void write_html(const RankOptions& options, const Ranked& result) {
 
 void run(const RankOptions& options) {
   check_outputs(options.scores.paths, {options.out, options.html, options.pairs});
-  if (!options.pairs.empty() && options.resamples == 0) {
-    throw InputError("--pairs writes what resamples say; give --bootstrap N too");
-  }
   if (options.common.json && (options.out == "-" || options.html == "-")) {
     throw InputError("--json and an output of - both want the standard output");
   }
@@ -139,9 +140,10 @@ void register_rank(CLI::App& root) {
   app->add_option("--out", options->out, "Write the ranking; - is the standard output")
       ->type_name("RANKING.csv");
   app->add_option("--html", options->html, "Write a page with drawings")->type_name("PAGE.html");
-  app->add_option("--pairs", options->pairs,
-                  "Of --bootstrap: write how probably each system is before each other one, and "
-                  "whether they differ")
+  app->add_option(
+         "--pairs", options->pairs,
+         "Write the votes on every pair of systems; with --bootstrap also how probably each "
+         "is before the other, and whether they differ")
       ->type_name("PAIRS.csv");
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});

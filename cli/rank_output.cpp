@@ -75,6 +75,8 @@ Json ranking_json(const Ranked& result) {
           {"comparisons", result.table.comparisons.size()},
           {"ranking", std::move(ranking)},
           {"certificate", certificate_of(result)},
+          {"distortion", result.disagreement.distortion},
+          {"votes_against", result.disagreement.share},
           {"figures", std::move(figures)},
           {"uncertainty", uncertainty_of(result)},
           {"warnings", result.warnings}};
@@ -191,6 +193,11 @@ void show_ranking(const Ranked& result) {
     print(fmt::format("{}: {}\n", name, format_number(value)));
   }
   if (result.ranking.certificate) print(certificate_text(*result.ranking.certificate));
+  if (!std::isnan(result.disagreement.share)) {
+    print(fmt::format("against the ranking: {:.1f} % of the votes on pairs (distortion {})\n",
+                      100 * result.disagreement.share,
+                      format_number(result.disagreement.distortion)));
+  }
   if (result.uncertainty) print(uncertainty_text(result));
 }
 
@@ -198,7 +205,7 @@ namespace {
 
 // Nothing where there is no figure.
 void add_figure(CsvOutput& out, double value) {
-  if (std::isnan(value)) {
+  if (!std::isfinite(value)) {
     out.field("");
   } else {
     out.field(value);
@@ -238,24 +245,31 @@ void write_ranking(const std::string& path, const Ranked& result) {
 }
 
 void write_pairs(const std::string& path, const Ranked& result) {
-  const scores::RankUncertainty& uncertainty = *result.uncertainty;
+  const scores::PairTable votes =
+      scores::count_pairs(result.table, result.context.missing, {}, result.context.parallel);
   CsvOutput out(path);
-  for (const char* name : {"first", "second", "before", "p", "p_holm", "p_benjamini_hochberg"}) {
+  for (const char* name : {"first", "second", "wins", "losses", "ties", "preference"}) {
     out.field(name);
+  }
+  if (result.uncertainty) {
+    for (const char* name : {"before", "p", "p_holm", "p_benjamini_hochberg"}) out.field(name);
   }
   out.end();
   for (std::size_t place = 0; place < result.order.size(); ++place) {
     for (std::size_t later = place + 1; later < result.order.size(); ++later) {
       const scores::System first = result.order[place];
       const scores::System second = result.order[later];
-      const std::size_t at = first * uncertainty.size() + second;
       out.field(result.table.systems[first]).field(result.table.systems[second]);
-      for (const double value : {uncertainty.before[at], uncertainty.p_values[at],
-                                 uncertainty.p_holm[at], uncertainty.p_benjamini_hochberg[at]}) {
-        if (std::isfinite(value)) {
-          out.field(value);
-        } else {
-          out.field("");  // never ranked together
+      out.field(votes.win(first, second)).field(votes.win(second, first));
+      out.field(votes.tie(first, second));
+      // Nothing where nobody voted on the pair, or it was never ranked together.
+      add_figure(out, votes.preference(first, second) / votes.votes(first, second));
+      if (result.uncertainty) {
+        const scores::RankUncertainty& uncertainty = *result.uncertainty;
+        const std::size_t at = first * uncertainty.size() + second;
+        for (const double value : {uncertainty.before[at], uncertainty.p_values[at],
+                                   uncertainty.p_holm[at], uncertainty.p_benjamini_hochberg[at]}) {
+          add_figure(out, value);
         }
       }
       out.end();

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/scores/disagreement.hpp"
 #include "amalgam/scores/files/score_files.hpp"
 #include "amalgam/scores/rank_aggregator.hpp"
 #include "amalgam/scores/uncertainty/bootstrap.hpp"
@@ -20,6 +21,7 @@ struct Ranked {
   scores::Ranking ranking;
   std::vector<std::uint32_t> ranks;
   std::vector<scores::System> order;  ///< best first
+  scores::Disagreement disagreement;
   std::optional<scores::RankUncertainty> uncertainty;
   std::vector<std::string> warnings;
 
@@ -30,8 +32,8 @@ struct Ranked {
 };
 
 /// {"method", "missing", "ranking": [{"system", "rank", "score", "rank_low", "rank_high", "raw",
-/// ...}], "certificate": {"optimal", "objective", "bound", "unique"} or null, "figures",
-/// "uncertainty" or null, "warnings"}; systems from best to worst.
+/// ...}], "certificate": {"optimal", "objective", "bound", "unique"} or null, "distortion",
+/// "votes_against", "figures", "uncertainty" or null, "warnings"}; systems from best to worst.
 Json ranking_json(const Ranked& result);
 
 /// Prints the ranking for people: a table, what is proven, and which places cannot be told apart.
@@ -40,9 +42,11 @@ void show_ranking(const Ranked& result);
 /// Writes one row per system, best first. InputError or Error as CsvOutput.
 void write_ranking(const std::string& path, const Ranked& result);
 
-/// Writes one row per pair of systems, the better-ranked one first: the share of resamples in which
-/// it comes before the other, and the p-value of equal scores, also as adjusted over all pairs.
-/// `result` has an uncertainty. InputError or Error as CsvOutput.
+/// Writes one row per pair of systems, the better-ranked one first: weighted votes for it, against
+/// it and for neither, as the rule treats missing scores, and their share for it (ties half); where
+/// there is an uncertainty, the share of resamples in which it comes before the other, and the
+/// p-value of equal scores, also as adjusted over all pairs. InputError or Error as CsvOutput and
+/// count_pairs.
 void write_pairs(const std::string& path, const Ranked& result);
 
 }  // namespace amalgam::cli
