@@ -190,6 +190,7 @@ void register_rank_pool(CLI::App& rank) {
   register_import(*pool);
   register_rank_pool_query(*pool);
   register_rank_pool_rank(*pool);
+  register_rank_pool_concepts(*pool);
   register_info(*pool);
 }
 

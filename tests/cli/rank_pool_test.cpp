@@ -123,5 +123,33 @@ TEST_F(RankPool, RefusesBadQueriesAndFiles) {
   EXPECT_THAT(result.err, HasSubstr("not a SQLite database"));
 }
 
+TEST_F(RankPool, MeasuresHowWellConceptsAreFound) {
+  const std::string pool = path("pool.sqlite");
+  ASSERT_EQ(run_amalgam({"rank", "pool", "add", pool, write("lines.jsonl", lines())}).code, 0);
+  const std::string concepts = write("concepts.csv",
+                                     "about,relevant\norganic chemistry,tag.eq.chemistry\n"
+                                     "a painting,tag.eq.art\norganic chemistry,tag.eq.art\n");
+  const RunResult result = run_amalgam({"rank", "pool", "concepts", pool, concepts, "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const auto found = result.json();
+  EXPECT_EQ(found["concepts"][0]["average_precision"], 1);
+  EXPECT_EQ(found["concepts"][1]["average_precision"], 1);
+  // The five of art come last of ten: (1/6 + 2/7 + 3/8 + 4/9 + 5/10) / 5.
+  const double last = (1.0 / 6 + 2.0 / 7 + 3.0 / 8 + 4.0 / 9 + 0.5) / 5;
+  EXPECT_NEAR(found["concepts"][2]["average_precision"], last, 1e-12);
+  EXPECT_NEAR(found["mean_average_precision"], (2 + last) / 3, 1e-12);
+  // Of the best five two fifths are missing if only three are taken.
+  const RunResult top = run_amalgam({"rank", "pool", "concepts", pool, concepts, "--top", "3"});
+  EXPECT_THAT(top.out, HasSubstr("0.600"));
+  EXPECT_THAT(run_amalgam({"rank", "pool", "concepts", pool,
+                           write("bad.csv", "about,relevant\nx,tag.eq.music\n")})
+                  .err,
+              HasSubstr("no sample meets 'tag.eq.music'"));
+  EXPECT_THAT(
+      run_amalgam({"rank", "pool", "concepts", pool, write("bad.csv", "about,relevant\nx,music\n")})
+          .err,
+      HasSubstr("bad.csv:2:3: filter 'music'"));
+}
+
 }  // namespace
 }  // namespace amalgam

@@ -453,5 +453,19 @@ TEST(AveragePrecision, IsTheMeanPrecisionAtRelevantPlaces) {
   EXPECT_EQ(average_precision(std::vector<char>{1, 1}, 2), 1);
 }
 
+TEST(QueryQuality, CountsRelevantSamplesThatWereNotFound) {
+  std::vector<PoolEntry> entries(5);
+  for (const std::size_t i : {0U, 2U, 4U}) entries[i].tags = {"chemistry"};
+  const PoolFilter relevant = parse_pool_filter("tag.eq.chemistry");
+  const std::vector<SelectedSample> selected{{2, 0.9}, {1, 0.8}, {0, 0.7}};
+  const QueryQuality quality = query_quality(entries, selected, relevant);
+  EXPECT_EQ(quality.relevant, 3U);
+  EXPECT_EQ(quality.selected, 3U);
+  EXPECT_EQ(quality.found, 2U);
+  EXPECT_NEAR(quality.average_precision, (1.0 + 2.0 / 3) / 3, 1e-12);
+  EXPECT_TRUE(std::isnan(
+      query_quality(entries, selected, parse_pool_filter("tag.eq.art")).average_precision));
+}
+
 }  // namespace
 }  // namespace amalgam::scores

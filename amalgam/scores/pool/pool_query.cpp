@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -247,6 +248,21 @@ double average_precision(std::span<const char> relevant, std::size_t count) {
     sum += found / static_cast<double>(i + 1);
   }
   return sum / static_cast<double>(count);
+}
+
+QueryQuality query_quality(std::span<const PoolEntry> entries,
+                           std::span<const SelectedSample> selected, const PoolFilter& relevant) {
+  QueryQuality quality{.selected = selected.size()};
+  for (const PoolEntry& entry : entries) quality.relevant += matches(entry, relevant) ? 1 : 0;
+  std::vector<char> is_relevant;
+  for (const SelectedSample& one : selected) {
+    is_relevant.push_back(matches(entries[one.entry], relevant) ? 1 : 0);
+    quality.found += is_relevant.back() != 0 ? 1 : 0;
+  }
+  quality.average_precision = quality.relevant == 0
+                                  ? std::numeric_limits<double>::quiet_NaN()
+                                  : average_precision(is_relevant, quality.relevant);
+  return quality;
 }
 
 }  // namespace amalgam::scores

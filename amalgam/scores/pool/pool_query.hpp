@@ -68,4 +68,16 @@ std::vector<SelectedSample> select_samples(const SamplePool& pool,
 /// not in the list counting 0: `relevant` [list], `count` >= 1 relevant ones in all.
 double average_precision(std::span<const char> relevant, std::size_t count);
 
+/// How well a query finds the samples that are about what it asks for.
+struct QueryQuality {
+  std::size_t relevant = 0;  ///< samples that it should find
+  std::size_t selected = 0;  ///< that it found
+  std::size_t found = 0;     ///< that it should and did
+  /// average_precision() of the selection; NaN if no sample is relevant.
+  double average_precision = 0;
+};
+/// Samples are relevant if they meet `relevant`; `selected` is the most similar first.
+QueryQuality query_quality(std::span<const PoolEntry> entries,
+                           std::span<const SelectedSample> selected, const PoolFilter& relevant);
+
 }  // namespace amalgam::scores
