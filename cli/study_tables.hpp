@@ -17,13 +17,15 @@ struct TablesCommand {
   std::vector<std::string> tables;
   std::vector<std::string> properties;
   std::string encoder = "bag";
-  std::string against;
+  std::vector<std::string> against;
   std::vector<std::string> embeddings;
   std::vector<std::string> against_embeddings;
   std::string requests;
   std::vector<std::string> levels{"columns", "cells"};
   std::string renamings;
   std::string types;
+  std::string entities;
+  bool include_self = false;
   bool keep_names = false;
   std::size_t most_rows = 100;
   std::size_t dimension = 64;

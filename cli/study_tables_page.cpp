@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "amalgam/report/heat_map.hpp"
 #include "amalgam/report/page.hpp"
 #include "amalgam/report/plots.hpp"
 #include "cli/study_tables.hpp"
@@ -74,6 +76,37 @@ void add_figures(report::Page& page, const TableProperty& property) {
   if (!rows.empty()) page.table({"figure", "value", "from", "to"}, rows);
 }
 
+// Every two embedders, for the first k; 1 on the diagonal.
+void add_pairs(report::Page& page, const TableProperty& property) {
+  if (property.pairs.empty()) return;
+  std::vector<std::string> names;
+  const auto place_of = [&](const std::string& name) {
+    const auto found = std::ranges::find(names, name);
+    if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+    names.push_back(name);
+    return names.size() - 1;
+  };
+  const std::size_t k = property.pairs.front().neighbours;
+  for (const scores::EmbedderPair& one : property.pairs) {
+    place_of(one.first);
+    place_of(one.second);
+  }
+  report::HeatMap map{.title = fmt::format("Common neighbours of every two embedders, k = {}", k),
+                      .rows = names,
+                      .columns = names,
+                      .values = std::vector<double>(names.size() * names.size(), 1.0),
+                      .low = 0,
+                      .high = 1,
+                      .legend = "mean share of common neighbours"};
+  for (const scores::EmbedderPair& one : property.pairs) {
+    if (one.neighbours != k) continue;
+    const std::size_t a = place_of(one.first);
+    const std::size_t b = place_of(one.second);
+    map.values[a * names.size() + b] = map.values[b * names.size() + a] = one.overlap;
+  }
+  page.figure(draw(map), "1: both have the same cells near each cell.");
+}
+
 }  // namespace
 
 std::string tables_page(const TablesCommand& command, const std::string& encoder,
@@ -87,6 +120,7 @@ std::string tables_page(const TablesCommand& command, const std::string& encoder
     page.paragraph(explanation(property.id));
     add_measures(page, command, property);
     add_figures(page, property);
+    add_pairs(page, property);
     for (const std::string& note : property.notes) {
       page.paragraph(fmt::format("Not applicable: {}.", note));
     }

@@ -37,6 +37,7 @@ scores::TableStudyOptions study_options(const TablesCommand& command) {
   options.most_pairs = command.pairs;
   options.queries = command.queries;
   options.neighbours = command.neighbours;
+  options.include_self = command.include_self;
   options.blank_names = !command.keep_names;
   options.resamples = command.resamples;
   options.seed = command.common.seed;
@@ -86,6 +87,11 @@ std::vector<std::string> levels_in(const std::vector<std::string>& files) {
 
 std::unique_ptr<TableEmbedder> hashed_embedder(const std::string& name,
                                                const TablesCommand& command) {
+  if (name == "ngrams") {
+    return std::make_unique<scores::TextTableEmbedder>(
+        std::make_shared<language::HashedTextEmbedder>(language::HashedTextOptions{
+            .dimension = command.dimension, .seed = command.common.seed}));
+  }
   return std::make_unique<HashedTableEmbedder>(
       scores::HashedTableOptions{.dimension = command.dimension,
                                  .positional = name == "positional",
@@ -98,7 +104,7 @@ std::vector<scores::TableRequest> record_requests(scores::TableStudy study,
                                                   const TableLevels& levels) {
   const scores::TableRecorder recorder(levels);
   study.embedder = &recorder;
-  study.against = &recorder;
+  study.against = {&recorder};
   options.parallel.threads = 1;
   options.resamples = 0;
   scores::study_tables(study, options);
@@ -153,9 +159,16 @@ Json json_of(const TableProperty& property, const TablesCommand& command) {
     }
     figures[name] = std::move(figure);
   }
-  return {{"property", property.id},         {"title", property.title},
-          {"measures", std::move(measures)}, {"cosines", std::move(cosines)},
-          {"figures", std::move(figures)},   {"notes", property.notes}};
+  Json json = {{"property", property.id},         {"title", property.title},
+               {"measures", std::move(measures)}, {"cosines", std::move(cosines)},
+               {"figures", std::move(figures)},   {"notes", property.notes}};
+  for (const scores::EmbedderPair& one : property.pairs) {
+    json["pairs"].push_back({{"first", one.first},
+                             {"second", one.second},
+                             {"neighbours", one.neighbours},
+                             {"overlap", one.overlap}});
+  }
+  return json;
 }
 
 std::string number_text(double value) {
@@ -193,6 +206,14 @@ std::string text_of(const TableProperty& property, const TablesCommand& command)
                      found == property.intervals.end() ? "" : interval_text(found->second)});
   }
   if (!property.figures.empty()) text += figures.text();
+  if (!property.pairs.empty()) {
+    Table pairs({{"embedders"}, {"k", Align::right}, {"common neighbours", Align::right}});
+    for (const scores::EmbedderPair& one : property.pairs) {
+      pairs.add_row({fmt::format("{} and {}", one.first, one.second),
+                     fmt::to_string(one.neighbours), number_text(one.overlap)});
+    }
+    text += pairs.text();
+  }
   constexpr std::size_t kMostNotes = 5;
   for (std::size_t i = 0; i < std::min(kMostNotes, property.notes.size()); ++i) {
     text += fmt::format("not applicable: {}\n", printable(property.notes[i]));
@@ -237,8 +258,9 @@ void add_tables_options(CLI::App& app, TablesCommand& options) {
       ->type_name("P,...");
   app.add_option("--encoder", options.encoder,
                  "bag: means of hashed token vectors; positional: the same, weighted by position;"
-                 " trained: a small transformer that fills in masked cells of these tables")
-      ->check(CLI::IsMember({"bag", "positional", "trained"}))
+                 " ngrams: hashed words and parts of words of the texts; trained: a small"
+                 " transformer that fills in masked cells of these tables")
+      ->check(CLI::IsMember({"bag", "positional", "ngrams", "trained"}))
       ->capture_default_str();
   app.add_option("--embeddings", options.embeddings,
                  "Vectors that another model made of the tables of --requests, instead of"
@@ -252,9 +274,11 @@ void add_tables_options(CLI::App& app, TablesCommand& options) {
       ->check(CLI::IsMember({"columns", "rows", "table", "cells"}))
       ->capture_default_str();
   app.add_option("--against", options.against,
-                 "Second embedder for P6: bag or positional (default: bag, or positional if"
-                 " --encoder is bag)")
-      ->check(CLI::IsMember({"bag", "positional"}));
+                 "Second embedder for P6: bag, positional or ngrams (default: bag, or positional if"
+                 " --encoder is bag); of several, the first, and all are compared with each other")
+      ->delimiter(',')
+      ->type_name("NAME,...")
+      ->check(CLI::IsMember({"bag", "positional", "ngrams"}));
   app.add_option("--against-embeddings", options.against_embeddings,
                  "Vectors of cells by a second model, for P6")
       ->type_name("FILE.npy");
@@ -265,11 +289,17 @@ void add_tables_options(CLI::App& app, TablesCommand& options) {
                  "Semantic types of columns, for P8: columns table, column, type (default: columns"
                  " of one name have one type)")
       ->type_name("TYPES.csv");
+  app.add_option("--entities", options.entities,
+                 "What cells name, for P6: columns table, row (the first is 1), column, entity"
+                 " (default: equal texts of text columns are one entity)")
+      ->type_name("ENTITIES.csv");
+  app.add_flag("--include-self", options.include_self,
+               "Count a cell among its own neighbours for P6, as the authors' program does");
   app.add_flag("--keep-names", options.keep_names, "Embed columns with their names for P8");
   app.add_option("--max-rows", options.most_rows, "Read so many rows of each table; 0: all")
       ->check(whole_number())
       ->capture_default_str();
-  app.add_option("--dimension", options.dimension, "Of vectors by bag and positional")
+  app.add_option("--dimension", options.dimension, "Of vectors by bag, positional and ngrams")
       ->check(whole_number())
       ->capture_default_str();
   app.add_option("--permutations", options.permutations, "Other orders of rows and columns")
@@ -314,7 +344,7 @@ void check_tables_command(const TablesCommand& command) {
   for (const auto& files : {command.embeddings, command.against_embeddings}) {
     for (const std::string& text : files) inputs.push_back(level_and_file(text).second);
   }
-  for (const std::string& file : {command.renamings, command.types}) {
+  for (const std::string& file : {command.renamings, command.types, command.entities}) {
     if (!file.empty()) inputs.push_back(file);
   }
   check_outputs(inputs, {command.requests, command.html});
@@ -342,6 +372,8 @@ void study_tables(const TablesCommand& command, const std::vector<RelationalTabl
                                              : scores::read_renamings(command.renamings),
       .types = command.types.empty() ? scores::types_by_name(tables)
                                      : scores::read_column_types(command.types, tables),
+      .entities = command.entities.empty() ? scores::CellEntities{}
+                                           : scores::read_cell_entities(command.entities, tables),
       .properties = command.properties};
   if (!command.requests.empty()) {
     const auto requests = record_requests(study, options, levels_of(command.levels));
@@ -360,18 +392,17 @@ void study_tables(const TablesCommand& command, const std::vector<RelationalTabl
   } else if (trained == nullptr) {
     embedder = hashed_embedder(command.encoder, command);
   }
-  std::unique_ptr<TableEmbedder> against;
-  if (!command.against_embeddings.empty()) {
-    against = given(command.against_embeddings);
-  } else {
+  std::vector<std::unique_ptr<TableEmbedder>> against;
+  if (!command.against_embeddings.empty()) against.push_back(given(command.against_embeddings));
+  for (const std::string& name : command.against) {
+    against.push_back(hashed_embedder(name, command));
+  }
+  if (against.empty()) {
     const bool is_bag = embedder != nullptr && embedder->name() == "bag";
-    against = hashed_embedder(!command.against.empty() ? command.against
-                              : is_bag                 ? "positional"
-                                                       : "bag",
-                              command);
+    against.push_back(hashed_embedder(is_bag ? "positional" : "bag", command));
   }
   study.embedder = embedder != nullptr ? embedder.get() : trained;
-  study.against = against.get();
+  for (const auto& one : against) study.against.push_back(one.get());
   warn_of_long_tables(*study.embedder, tables);
   const std::size_t count = command.properties.empty() ? 8 : command.properties.size();
   Progress progress("properties", count, Progress::Unit::items, command.common.progress_mode());

@@ -63,16 +63,16 @@ TEST_F(StudyTables, VectorsOfAnotherModelAnswerTheRequests) {
   RunResult result = run_amalgam({"study", "tables", a, b, "--property", "P3", "--levels",
                                   "columns", "--requests", path("requests.jsonl")});
   ASSERT_EQ(result.code, 0) << result.err;
-  // The two tables, and the two with rows shuffled.
-  EXPECT_THAT(result.out, HasSubstr("4 tables to embed"));
-  // Vectors of 12 columns: the first column of each table lies on one side, the others on another.
-  std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (12, 2), }";
+  // The two tables, the two with rows shuffled, and the two with columns shuffled.
+  EXPECT_THAT(result.out, HasSubstr("6 tables to embed"));
+  // Vectors of 18 columns: the first column of each table lies on one side, the others on another.
+  std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (18, 2), }";
   header.resize(117, ' ');
   header += '\n';
   {
     std::ofstream file(path("columns.npy"), std::ios::binary);
     file << "\x93NUMPY" << '\x01' << '\0' << static_cast<char>(header.size()) << '\0' << header;
-    for (int i = 0; i < 12; ++i) {
+    for (int i = 0; i < 18; ++i) {
       const double vector[2]{i % 3 == 0 ? 1.0 : 0.0, i % 3 == 0 ? 0.0 : 1.0 + i};
       file.write(reinterpret_cast<const char*>(vector), sizeof(vector));
     }
@@ -84,7 +84,7 @@ TEST_F(StudyTables, VectorsOfAnotherModelAnswerTheRequests) {
   result = run_amalgam(
       {"study", "tables", a, b, "--property", "P5", "--embeddings", path("columns.npy")});
   EXPECT_EQ(result.code, 2);
-  EXPECT_THAT(result.err, HasSubstr("12 vectors of columns; the tables to be embedded have"));
+  EXPECT_THAT(result.err, HasSubstr("18 vectors of columns; the tables to be embedded have"));
 }
 
 TEST_F(StudyTables, TrainsAnEncoderThatSeesOrder) {
@@ -98,6 +98,62 @@ TEST_F(StudyTables, TrainsAnEncoderThatSeesOrder) {
   EXPECT_EQ(result.json()["encoder"], "trained");
   EXPECT_GT(result.json()["properties"][0]["measures"]["variation, columns"]["mean"].get<double>(),
             1e-7);
+}
+
+// Of the program's own encoders, hashed n-grams too cannot see order.
+TEST_F(StudyTables, EmbedsByHashedNGramsAndTakesEntitiesFromAFile) {
+  const std::string a = write_table("a.csv", 0);
+  const std::string b = write_table("b.csv", 2);
+  const auto run = [&](std::vector<std::string> options) {
+    std::vector<std::string> words{"study",     "tables",      a,        b,
+                                   "--encoder", "ngrams",      "--json", "--permutations",
+                                   "20",        "--bootstrap", "0"};
+    words.insert(words.end(), options.begin(), options.end());
+    return run_amalgam(words);
+  };
+  const RunResult order = run({"--property", "P1,P3"});
+  ASSERT_EQ(order.code, 0) << order.err;
+  EXPECT_EQ(order.json()["encoder"], "ngrams");
+  const auto properties = order.json()["properties"];
+  EXPECT_GT(properties[0]["measures"]["cosine, columns"]["mean"].get<double>(), 1 - 1e-6);
+  const auto figures = properties[1]["figures"];
+  EXPECT_GT(figures["Spearman, jaccard"]["value"].get<double>(), 0.5);
+  EXPECT_EQ(figures["Spearman, jaccard, columns shuffled"], figures["Spearman, jaccard"]);
+
+  // Both embedders are the same: neighbours agree, and every cell is its own nearest one.
+  {
+    std::ofstream file(path("entities.csv"));
+    file << "table,row,column,entity\n";
+    for (int r = 1; r <= 6; ++r) file << "a," << r << ",city,place" << r % 2 << '\n';
+    file << "a,99,city,beyond the rows that were read\n";
+  }
+  const std::vector<std::string> options{
+      "--property",   "P6",    "--against",  "ngrams",
+      "--neighbours", "1,5,6", "--entities", path("entities.csv")};
+  const RunResult others = run(options);
+  ASSERT_EQ(others.code, 0) << others.err;
+  const auto found = others.json()["properties"][0];
+  EXPECT_EQ(found["figures"]["cells"]["value"], 6);
+  EXPECT_EQ(found["measures"]["common entities, k = 5"]["mean"], 1);
+  EXPECT_THAT(found["notes"].dump(), HasSubstr("6 neighbours: there are 5 other cells"));
+  const RunResult several = run({"--property", "P6", "--against", "bag,ngrams", "--neighbours", "3",
+                                 "--html", path("page.html")});
+  ASSERT_EQ(several.code, 0) << several.err;
+  const auto pairs = several.json()["properties"][0]["pairs"];
+  ASSERT_EQ(pairs.size(), 3U);
+  EXPECT_EQ(pairs[0]["first"], "ngrams");
+  EXPECT_EQ(pairs[0]["second"], "bag");
+  EXPECT_EQ(pairs[1]["overlap"], 1) << "with itself";
+  EXPECT_EQ(pairs[2]["overlap"], pairs[0]["overlap"]);
+  EXPECT_THAT(contents_of(path("page.html")), HasSubstr("Common neighbours of every two"));
+  std::vector<std::string> with_self = options;
+  with_self.emplace_back("--include-self");
+  EXPECT_TRUE(run(with_self).json()["properties"][0]["notes"].empty());
+
+  std::ofstream(path("entities.csv")) << "table,row,column,entity\na,0,city,x\n";
+  const RunResult refused = run(options);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("entities.csv:2:3: row '0'; expected a whole number"));
 }
 
 TEST_F(StudyTables, RefusesWhatItCannotStudy) {

@@ -62,7 +62,7 @@ TEST(TableRequests, AnsweredByAModelGiveTheStudyOfThatModel) {
   const HashedTableEmbedder model({.positional = true});
   const HashedTableEmbedder bag;
   TableStudy study{.tables = tables,
-                   .against = &bag,
+                   .against = {&bag},
                    .renamings = common_renamings(),
                    .types = types_by_name(tables),
                    .properties = {}};
@@ -98,6 +98,7 @@ TEST(TableRequests, AskForEachTableOnceAndOnlyForTheLevelsThatThereAre) {
   EXPECT_FALSE(recorder.requests()[0].levels.rows);
   TableStudy study{.tables = tables,
                    .embedder = &recorder,
+                   .against = {},
                    .renamings = {},
                    .types = {},
                    .properties = {"P4", "P6"}};

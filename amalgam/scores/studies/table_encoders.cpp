@@ -1,6 +1,7 @@
 #include "amalgam/scores/studies/table_encoders.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "amalgam/core/error.hpp"
 
@@ -82,6 +83,36 @@ TableEmbedding HashedTableEmbedder::embed_one(const RelationalTable& table,
           .rows = rows.finish(),
           .table = whole.finish(),
           .cells = cells.finish()};
+}
+
+std::size_t TextTableEmbedder::tokens(const RelationalTable& table) const {
+  return serialise(table).tokens.size();
+}
+
+std::vector<TableEmbedding> TextTableEmbedder::embed(std::span<const RelationalTable> tables,
+                                                     const TableLevels& levels) const {
+  std::vector<TableEmbedding> embeddings;
+  for (const RelationalTable& table : tables) {
+    std::vector<std::string> columns(levels.columns || levels.table ? table.columns() : 0);
+    std::vector<std::string> rows(levels.rows ? table.rows() : 0);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      columns[c] = table.header[c];
+      for (std::size_t r = 0; r < table.rows(); ++r) columns[c] += ' ' + table.cell(r, c);
+    }
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      for (std::size_t c = 0; c < table.columns(); ++c) rows[r] += table.cell(r, c) + ' ';
+    }
+    TableEmbedding one;
+    if (levels.columns) one.columns = language::embed_texts(*embedder_, columns);
+    if (levels.rows) one.rows = language::embed_texts(*embedder_, rows);
+    if (levels.table) {
+      const std::string whole = fmt::format("{}", fmt::join(columns, " "));
+      one.table = language::embed_texts(*embedder_, {&whole, 1});
+    }
+    if (levels.cells) one.cells = language::embed_texts(*embedder_, table.cells);
+    embeddings.push_back(std::move(one));
+  }
+  return embeddings;
 }
 
 }  // namespace amalgam::scores

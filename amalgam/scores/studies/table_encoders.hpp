@@ -38,4 +38,23 @@ class HashedTableEmbedder final : public TableEmbedder {
   std::string name_;
 };
 
+/// Tables by an embedder of texts, such as hashed n-grams: a column is the text of its name and
+/// values, a row that of its values, the table that of its columns, a cell its own.
+class TextTableEmbedder final : public TableEmbedder {
+ public:
+  explicit TextTableEmbedder(std::shared_ptr<const language::TextEmbedder> embedder,
+                             std::string name = "ngrams")
+      : embedder_(std::move(embedder)), name_(std::move(name)) {}
+
+  const std::string& name() const override { return name_; }
+  std::size_t dimension() const override { return embedder_->dimension(); }
+  std::size_t tokens(const RelationalTable& table) const override;
+  std::vector<TableEmbedding> embed(std::span<const RelationalTable> tables,
+                                    const TableLevels& levels) const override;
+
+ private:
+  std::shared_ptr<const language::TextEmbedder> embedder_;
+  std::string name_;
+};
+
 }  // namespace amalgam::scores

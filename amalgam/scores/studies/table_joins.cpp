@@ -187,6 +187,39 @@ void correlate(TableProperty& property, const std::vector<Embeddings>& columns,
   }
 }
 
+std::vector<Embeddings> columns_of_shuffled_rows(const TableEmbedder& embedder,
+                                                 std::span<const RelationalTable> tables,
+                                                 const TableStudyOptions& options) {
+  std::vector<RelationalTable> shuffled;
+  for (const RelationalTable& table : tables) {
+    const std::uint64_t seed = options.seed ^ content_hash(table);
+    shuffled.push_back(with_rows(table, shuffled_indices(table.rows(), seed, "shuffled rows")));
+  }
+  return all_columns(embedder, shuffled, options.parallel);
+}
+
+// Each column where it was, embedded in a table whose columns stand in another order.
+std::vector<Embeddings> columns_among_shuffled(const TableEmbedder& embedder,
+                                               std::span<const RelationalTable> tables,
+                                               const TableStudyOptions& options) {
+  std::vector<RelationalTable> shuffled;
+  std::vector<std::vector<std::size_t>> orders;
+  for (const RelationalTable& table : tables) {
+    const std::uint64_t seed = options.seed ^ content_hash(table);
+    orders.push_back(shuffled_indices(table.columns(), seed, "shuffled columns"));
+    shuffled.push_back(with_columns(table, orders.back()));
+  }
+  const std::vector<Embeddings> moved = all_columns(embedder, shuffled, options.parallel);
+  std::vector<Embeddings> columns;
+  for (std::size_t t = 0; t < moved.size(); ++t) {
+    columns.emplace_back(moved[t].rows, moved[t].dimension);
+    for (std::size_t c = 0; c < moved[t].rows; ++c) {
+      std::ranges::copy(moved[t].row(c), columns[t].row(orders[t][c]).begin());
+    }
+  }
+  return columns;
+}
+
 }  // namespace
 
 TableProperty join_property(const TableEmbedder& embedder, std::span<const RelationalTable> tables,
@@ -201,13 +234,10 @@ TableProperty join_property(const TableEmbedder& embedder, std::span<const Relat
   }
   correlate(property, all_columns(embedder, tables, options.parallel), overlaps, "",
             options.resamples, options.seed);
-  std::vector<RelationalTable> shuffled;
-  for (const RelationalTable& table : tables) {
-    const std::uint64_t seed = options.seed ^ content_hash(table);
-    shuffled.push_back(with_rows(table, shuffled_indices(table.rows(), seed, "shuffled rows")));
-  }
-  correlate(property, all_columns(embedder, shuffled, options.parallel), overlaps,
+  correlate(property, columns_of_shuffled_rows(embedder, tables, options), overlaps,
             ", rows shuffled", 0, options.seed);
+  correlate(property, columns_among_shuffled(embedder, tables, options), overlaps,
+            ", columns shuffled", 0, options.seed);
   if (std::isnan(property.figures["Spearman, jaccard"])) {
     property.notes.emplace_back("all overlaps or all cosines are equal: no correlation");
   }

@@ -44,6 +44,14 @@ struct TableMeasure {
   std::vector<std::vector<double>> values;  ///< [tables][parts]; empty: not applicable
 };
 
+/// The mean share of common neighbours of cells by two embedders.
+struct EmbedderPair {
+  std::string first;
+  std::string second;
+  std::size_t neighbours = 0;  ///< k
+  double overlap = 0;
+};
+
 /// What was found of one property.
 struct TableProperty {
   std::string id;     ///< "P1"
@@ -55,6 +63,8 @@ struct TableProperty {
   std::map<std::string, double> figures;
   std::map<std::string, Interval> intervals;  ///< 95 %, of figures, by a bootstrap over tables
   std::vector<std::string> notes;             ///< what was not applicable, and why
+  /// Of P6 with several embedders: how alike every two of them are.
+  std::vector<EmbedderPair> pairs = {};
 };
 
 /// A measure over tables, which are the independent units.
@@ -82,8 +92,9 @@ TableProperty column_order_property(const TableEmbedder& embedder,
                                     std::span<const RelationalTable> tables,
                                     const TableStudyOptions& options);
 /// P3: do columns of different tables lie the nearer the more they have in common? Rank
-/// correlations over pairs of columns between cosine and each overlap, as the tables are and with
-/// rows shuffled. Tables that do not fit are embedded in pieces, whose vectors are averaged.
+/// correlations over pairs of columns between cosine and each overlap, as the tables are, with
+/// rows shuffled and with columns shuffled. Tables that do not fit are embedded in pieces, whose
+/// vectors are averaged.
 TableProperty join_property(const TableEmbedder& embedder, std::span<const RelationalTable> tables,
                             const TableStudyOptions& options);
 /// P4: are functional dependencies constant offsets? The spread S^2 of the distance between the
@@ -97,11 +108,28 @@ TableProperty dependency_property(const TableEmbedder& embedder,
 TableProperty sample_property(const TableEmbedder& embedder,
                               std::span<const RelationalTable> tables,
                               const TableStudyOptions& options);
-/// P6: do two embedders agree who is near to whom? Entities are the cells of text columns, equal
-/// texts being one entity.
+/// Which entity each cell names; an empty text: none.
+struct CellEntities {
+  std::vector<std::vector<std::string>> ids;  ///< [tables][rows * columns], row by row
+};
+/// From a table with the columns table, row (the first is 1), column and entity. Rows beyond those
+/// that were read are left out. InputError as TableRows, for tables or columns that are not there,
+/// a row that is no whole number from 1 on, or an empty entity.
+CellEntities read_cell_entities(const std::filesystem::path& path,
+                                std::span<const RelationalTable> tables);
+
+/// P6: do two embedders agree who is near to whom? Entities are the cells that have one in
+/// `entities`; without these, the cells of text columns, equal texts being one entity.
 TableProperty entity_property(const TableEmbedder& first, const TableEmbedder& second,
                               std::span<const RelationalTable> tables,
-                              const TableStudyOptions& options);
+                              const TableStudyOptions& options, const CellEntities& entities = {});
+
+/// P6 of every two of several embedders: the mean over tables of the share of common neighbours,
+/// for each k of which there are enough cells.
+std::vector<EmbedderPair> entity_pairs(std::span<const TableEmbedder* const> embedders,
+                                       std::span<const RelationalTable> tables,
+                                       const TableStudyOptions& options,
+                                       const CellEntities& entities = {});
 
 /// Another name of a column that means the same.
 struct Renaming {

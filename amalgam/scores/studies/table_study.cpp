@@ -40,7 +40,14 @@ constexpr std::array<Property, 8> kProperties{{
      }},
     {"P6", "entity stability", false, true,
      [](const TableStudy& s, const TableStudyOptions& o) {
-       return entity_property(*s.embedder, *s.against, s.tables, o);
+       TableProperty found =
+           entity_property(*s.embedder, *s.against.front(), s.tables, o, s.entities);
+       if (s.against.size() > 1) {
+         std::vector<const TableEmbedder*> all{s.embedder};
+         all.insert(all.end(), s.against.begin(), s.against.end());
+         found.pairs = entity_pairs(all, s.tables, o, s.entities);
+       }
+       return found;
      }},
     {"P7", "perturbation robustness", true, false,
      [](const TableStudy& s, const TableStudyOptions& o) {
@@ -57,8 +64,10 @@ const char* why_not(const Property& property, const TableStudy& study) {
   if (property.needs_columns && !has.columns) return "there are no vectors of columns";
   if (property.needs_cells && !has.cells) return "there are no vectors of cells";
   if (property.run == kProperties[5].run) {
-    if (study.against == nullptr) return "there is no second embedder to compare with";
-    if (!study.against->levels().cells) return "the second embedder has no vectors of cells";
+    if (study.against.empty()) return "there is no second embedder to compare with";
+    for (const TableEmbedder* other : study.against) {
+      if (!other->levels().cells) return "the second embedder has no vectors of cells";
+    }
   }
   if (property.run == kProperties[6].run && study.renamings.empty()) {
     return "there are no renamings";

@@ -14,9 +14,12 @@ namespace amalgam::scores {
 struct TableStudy {
   std::span<const RelationalTable> tables;
   const TableEmbedder* embedder = nullptr;
-  const TableEmbedder* against = nullptr;  ///< for P6; null: P6 is not applicable
+  /// For P6, which compares `embedder` with the first one, and all with each other if there are
+  /// several; none: P6 is not applicable.
+  std::vector<const TableEmbedder*> against;
   std::vector<Renaming> renamings;
   ColumnTypes types;
+  CellEntities entities;                ///< for P6; none: equal texts are one entity
   std::vector<std::string> properties;  ///< "P1" to "P8"; empty: all
 };
 
