@@ -12,6 +12,7 @@
 #include "amalgam/data/text_output.hpp"
 #include "amalgam/scores/studies/decision_reference.hpp"
 #include "amalgam/scores/studies/decision_study.hpp"
+#include "amalgam/scores/studies/randomness_tests.hpp"
 #include "cli/common_options.hpp"
 #include "cli/output.hpp"
 #include "cli/study_commands.hpp"
@@ -76,6 +77,17 @@ Json recency_json(const scores::NegativeRecency& recency) {
           {"repeats", repeats}};
 }
 
+// How often every two and three answers stand in a row, and how often they would if answers were
+// independent with the group's own share of yes.
+Json patterns_json(const DecisionFindings& group) {
+  Json patterns = Json::array();
+  for (const scores::PatternCount& one : scores::pattern_table(group.counts)) {
+    patterns.push_back(
+        {{"pattern", one.pattern}, {"count", one.count}, {"if_independent", one.expected}});
+  }
+  return patterns;
+}
+
 Json json_of(const DecisionFindings& group) {
   const auto& matrix = group.transitions.counts;
   Json json = {{"group", group.name},
@@ -103,6 +115,7 @@ Json json_of(const DecisionFindings& group) {
                  {"no_yes", matrix[0][1]},
                  {"yes_no", matrix[1][0]},
                  {"yes_yes", matrix[1][1]}}},
+               {"patterns", patterns_json(group)},
                {"recency", recency_json(group.recency)},
                {"autocorrelations", group.autocorrelations},
                {"votes", group.votes},

@@ -126,6 +126,30 @@ void add_repeats(report::Page& page, const DecisionReport& found) {
       "groups the first four.");
 }
 
+void add_patterns(report::Page& page, const DecisionReport& found) {
+  constexpr std::size_t kMostGroups = 6;
+  std::vector<std::string> titles{"answers in a row"};
+  std::vector<std::vector<std::string>> rows;
+  for (const DecisionFindings& group : found.groups) {
+    const std::vector<scores::PatternCount> patterns = scores::pattern_table(group.counts);
+    if (patterns.empty()) continue;
+    if (titles.size() > kMostGroups) break;
+    titles.push_back(group.name);
+    rows.resize(patterns.size());
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+      if (rows[i].empty()) rows[i].push_back(patterns[i].pattern);
+      rows[i].push_back(fmt::format("{} ({:.1f})", patterns[i].count, patterns[i].expected));
+    }
+  }
+  if (rows.empty()) return;
+  page.heading("Patterns");
+  page.paragraph(
+      "How often every two and three answers stand in a row (1: yes, 0: no), and in brackets how "
+      "often they would if answers were independent with the group's own share of yes; of many "
+      "groups the first six.");
+  page.table(titles, rows);
+}
+
 void add_temperatures(report::Page& page, const DecisionReport& found) {
   for (const scores::TemperatureFinding& finding : found.temperatures) {
     ScatterPlot plot{.title = "Response to temperature: " + finding.setting,
@@ -199,6 +223,7 @@ std::string decisions_page(const DecisionReport& report, const DecisionOptions& 
   add_summary(page, report);
   add_shares(page, report);
   add_repeats(page, report);
+  add_patterns(page, report);
   add_temperatures(page, report);
   add_tests(page, report, options);
   return page.html();

@@ -29,6 +29,8 @@ TEST_F(StudyDecisions, FindsThatAReferenceAlternatesAsPeopleDo) {
   EXPECT_NEAR(first["groups"][0]["recency"]["switch_rate"].get<double>(), 0.6, 0.05);
   EXPECT_EQ(first["comparisons"].size(), 1U);
   EXPECT_THAT(contents_of(path("page.html")), HasSubstr("Repeats after a run of equal answers"));
+  EXPECT_THAT(contents_of(path("page.html")), HasSubstr("Patterns"));
+  EXPECT_EQ(first["groups"][0]["patterns"].size(), 12U);
 
   // What was saved gives the same figures.
   result = run_amalgam({"study", "decisions", path("answers.csv"), "--json"});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "amalgam/scores/studies/decision_reference.hpp"
+#include "amalgam/scores/studies/randomness_tests.hpp"
 #include "tests/error_of.hpp"
 
 namespace amalgam::scores {
@@ -31,7 +32,47 @@ TEST(DecisionStudy, AFairIndependentSourceIsCalledSo) {
   EXPECT_EQ(found.uniform, Verdict::yes);
   EXPECT_EQ(found.memoryless, Verdict::yes);
   EXPECT_EQ(found.negative_recency, Verdict::no);
-  EXPECT_NE(found.find("fair: approximate entropy, 2 answers"), nullptr);
+  for (const char* test : {"fair: serial, 2 answers", "fair: serial, 3 answers", "fair: runs",
+                           "fair: approximate entropy, 2 answers", "fair: longest run"}) {
+    ASSERT_NE(found.find(test), nullptr) << test;
+    EXPECT_GT(found.find(test)->test.p, 1e-3) << test;
+  }
+  EXPECT_EQ(found.find("fair: serial, 2 answers")->test.degrees, 2);
+}
+
+// Ten answers of NIST SP 800-22, 2.3.4: p = 0.147232 for 1001101011; of two sequences and of a
+// biased one the test is not defined.
+TEST(DecisionStudy, RunsOfASingleSequenceAreTestedAsNistDoes) {
+  DecisionGroup group{.name = "a", .setting = "a"};
+  group.series.push_back({.name = "1", .answers = {1, 0, 0, 1, 1, 0, 1, 0, 1, 1}});
+  const DecisionFindings one = study(group);
+  ASSERT_NE(one.find("fair: runs"), nullptr);
+  EXPECT_NEAR(one.find("fair: runs")->test.p, 0.147232, 1e-6);
+  group.series.push_back({.name = "2", .answers = {1, 0, 1, 1, 0, 0, 1}});
+  EXPECT_EQ(study(group).find("fair: runs"), nullptr);
+  group.series.pop_back();
+  group.series[0].answers.assign(25, kYes);
+  group.series[0].answers[7] = kNo;
+  EXPECT_EQ(study(group).find("fair: runs"), nullptr);
+}
+
+// 0 1 1 0 1 and 1 1 0 0 0: patterns do not reach from one series into the other.
+TEST(DecisionStudy, PatternsAreCountedWithinSeriesBesideWhatIndependenceGives) {
+  DecisionGroup group{.name = "a", .setting = "a"};
+  group.series.push_back({.name = "1", .answers = {0, 1, 1, 0, 1}});
+  group.series.push_back({.name = "2", .answers = {1, 1, 0, 0, 0}});
+  const std::vector<PatternCount> table = pattern_table(study(group).counts);
+  ASSERT_EQ(table.size(), 4U + 8U);
+  EXPECT_EQ(table[0].pattern, "00");
+  EXPECT_EQ(table[0].count, 2U);
+  EXPECT_EQ(table[1].count, 2U);  // 01
+  EXPECT_EQ(table[2].count, 2U);  // 10
+  EXPECT_EQ(table[3].count, 2U);  // 11
+  EXPECT_DOUBLE_EQ(table[0].expected, 8 * 0.25);
+  EXPECT_EQ(table[4 + 6].pattern, "110");
+  EXPECT_EQ(table[4 + 6].count, 2U);
+  EXPECT_DOUBLE_EQ(table[4 + 6].expected, 6 * 0.125);
+  EXPECT_TRUE(pattern_table(DecisionCounts()).empty());
 }
 
 TEST(DecisionStudy, PeopleAlternate) {

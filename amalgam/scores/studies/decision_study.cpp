@@ -131,6 +131,8 @@ class GroupTests {
     const DecisionCounts& counts = found_.counts;
     const std::uint64_t segments = counts.cyclic_segments();
     if (segments > 0) {
+      add("fair: serial, 2 answers",
+          serial_test(counts.psi_squared(2), counts.psi_squared(1), 0, 2, segments).first);
       const SerialTest serial = serial_test(counts.psi_squared(3), counts.psi_squared(2),
                                             counts.psi_squared(1), 3, segments);
       add("fair: serial, 3 answers", serial.first);
@@ -146,6 +148,8 @@ class GroupTests {
           {.statistic = statistic, .degrees = degrees, .p = chi_squared_above(statistic, degrees)});
     }
     add("fair: longest run", longest_run_test(counts.segments()));
+    // One sequence, and not far from 1/2: else it is not defined.
+    if (counts.segments().size() == 1) add("fair: runs", nist_runs_test(counts.segments()[0]));
   }
 
   DecisionFindings& found_;

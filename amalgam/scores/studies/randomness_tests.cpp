@@ -107,6 +107,27 @@ SerialTest serial_test(double psi, double psi_of_one_less, double psi_of_two_les
       {.statistic = second, .degrees = degrees / 2, .p = chi_squared_above(second, degrees / 2)}};
 }
 
+std::vector<PatternCount> pattern_table(const DecisionCounts& counts) {
+  std::vector<PatternCount> table;
+  const auto answers = static_cast<double>(counts.positions(0));
+  if (counts.positions(1) == 0) return table;
+  const double yes = static_cast<double>(counts.count(1, 1)) / answers;
+  for (std::size_t length = 2; length <= 3; ++length) {
+    const auto positions = static_cast<double>(counts.positions(length - 1));
+    for (std::size_t pattern = 0; pattern < std::size_t{1} << length; ++pattern) {
+      PatternCount one{
+          .pattern = {}, .count = counts.count(length, pattern), .expected = positions};
+      for (std::size_t bit = length; bit-- > 0;) {
+        const bool is_yes = ((pattern >> bit) & 1U) != 0;
+        one.pattern += is_yes ? '1' : '0';
+        one.expected *= is_yes ? yes : 1 - yes;
+      }
+      table.push_back(std::move(one));
+    }
+  }
+  return table;
+}
+
 TestResult frequency_test(const Proportion& found) {
   if (found.trials == 0) return undefined_test();
   const auto n = static_cast<double>(found.trials);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "amalgam/scores/studies/decision_counts.hpp"
@@ -32,6 +33,16 @@ struct SerialTest {
 };
 SerialTest serial_test(double psi, double psi_of_one_less, double psi_of_two_less, std::size_t m,
                        std::size_t sequences = 1);
+
+/// How often answers stand in a row, within segments, and how often they would if they were
+/// independent with the share of yes among them.
+struct PatternCount {
+  std::string pattern;  ///< "011": no, yes, yes
+  std::uint64_t count = 0;
+  double expected = 0;
+};
+/// All patterns of two and of three answers; none of a group without answers in a row.
+std::vector<PatternCount> pattern_table(const DecisionCounts& counts);
 
 /// NIST's frequency test: the statistic is z.
 TestResult frequency_test(const Proportion& found);
