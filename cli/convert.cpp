@@ -13,8 +13,8 @@
 #include "amalgam/checkpoint/csr.hpp"
 #include "amalgam/checkpoint/importance.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/checkpoint/packed_formats.hpp"
-#include "amalgam/checkpoint/quantised_types.hpp"
 #include "amalgam/checkpoint/scaled_fp8.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
@@ -25,6 +25,7 @@
 #include "cli/fp8_output.hpp"
 #include "cli/output.hpp"
 #include "cli/quantisation_report.hpp"
+#include "cli/shard_size.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -45,55 +46,31 @@ struct ConvertOptions {
   CommonOptions common;
 };
 
-// What --dtype (or --quant) asks for: a plain type, FP8 weights with scales, or quantised matrices
-// in GGUF.
-struct Wanted {
-  std::optional<DType> dtype;
-  std::optional<Quantisation> quantisation;
-  std::optional<Fp8Scaling> fp8;
-};
-
-Wanted wanted_types(const ConvertOptions& options) {
+// What --dtype (or --quant) asks for.
+std::optional<OutputType> wanted_type(const ConvertOptions& options) {
   const bool is_quant = !options.quant.empty();
   const std::string& name = is_quant ? options.quant : options.dtype;
-  if (name.empty()) return {};
-  const std::optional<Quantisation> quantisation = parse_quantisation(name);
-  if (quantisation) {
-    if (fs::path(options.output).extension() != ".gguf") {
-      throw InputError("{}: only GGUF files hold {}; expected an output that ends in .gguf",
-                       options.output, name);
-    }
-    return {.quantisation = quantisation};
-  }
-  if (const auto fp8 = parse_fp8_scaling(name); fp8 && !is_quant) {
-    if (fs::path(options.output).extension() == ".gguf") {
-      throw InputError("{}: GGUF has no {}; expected another output, or a type such as Q8_0",
-                       options.output, name);
-    }
-    return {.fp8 = fp8};
-  }
-  const std::optional<DType> dtype = parse_dtype(name);
-  if (is_quant || !dtype || !dtype_is_floating(*dtype) || dtype_is_quantised(*dtype)) {
-    throw InputError("{}: '{}' is no type to convert to; expected {}for GGUF {}",
+  if (name.empty()) return std::nullopt;
+  const std::optional<OutputType> type = parse_output_type(name);
+  if (!type || (is_quant && !std::holds_alternative<Quantisation>(*type))) {
+    throw InputError("{}: '{}' is no type to convert to; expected {}",
                      is_quant ? "--quant" : "--dtype", name,
-                     is_quant ? ""
-                              : "F64, F32, F16, BF16, F8_E4M3, F8_E5M2, fp8_block, fp8_channel or "
-                                "fp8_tensor, or ",
-                     writable_quantisations());
+                     is_quant ? std::string(writable_quantisations()) : output_type_names());
   }
-  return {.dtype = dtype};
+  check_output_holds(*type, options.output);
+  return type;
 }
 
-std::uint64_t shard_bytes(const ConvertOptions& options) {
-  if (options.shard_size.empty()) return kDefaultShardBytes;
-  const std::uint64_t bytes = parse_bytes(options.shard_size, "--shard-size");
-  if (bytes == 0) throw InputError("--shard-size is 0; expected at least one byte");
-  return bytes;
+template <class T>
+std::optional<T> if_it_is(const std::optional<OutputType>& type) {
+  const T* found = type ? std::get_if<T>(&*type) : nullptr;
+  return found != nullptr ? std::optional(*found) : std::nullopt;
 }
 
-std::optional<ImportanceMatrix> importance_of(const ConvertOptions& options, const Wanted& wanted) {
+std::optional<ImportanceMatrix> importance_of(const ConvertOptions& options,
+                                              const std::optional<OutputType>& wanted) {
   if (options.imatrix.empty()) return std::nullopt;
-  if (!wanted.quantisation) {
+  if (!if_it_is<Quantisation>(wanted)) {
     throw InputError(
         "--imatrix: weighs the errors of quantising; expected --dtype Q4_K or the like");
   }
@@ -155,36 +132,18 @@ void convert_to_csr(const ConvertOptions& options) {
             format_bytes(made.bytes));
 }
 
-// A GGUF file is split if a size was asked for that it is larger than.
-std::unique_ptr<TensorSink> make_sink(const ConvertOptions& options, OutputTransaction& transaction,
-                                      std::vector<TensorInfo> tensors, const OutputOrigin& origin) {
-  const fs::path& place = transaction.work_path();
-  std::uint64_t bytes = 0;
-  for (const TensorInfo& info : tensors) bytes += info.bytes;
-  const bool is_split = fs::path(options.output).extension() == ".gguf" &&
-                        !options.shard_size.empty() && bytes > shard_bytes(options);
-  if (!is_split) return create_checkpoint(place, std::move(tensors), origin, shard_bytes(options));
-  GgufParts parts =
-      create_split_checkpoint(place, std::move(tensors), origin, shard_bytes(options));
-  for (const fs::path& part : parts.files) {
-    check_output_is_no_input({origin.path},
-                             fs::path(options.output).parent_path() / part.filename());
-  }
-  transaction.place_parts(parts.files);
-  return std::move(parts.sink);
-}
-
 // FP8 weights with scales: those that are asked for, or, where nothing is, those of the input.
-std::optional<Fp8Choice> fp8_choice(const Wanted& wanted, const fs::path& model,
+std::optional<Fp8Choice> fp8_choice(const std::optional<OutputType>& wanted, const fs::path& model,
                                     const fs::path& output) {
-  if (wanted.fp8) return Fp8Choice::with(*wanted.fp8, *open_checkpoint(model));
-  return wanted.dtype || wanted.quantisation ? std::nullopt : fp8_as_in(model, output);
+  if (!wanted) return fp8_as_in(model, output);
+  const auto scaling = if_it_is<Fp8Scaling>(wanted);
+  return scaling ? std::optional(Fp8Choice::with(*scaling, *open_checkpoint(model))) : std::nullopt;
 }
 
 void convert_to_fp8(const ConvertOptions& options, std::shared_ptr<const TensorSource> source,
                     Fp8Choice choice) {
   const fs::path model = without_adapters(options.input);
-  const std::uint64_t shards = shard_bytes(options);
+  const std::uint64_t shards = parse_shard_size(options.shard_size).value_or(kDefaultShardBytes);
   OutputTransaction transaction(options.output, {.overwrite = options.overwrite});
   const MergeStatistics done = write_fp8({source, model, options.output, std::move(choice), shards},
                                          transaction, options.common);
@@ -198,7 +157,10 @@ void convert_to_fp8(const ConvertOptions& options, std::shared_ptr<const TensorS
 
 void convert(const ConvertOptions& options) {
   if (options.csr) return convert_to_csr(options);
-  const Wanted wanted = wanted_types(options);
+  const std::optional<OutputType> wanted = wanted_type(options);
+  const auto dtype = if_it_is<DType>(wanted);
+  const auto quantisation = if_it_is<Quantisation>(wanted);
+  const std::optional<std::uint64_t> shards = parse_shard_size(options.shard_size);
   const std::optional<ImportanceMatrix> importance = importance_of(options, wanted);
   const fs::path output = options.output;
   const bool is_gguf = output.extension() == ".gguf";
@@ -210,22 +172,23 @@ void convert(const ConvertOptions& options) {
     return convert_to_fp8(options, std::move(source), std::move(*fp8));
   }
   // Packed weights may go from container to container, but are no numbers to convert.
-  if (wanted.dtype || is_gguf) refuse_packed_weights(*source, model);
+  if (dtype || is_gguf) refuse_packed_weights(*source, model);
   std::vector<TensorInfo> tensors =
-      wanted.quantisation ? quantised_tensors(*source, *wanted.quantisation)
-                          : converted_tensors(*source, wanted.dtype,
-                                              is_gguf ? Container::gguf : Container::safetensors);
+      quantisation
+          ? quantised_tensors(*source, *quantisation)
+          : converted_tensors(*source, dtype, is_gguf ? Container::gguf : Container::safetensors);
 
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
   ConversionStatistics statistics;
   {
-    const std::unique_ptr<TensorSink> sink =
-        make_sink(options, transaction, std::move(tensors), {*source, model});
-    statistics = run(*source, *sink, options, importance ? &*importance : nullptr);
+    CreatedOutput made =
+        create_output(transaction.work_path(), std::move(tensors), {*source, model}, shards);
+    transaction.place_parts(std::move(made.parts), {model});
+    statistics = run(*source, *made.sink, options, importance ? &*importance : nullptr);
   }
   if (!output_is_file(output) && fs::is_directory(model)) {
     copy_side_files(model, transaction.work_path());
-    if (wanted.dtype) set_config_dtype(transaction.work_path(), *wanted.dtype);
+    if (dtype) set_config_dtype(transaction.work_path(), *dtype);
     if (dynamic_cast<const ScaledFp8Source*>(source.get()) != nullptr) {
       drop_quantisation_config(transaction.work_path());
     }
@@ -280,11 +243,7 @@ void register_convert(CLI::App& root) {
   command->add_flag("--errors", options->errors,
                     "Quantised types: print the error of every tensor, as a table (--json always "
                     "has it)");
-  command
-      ->add_option("--shard-size", options->shard_size,
-                   "Folders: begin a new file at this size (default 5GB). A .gguf output that is "
-                   "larger is split: OUT-00001-of-00003.gguf and so on (default: never)")
-      ->type_name("SIZE");
+  command->add_option("--shard-size", options->shard_size, kShardSizeHelp)->type_name("SIZE");
   CLI::Option* csr = command
                          ->add_flag("--csr", options->csr,
                                     "Store sparse tensors as compressed sparse rows, in one "

@@ -15,6 +15,7 @@
 #include "amalgam/weights/recipe_arguments.hpp"
 #include "amalgam/weights/recipe_data.hpp"
 #include "cli/quantisation_report.hpp"
+#include "cli/shard_size.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -197,16 +198,14 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
   app.add_option("--dtype", command.dtype,
                  "Type of the written floating-point tensors; fp8_block, fp8_channel or fp8_tensor "
                  "for FP8 with scales in the layers' matrices; for a .gguf output also a quantised "
-                 "one, such as Q4_K, for its matrices");
+                 "one for its matrices, such as Q4_K, or a mixture, such as Q4_K_M");
   app.add_flag("--errors", command.errors,
                "Print what quantising changed in every tensor, as a table (--json always has it)");
   app.add_option("--nan", command.non_finite,
                  "What to do about NaN and infinity in inputs: error or propagate")
       ->check(CLI::IsMember({"error", "propagate"}))
       ->capture_default_str();
-  app.add_option("--shard-size", command.shard_size,
-                 "Largest file of an output folder; a single file is never split")
-      ->capture_default_str();
+  app.add_option("--shard-size", command.shard_size, kShardSizeHelp)->type_name("SIZE");
   add_unfinished_options(app, command);
   app.add_flag("--allow-shape-mismatch", command.allow_shape_mismatch,
                "Leave a member out of a tensor in which its shape differs");
@@ -243,26 +242,18 @@ MergeOptions options_of(const MergeCommand& command) {
   options.engine.non_finite =
       command.non_finite == "propagate" ? NonFinite::propagate : NonFinite::error;
   options.progress = command.common.progress_mode();
-  options.shard_bytes = parse_bytes(command.shard_size, "--shard-size");
-  if (options.shard_bytes == 0) throw InputError("--shard-size is 0; expected at least one byte");
+  options.shard_bytes = parse_shard_size(command.shard_size);
   options.overwrite = command.overwrite;
   options.keep_partial = command.keep_partial;
   options.resume = command.resume;
   options.manifest = command.manifest;
   options.cluster = joined_cluster();
   options.allow_shape_mismatch = command.allow_shape_mismatch;
-  options.fp8 = parse_fp8_scaling(command.dtype);
-  if (!command.dtype.empty() && !options.fp8) {
-    options.dtype = parse_dtype(command.dtype);
-    if (!options.dtype || !dtype_is_floating(*options.dtype) ||
-        !dtype_is_writable(*options.dtype)) {
-      throw InputError(
-          "--dtype: '{}' is no type to merge into; expected F64, F32, F16, BF16, F8_E4M3, "
-          "F8_E5M2, fp8_block, fp8_channel, fp8_tensor, or for the matrices of a .gguf output "
-          "Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, "
-          "Q4_1, "
-          "Q4_0, IQ4_NL, IQ4_XS, Q3_K or Q2_K",
-          command.dtype);
+  if (!command.dtype.empty()) {
+    options.type = parse_output_type(command.dtype);
+    if (!options.type) {
+      throw InputError("--dtype: '{}' is no type to merge into; expected {}", command.dtype,
+                       output_type_names());
     }
   }
   return options;

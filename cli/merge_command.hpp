@@ -41,7 +41,7 @@ struct MergeCommand {
   std::string dtype;
   bool errors = false;
   std::string non_finite = "error";
-  std::string shard_size = "5GB";
+  std::string shard_size;
   bool overwrite = false;
   bool keep_partial = false;
   bool resume = false;

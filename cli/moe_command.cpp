@@ -28,8 +28,9 @@ void add_moe_options(CLI::App& app, MoeCommand& command) {
   app.add_option("-o,--output", merge.output, "Folder to make")->required()->type_name("OUT");
   app.add_option("--dtype", merge.dtype, "Type of the written floating-point tensors")
       ->type_name("TYPE");
-  app.add_option("--shard-size", merge.shard_size, "Largest file of the output folder")
-      ->capture_default_str();
+  app.add_option("--shard-size", merge.shard_size,
+                 "Largest file of the output folder (default 5GB)")
+      ->type_name("SIZE");
   add_unfinished_options(app, merge);
   app.add_flag("--dry-run", merge.dry_run,
                "Print what becomes of every tensor, the bytes and the disk needed, and do nothing");

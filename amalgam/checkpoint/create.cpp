@@ -82,9 +82,19 @@ std::unique_ptr<FileSink> create_checkpoint(const fs::path& place, std::vector<T
                                    shard_bytes, start);
 }
 
-GgufParts create_split_checkpoint(const fs::path& place, std::vector<TensorInfo> tensors,
-                                  const OutputOrigin& origin, std::uint64_t part_bytes) {
-  return create_gguf_parts(place, std::move(tensors), gguf_metadata(origin, place), part_bytes);
+CreatedOutput create_output(const fs::path& place, std::vector<TensorInfo> tensors,
+                            const OutputOrigin& origin, std::optional<std::uint64_t> shard_bytes,
+                            SinkStart start) {
+  std::uint64_t bytes = 0;
+  for (const TensorInfo& info : tensors) bytes += info.bytes;
+  if (place.extension() == ".gguf" && shard_bytes && bytes > *shard_bytes) {
+    GgufParts split = create_gguf_parts(place, std::move(tensors), gguf_metadata(origin, place),
+                                        *shard_bytes, start);
+    return {.sink = std::move(split.sink), .parts = std::move(split.files)};
+  }
+  return {.sink = create_checkpoint(place, std::move(tensors), origin,
+                                    shard_bytes.value_or(kDefaultShardBytes), start),
+          .parts = {}};
 }
 
 }  // namespace amalgam

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,9 +34,17 @@ std::unique_ptr<FileSink> create_checkpoint(const std::filesystem::path& place,
                                             std::uint64_t shard_bytes = kDefaultShardBytes,
                                             SinkStart start = SinkStart::create);
 
-/// The same for a GGUF output that is split (create_gguf_parts).
-GgufParts create_split_checkpoint(const std::filesystem::path& place,
-                                  std::vector<TensorInfo> tensors, const OutputOrigin& origin,
-                                  std::uint64_t part_bytes);
+/// An output to be written.
+struct CreatedOutput {
+  std::unique_ptr<FileSink> sink;
+  std::vector<std::filesystem::path> parts;  ///< of a split GGUF output, in their order; else none
+};
+
+/// The same for an output of which no file should be larger than `shard_bytes`: nothing means
+/// shards of kDefaultShardBytes in a folder, and one file in GGUF, which else is split
+/// (create_gguf_parts) if it is larger. A single safetensors file is never split.
+CreatedOutput create_output(const std::filesystem::path& place, std::vector<TensorInfo> tensors,
+                            const OutputOrigin& origin, std::optional<std::uint64_t> shard_bytes,
+                            SinkStart start = SinkStart::create);
 
 }  // namespace amalgam

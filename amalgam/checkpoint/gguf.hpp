@@ -68,8 +68,10 @@ struct GgufParts {
 /// The same tensors in as many files as they need, beside `path` and named after it (NAME.gguf
 /// becomes NAME-00001-of-00003.gguf): a file is full when another tensor would make its data larger
 /// than `part_bytes`. All metadata is in the first; the others have split.* only. Errors as those
-/// of create_gguf_file; InputError if there would be more than 65535 files.
+/// of create_gguf_file, whose `start` is that of every file; InputError if there would be more than
+/// 65535 files.
 GgufParts create_gguf_parts(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
-                            const GgufMetadata& metadata, std::uint64_t part_bytes);
+                            const GgufMetadata& metadata, std::uint64_t part_bytes,
+                            SinkStart start = SinkStart::create);
 
 }  // namespace amalgam

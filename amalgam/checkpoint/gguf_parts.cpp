@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <system_error>
+
 #include "amalgam/core/error.hpp"
 
 namespace amalgam {
@@ -25,6 +27,29 @@ std::string part_suffix(std::uint64_t number, std::uint64_t count) {
 
 std::string gguf_part_name(std::string_view stem, std::uint64_t number, std::uint64_t count) {
   return std::string(stem) + part_suffix(number, count);
+}
+
+std::optional<std::filesystem::path> gguf_name_before_split(const std::filesystem::path& first) {
+  constexpr std::string_view kFirst = "-00001-of-";
+  const std::string name = first.filename().string();
+  const std::size_t length = part_suffix(0, 1).size();
+  if (first.extension() != ".gguf" || name.size() <= length) return std::nullopt;
+  const std::string_view suffix = std::string_view(name).substr(name.size() - length);
+  const std::string_view count = suffix.substr(kFirst.size(), 5);
+  if (!suffix.starts_with(kFirst) || count.find_first_not_of("0123456789") != count.npos) {
+    return std::nullopt;
+  }
+  return first.parent_path() / (name.substr(0, name.size() - length) + ".gguf");
+}
+
+std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& whole) {
+  const std::filesystem::path folder = whole.has_parent_path() ? whole.parent_path() : ".";
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    const auto its_whole = gguf_name_before_split(entry.path().filename());
+    if (its_whole && *its_whole == whole.filename()) return entry.path();
+  }
+  return std::nullopt;
 }
 
 std::filesystem::path gguf_part_beside(const std::filesystem::path& first, std::uint64_t number) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,12 @@ constexpr std::uint64_t kGgufMostParts = 65535;
 
 /// "STEM-00002-of-00003.gguf" for number 1 (the first is 0) of 3.
 std::string gguf_part_name(std::string_view stem, std::uint64_t number, std::uint64_t count);
+
+/// The first part of the model that `whole` ("STEM.gguf") was split into, if one is there.
+std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& whole);
+
+/// "STEM.gguf" for the path of a first part, "STEM-00001-of-00003.gguf"; nothing for other names.
+std::optional<std::filesystem::path> gguf_name_before_split(const std::filesystem::path& first);
 
 /// The place of part `number` beside the first one.
 std::filesystem::path gguf_part_beside(const std::filesystem::path& first, std::uint64_t number);

@@ -213,7 +213,8 @@ std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
 }
 
 GgufParts create_gguf_parts(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
-                            const GgufMetadata& metadata, std::uint64_t part_bytes) {
+                            const GgufMetadata& metadata, std::uint64_t part_bytes,
+                            SinkStart start) {
   check_tensors(tensors, path.string());
   const std::vector<std::size_t> sizes = gguf_part_sizes(tensors, part_bytes);
   if (sizes.size() > kGgufMostParts) {
@@ -231,8 +232,8 @@ GgufParts create_gguf_parts(const std::filesystem::path& path, std::vector<Tenso
     const auto end = next + static_cast<std::ptrdiff_t>(sizes[number]);
     made.files.push_back(path.parent_path() /
                          gguf_part_name(path.stem().string(), number, sizes.size()));
-    parts.push_back(std::make_unique<GgufSink>(
-        made.files.back(), std::vector<TensorInfo>(next, end), keys, SinkStart::create));
+    parts.push_back(std::make_unique<GgufSink>(made.files.back(),
+                                               std::vector<TensorInfo>(next, end), keys, start));
     next = end;
   }
   made.sink = std::make_unique<GgufPartsSink>(std::move(tensors), std::move(parts));

@@ -127,6 +127,10 @@ bool is_weights(const fs::path& path) {
 // --overwrite` must not cost anyone their home.
 void check_may_be_replaced(const fs::path& folder) {
   if (is_within(fs::weakly_canonical(fs::current_path()), folder)) {
+// In the partial folder: the names of the parts that are being brought into place.
+constexpr const char* kPlacing = "placing";
+constexpr std::uint64_t kLongestPlacing = 64'000'000;
+
     throw InputError("{}: holds the working directory; not overwritten", folder.string());
   }
   bool is_empty = true;
@@ -235,6 +239,7 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
 OutputTransaction::~OutputTransaction() {
   if (committed_) return;
   try {
+    if (options_.resume && is_file_) take_parts_back();
     std::error_code unknown;
     const bool keep = options_.keep_partial || options_.resume;
     if (keep && !fs::is_empty(places_.partial, unknown)) {
@@ -327,9 +332,13 @@ void OutputTransaction::sync_entry() const {
   }
 }
 
-void OutputTransaction::place_parts(std::vector<fs::path> files) {
+void OutputTransaction::place_parts(std::vector<fs::path> files,
+                                    const std::vector<fs::path>& inputs) {
   parts_ = std::move(files);
-  for (const fs::path& part : parts_) check_final_place(place_of(part), true, options_.overwrite);
+  for (const fs::path& part : parts_) {
+    check_output_is_no_input(inputs, place_of(part));
+    check_final_place(place_of(part), true, options_.overwrite);
+  }
 }
 
 fs::path OutputTransaction::place_of(const fs::path& part) const {
@@ -350,7 +359,27 @@ void OutputTransaction::place_file() {
     }
     try {
       rename_to_free_place(from, to);
+void OutputTransaction::begin_placing() const {
+  std::string names;
+  for (const fs::path& part : parts_) names += part.filename().string() + '\n';
+  write_text_file(places_.partial / kPlacing, names);
+  sync_folder(places_.partial);
+}
+
+// All parts were in the partial folder when the list was written: what is not there now was moved.
+void OutputTransaction::take_parts_back() const {
+  const fs::path list = places_.partial / kPlacing;
+  if (!exists_at(list)) return;
+  for (const std::string& name : split(read_text_file(list, kLongestPlacing), '\n')) {
+    if (name.empty() || fs::path(name).filename() != name) continue;
+    const fs::path part = places_.partial / name;
+    if (!exists_at(part) && exists_at(place_of(part))) rename_or_throw(place_of(part), part);
+  }
+  fs::remove(list);
+}
+
     } catch (...) {
+  if (!parts_.empty()) begin_placing();
       while (done-- > 0) remove_or_warn(moves[done].second);
       throw;
     }

@@ -77,8 +77,11 @@ class OutputTransaction {
   /// For an output that is a file: instead of work_path(), `files` in the partial folder become the
   /// output, under their names beside the final place (the parts of a split one). They come into
   /// place one by one, the first at last, so that what begins with it is whole. InputError if one
-  /// exists there and is not to be overwritten.
-  void place_parts(std::vector<std::filesystem::path> files);
+  /// exists there and is not to be overwritten, or is one of `inputs`. None: the output is one
+  /// file. Where a run ends between the first and the last, one with `resume` takes back what is in
+  /// place.
+  void place_parts(std::vector<std::filesystem::path> files,
+                   const std::vector<std::filesystem::path>& inputs = {});
 
   /// Flushes everything below the partial folder to the device, brings the work to its final place
   /// and flushes that. With `overwrite`, what was there is exchanged with the work in one step
@@ -91,6 +94,8 @@ class OutputTransaction {
   void acquire();
   void place_folder();
   void place_file();
+  void begin_placing() const;
+  void take_parts_back() const;
   std::filesystem::path place_of(const std::filesystem::path& part) const;
   void sync_entry() const;
 

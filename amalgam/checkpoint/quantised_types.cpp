@@ -88,6 +88,10 @@ std::optional<Quantisation> parse_quantisation(std::string_view name) {
   return Quantisation{*dtype, is_mixture};
 }
 
+std::string quantisation_name(Quantisation quantisation) {
+  return std::string(dtype_name(quantisation.dtype)) + (quantisation.is_mixture ? "_M" : "");
+}
+
 std::string_view writable_quantisations() {
   return "Q8_0, Q6_K, Q5_K, Q5_K_M, Q5_1, Q5_0, Q4_K, Q4_K_M, Q4_1, Q4_0, IQ4_NL, IQ4_XS, Q3_K, "
          "Q3_K_M or Q2_K";

@@ -21,6 +21,8 @@ struct Quantisation {
 
 /// Reads "q4_k", "Q8_0", "q4_k_m". Nothing if it is none that can be written.
 std::optional<Quantisation> parse_quantisation(std::string_view name);
+/// "Q4_K_M", as parse_quantisation reads it.
+std::string quantisation_name(Quantisation quantisation);
 /// "Q8_0 Q6_K ...": what can be written.
 std::string_view writable_quantisations();
 
@@ -33,8 +35,8 @@ std::string_view writable_quantisations();
 /// to Q5_0, Q5_K to Q5_1, Q6_K to Q8_0; where they are no multiple of 32 either, it stays as it is.
 class QuantisedTypes {
  public:
-  /// `tensors`: all of the file (mixtures look at the number of layers, and whether there is a
-  /// head).
+  /// `tensors`: all of the file, of which names are enough (mixtures look at the number of layers,
+  /// and whether there is a head).
   QuantisedTypes(Quantisation wanted, const std::vector<TensorInfo>& tensors);
 
   DType choose(const TensorInfo& info) const;

@@ -29,16 +29,22 @@ ManifestFile describe_file(const fs::path& path, std::string name, const Paralle
   return file;
 }
 
-std::vector<std::pair<fs::path, std::string>> output_files(const fs::path& work) {
+std::vector<std::pair<fs::path, std::string>> files_in(const fs::path& folder) {
   std::vector<std::pair<fs::path, std::string>> files;
-  if (!fs::is_directory(work)) return {{work, work.filename().string()}};
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(work)) {
-    const std::string name = entry.path().lexically_relative(work).string();
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(folder)) {
+    const std::string name = entry.path().lexically_relative(folder).string();
     if (entry.is_regular_file() && !name.starts_with("journal.")) {
       files.emplace_back(entry.path(), name);
     }
   }
   std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<std::pair<fs::path, std::string>> output_files(const std::vector<fs::path>& made) {
+  if (made.size() == 1 && fs::is_directory(made.front())) return files_in(made.front());
+  std::vector<std::pair<fs::path, std::string>> files;
+  for (const fs::path& file : made) files.emplace_back(file, file.filename().string());
   return files;
 }
 
@@ -86,7 +92,7 @@ fs::path manifest_place(const fs::path& output) {
 
 Manifest make_manifest(const std::string& recipe, const std::vector<fs::path>& models,
                        const MergeOptions& options, const std::vector<const MergePlan*>& plans,
-                       const fs::path& work) {
+                       const std::vector<fs::path>& made) {
   Manifest manifest{.version = amalgam_version(),
                     .recipe = recipe,
                     .seed = options.engine.seed,
@@ -96,7 +102,7 @@ Manifest make_manifest(const std::string& recipe, const std::vector<fs::path>& m
                     .inputs = {},
                     .outputs = {}};
   const std::vector<fs::path> inputs = input_files(models, plans);
-  const auto outputs = output_files(work);
+  const auto outputs = output_files(made);
   std::uint64_t bytes = 0;
   for (const fs::path& input : inputs) bytes += fs::file_size(input);
   for (const auto& output : outputs) bytes += fs::file_size(output.first);

@@ -36,12 +36,12 @@ struct Manifest {
 /// beside a file.
 std::filesystem::path manifest_place(const std::filesystem::path& output);
 
-/// The manifest of a merge whose output (all of it) lies at `work`: a folder, or one file that will
-/// be called as options.output; `recipe` is its text and `models` what that names. Reads every byte
-/// of inputs and output once.
+/// The manifest of a merge whose output (all of it) lies at `made`: a folder, or the file or files
+/// that it is, under their final names; `recipe` is its text and `models` what that names. Reads
+/// every byte of inputs and output once.
 Manifest make_manifest(const std::string& recipe, const std::vector<std::filesystem::path>& models,
                        const MergeOptions& options, const std::vector<const MergePlan*>& plans,
-                       const std::filesystem::path& work);
+                       const std::vector<std::filesystem::path>& made);
 
 /// The manifest as JSON.
 std::string manifest_text(const Manifest& manifest);

@@ -9,6 +9,7 @@
 #include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/file.hpp"
+#include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
@@ -99,21 +100,23 @@ void check_holds_tokenizer(const Recipe& document, const Tokenizer* tokenizer,
       document.label, output.string());
 }
 
-// What of the output is FP8 with scales: what options or recipe ask for; without a word in either
-// the weights that the base (or first) model has so.
-std::optional<Fp8Choice> fp8_choice(const Recipe& document, const fs::path& model,
-                                    const MergeOptions& options) {
+// What options or recipe ask for. InputError if the output cannot be of that type.
+std::optional<OutputType> type_of_output(const Recipe& document, const MergeOptions& options) {
   const std::string& named = document.out_dtype.empty() ? document.dtype : document.out_dtype;
-  const std::optional<Fp8Scaling> wanted =
-      options.fp8 || options.dtype ? options.fp8 : parse_fp8_scaling(named);
-  const bool is_gguf = options.output.extension() == ".gguf";
-  if (wanted && is_gguf) {
-    throw InputError("{}: GGUF has no {}; expected another output, or a type such as Q8_0",
-                     options.output.string(), fp8_scaling_name(*wanted));
-  }
-  if (!wanted && (is_gguf || options.dtype || !named.empty())) return std::nullopt;
+  const std::optional<OutputType> type = options.type ? options.type : parse_output_type(named);
+  if (type) check_output_holds(*type, options.output);
+  return type;
+}
+
+// What of the output is FP8 with scales: what is asked for; without a word about the type the
+// weights that the base (or first) model has so.
+std::optional<Fp8Choice> fp8_choice(const std::optional<OutputType>& type, const fs::path& model,
+                                    const MergeOptions& options) {
+  const Fp8Scaling* wanted = type ? std::get_if<Fp8Scaling>(&*type) : nullptr;
+  if (wanted == nullptr && (type || options.output.extension() == ".gguf")) return std::nullopt;
   const std::unique_ptr<TensorSource> reference = open_checkpoint(without_adapters(model));
-  return wanted ? Fp8Choice::with(*wanted, *reference) : Fp8Choice::as_stored(*reference);
+  return wanted != nullptr ? Fp8Choice::with(*wanted, *reference)
+                           : Fp8Choice::as_stored(*reference);
 }
 
 fs::path reference_path_of(const Recipe& document, const std::vector<Stage>& stages) {
@@ -147,10 +150,13 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
     stage.document = &document;
     stage.vocabulary = vocabulary_of(document, stages, open);
     std::optional<Fp8Choice> fp8;
-    if (last) fp8 = fp8_choice(document, reference_path_of(document, stages), options);
+    if (last) {
+      fp8 = fp8_choice(type_of_output(document, options), reference_path_of(document, stages),
+                       options);
+    }
     stage.plan = plan_merge(document, open,
                             {.allow_shape_mismatch = options.allow_shape_mismatch,
-                             .dtype = last ? options.dtype : std::nullopt,
+                             .type = last ? options.type : std::nullopt,
                              .quantised_output = last && options.output.extension() == ".gguf",
                              // The integer tensors of a stage cannot be compared before it is made.
                              .compare_copied = documents.size() == 1,
@@ -272,7 +278,8 @@ MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeO
   const std::vector<Job> jobs = jobs_of(documents, options.output);
   // Of several outputs, an unfinished run may have brought some into place.
   const auto is_done = [&](const Job& job) {
-    return options.resume && jobs.size() > 1 && !options.overwrite && fs::exists(job.output);
+    return options.resume && jobs.size() > 1 && !options.overwrite &&
+           (fs::exists(job.output) || find_first_gguf_part(job.output).has_value());
   };
   for (const Job& job : jobs) {
     if (!options.overwrite && fs::exists(job.output) && !is_done(job)) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/core/cluster.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/weights/engine.hpp"
@@ -21,16 +22,17 @@ struct MergeOptions {
   std::filesystem::path output;
   EngineOptions engine;  ///< its `progress` is set by merge_checkpoints
   Progress::Mode progress = Progress::Mode::automatic;
-  std::uint64_t shard_bytes = 5'000'000'000;
-  bool overwrite = false;     ///< replace an existing output (swapped in at the end)
-  bool keep_partial = false;  ///< keep OUT.partial when interrupted
+  std::optional<std::uint64_t> shard_bytes;  ///< see create_output (checkpoint/create.hpp)
+  bool overwrite = false;                    ///< replace an existing output (swapped in at the end)
+  bool keep_partial = false;                 ///< keep OUT.partial when interrupted
   /// Go on with what an unfinished run of the same merge left, if it left anything; keep what is
   /// unfinished if this one does not finish either.
   bool resume = false;
-  bool manifest = false;              ///< write a manifest too (weights/manifest.hpp)
-  Cluster* cluster = nullptr;         ///< processes that share the work; null: this one alone
-  std::optional<DType> dtype;         ///< of the output, before what the recipe says
-  std::optional<Fp8Scaling> fp8;      ///< matrices of layers as FP8; their other tensors as before
+  bool manifest = false;       ///< write a manifest too (weights/manifest.hpp)
+  Cluster* cluster = nullptr;  ///< processes that share the work; null: this one alone
+  /// Of the output, before what the recipe says (of tensors that do not become FP8 with scales, the
+  /// recipe says it still).
+  std::optional<OutputType> type;
   bool allow_shape_mismatch = false;  ///< leave members of another shape out, tensor by tensor
 };
 

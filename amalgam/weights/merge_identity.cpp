@@ -10,6 +10,8 @@
 
 #include "amalgam/checkpoint/checksum.hpp"
 #include "amalgam/checkpoint/file.hpp"
+#include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/weights/planner.hpp"
 
@@ -66,8 +68,7 @@ std::string changed_input(const ordered_json& found, const ordered_json& expecte
 }  // namespace
 
 std::string wanted_type_name(const MergeOptions& options) {
-  if (options.fp8) return std::string(fp8_scaling_name(*options.fp8));
-  return options.dtype ? std::string(dtype_name(*options.dtype)) : std::string();
+  return options.type ? output_type_name(*options.type) : std::string();
 }
 
 const char* amalgam_version() { return AMALGAM_VERSION; }
@@ -87,6 +88,7 @@ ordered_json merge_identity(const std::string& recipe, const std::vector<fs::pat
                             const MergeOptions& options,
                             const std::vector<const MergePlan*>& plans) {
   ordered_json stages = ordered_json::array();
+  const std::uint64_t by_default = output_is_file(options.output) ? 0 : kDefaultShardBytes;
   for (const MergePlan* plan : plans) stages.push_back(checksum_of_plan(*plan));
   ordered_json inputs = ordered_json::array();
   for (const fs::path& file : input_files(models, plans)) inputs.push_back(describe_input(file));
@@ -96,7 +98,7 @@ ordered_json merge_identity(const std::string& recipe, const std::vector<fs::pat
            {{"seed", options.engine.seed},
             {"nan", options.engine.non_finite == NonFinite::propagate ? "propagate" : "error"},
             {"dtype", wanted_type_name(options)},
-            {"shard_bytes", options.shard_bytes}}},
+            {"shard_bytes", options.shard_bytes.value_or(by_default)}}},
           {"plans", stages},
           {"inputs", inputs}};
 }

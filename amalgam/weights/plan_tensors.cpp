@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "amalgam/checkpoint/decorators.hpp"
-#include "amalgam/checkpoint/quantised_types.hpp"
-#include "amalgam/checkpoint/scaled_fp8.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -48,7 +46,7 @@ std::optional<PlanInput> PlanTensors::input_of(const PlanCast& cast, const PlanR
   return std::nullopt;
 }
 
-void PlanTensors::add(const PlanCast& cast, const PlanPlace& place) {
+void PlanTensors::plan(const PlanCast& cast, const PlanPlace& place) {
   std::vector<PlanInput> members;
   bool complete = true;
   for (const PlanRole& role : cast.members) {
@@ -72,11 +70,11 @@ void PlanTensors::add(const PlanCast& cast, const PlanPlace& place) {
   check_kinds(members, *first);
   if (!dtype_is_floating(info(*first).dtype)) {
     note_differing(place.output, *first, members);
-    add_copy(place, *first);
+    plan_copy(place, *first);
   } else if (info(*first).elements == 0) {
-    add_copy(place, *first);
+    plan_copy(place, *first);
   } else {
-    add_merge(cast, place, {members, base}, *first);
+    plan_merge(cast, place, {members, base}, *first);
   }
 }
 
@@ -115,10 +113,8 @@ PlanInput PlanTensors::in_vocabulary(const PlanInput& input, const PlanPlace& pl
   return rewritten_.emplace(std::pair(input.source, std::move(storages)), view).first->second;
 }
 
-void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& given,
-                            const PlanInput& first) {
-  const Fp8Format* const fp8 = fp8_of(info(first));
-  const DType dtype = fp8 != nullptr ? DType::f8_e4m3 : output_dtype(info(first));
+void PlanTensors::plan_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& given,
+                             const PlanInput& first) {
   Inputs inputs = given;
   for (PlanInput& member : inputs.members) member = in_vocabulary(member, place);
   if (inputs.base) inputs.base = in_vocabulary(*inputs.base, place);
@@ -140,7 +136,7 @@ void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const 
       const PlanInput kept = inputs.base.value_or(inputs.members.front());
       log::warn("tensor '{}': too few members are left; it is copied from {}", place.output,
                 plan_.sources[kept.source]->label());
-      add_copy(place, kept);
+      plan_copy(place, kept);
       return;
     }
   }
@@ -159,6 +155,9 @@ void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const 
         "every model",
         recipe_.label, info_.name, path_parameter_names());
   }
+  const Fp8Format* const fp8 = fp8_of(info(first));
+  const DType dtype =
+      fp8 != nullptr ? DType::f8_e4m3 : output_dtype(info(first), place.output, fitted.shape);
   if (!dtype_is_writable(dtype)) {
     throw InputError(
         "{}: tensor '{}' is {}, which is only read; choose the type of the output with --dtype, "
@@ -173,7 +172,7 @@ void PlanTensors::add_merge(const PlanCast& cast, const PlanPlace& place, const 
   if (fp8 != nullptr) {
     if (untouched && add_stored_fp8(place, planned.members.front())) return;
     planned.fp8 = *fp8;
-    add_scales(planned);
+    push(fp8_.scales_of(planned));
   } else if (untouched && info(planned.members.front()).dtype == planned.output.dtype) {
     planned.action = PlanTensor::Action::copy;
   }
@@ -187,36 +186,13 @@ const Fp8Format* PlanTensors::fp8_of(const TensorInfo& reference) const {
 // Weight and scales as the model stores them, if that is how the output does.
 bool PlanTensors::add_stored_fp8(const PlanPlace& place, const PlanInput& from) {
   const Fp8Format* const wanted = fp8_of(info(from));
-  const auto* model = dynamic_cast<const ScaledFp8Source*>(plan_.sources[from.source].get());
-  if (wanted == nullptr || model == nullptr) return false;
-  const Fp8Format* const format = model->format(from.tensor);
-  if (format == nullptr || *format != *wanted) return false;
-  const std::string name = info(from).name;
-  const auto [view, is_new] = stored_sources_.try_emplace(from.source, plan_.sources.size());
-  if (is_new) plan_.sources.push_back(model->stored());
-  const TensorSource& stored = *plan_.sources[view->second];
-  for (const std::string& ending : {std::string(), wanted->ending}) {
-    const PlanInput input{view->second, stored.find(name + ending).value()};
-    PlanTensor planned;
-    planned.action = PlanTensor::Action::copy;
-    planned.layer = place.layer;
-    planned.output = make_output(place.output + ending, info(input).dtype, info(input).shape);
-    planned.members = {input};
-    planned.member_parameters.emplace_back();
-    if (ending.empty()) planned.fp8 = *wanted;
-    push(std::move(planned));
+  if (wanted == nullptr) return false;
+  std::vector<PlanTensor> copies = fp8_.stored(from, *wanted, place.output);
+  for (PlanTensor& copy : copies) {
+    copy.layer = place.layer;
+    push(std::move(copy));
   }
-  return true;
-}
-
-void PlanTensors::add_scales(const PlanTensor& weight) {
-  PlanTensor planned;
-  planned.action = PlanTensor::Action::scales;
-  planned.layer = weight.layer;
-  planned.scales_of = weight.output.name;
-  planned.output = make_output(weight.output.name + weight.fp8->ending, DType::f32,
-                               weight.fp8->scale_shape(weight.output.shape));
-  push(std::move(planned));
+  return !copies.empty();
 }
 
 TensorInfo PlanTensors::make_output(const std::string& name, DType dtype,
@@ -291,33 +267,40 @@ void PlanTensors::check_kinds(const std::vector<PlanInput>& members, const PlanI
 }
 
 // Without a word in recipe and options: the type of the base's (or first model's) tensor.
-DType PlanTensors::output_dtype(const TensorInfo& reference) const {
-  if (!dtype_is_floating(reference.dtype)) return reference.dtype;
-  const std::optional<DType> wanted = wanted_dtype();
-  if (!wanted) return reference.dtype;
-  if (!dtype_is_quantised(*wanted)) return *wanted;
-  return QuantisedTypes({*wanted, false}, {}).choose(reference);
+DType PlanTensors::output_dtype(const TensorInfo& reference, const std::string& name,
+                                const Shape& shape) const {
+  if (!dtype_is_floating(reference.dtype) || !type_) return reference.dtype;
+  if (!quantised_) return std::get<DType>(*type_);
+  TensorInfo output = reference;
+  output.name = name;
+  output.shape = shape;
+  return quantised_->choose(output);
 }
 
-std::optional<DType> PlanTensors::wanted_dtype() const {
-  if (options_.dtype) return options_.dtype;
+// What tensors become that are not FP8 with scales.
+std::optional<OutputType> PlanTensors::wanted_type() const {
   const std::string& named = recipe_.out_dtype.empty() ? recipe_.dtype : recipe_.out_dtype;
-  if (named.empty()) return std::nullopt;
-  if (parse_fp8_scaling(named)) {
-    if (options_.fp8 != nullptr) return std::nullopt;
-    throw InputError("{}: '{}' is for outputs of safetensors that are made by rules alone",
-                     recipe_.label, named);
+  const std::optional<OutputType> of_recipe = parse_output_type(named);
+  if (!named.empty() && !of_recipe) {
+    throw InputError("{}: '{}' is no type of an output; expected {}", recipe_.label, named,
+                     output_type_names());
   }
-  const auto dtype = parse_dtype(named);
-  if (!dtype) throw InputError("{}: '{}' is no element type", recipe_.label, named);
-  return dtype;
+  for (const std::optional<OutputType>& type : {options_.type, of_recipe}) {
+    if (!type) continue;
+    if (!std::holds_alternative<Fp8Scaling>(*type)) return type;
+    if (options_.fp8 == nullptr) {
+      throw InputError("{}: '{}' is for outputs of safetensors that are made by rules alone",
+                       recipe_.label, output_type_name(*type));
+    }
+  }
+  return std::nullopt;
 }
 
 // Copies bytes; another type is a view that encodes.
-void PlanTensors::add_copy(const PlanPlace& place, const PlanInput& original) {
+void PlanTensors::plan_copy(const PlanPlace& place, const PlanInput& original) {
   if (add_stored_fp8(place, original)) return;
-  const DType dtype = output_dtype(info(original));
   const PlanInput from = in_vocabulary(original, place);
+  const DType dtype = output_dtype(info(original), place.output, info(from).shape);
   PlanTensor planned;
   planned.action = PlanTensor::Action::copy;
   planned.layer = place.layer;
@@ -409,12 +392,30 @@ void PlanTensors::report_differing() const {
       shown_names(differing_));
 }
 
+// The names of all tensors decide which ones a mixture favours.
+void PlanTensors::choose_types() {
+  type_ = wanted_type();
+  const Quantisation* quantisation = type_ ? std::get_if<Quantisation>(&*type_) : nullptr;
+  if (quantisation == nullptr) return;
+  std::vector<TensorInfo> outputs(wanted_.size());
+  for (std::size_t i = 0; i < outputs.size(); ++i) outputs[i].name = wanted_[i].place.output;
+  quantised_.emplace(*quantisation, outputs);
+}
+
 void PlanTensors::finish() {
+  choose_types();
+  for (const Wanted& one : wanted_) {
+    if (one.cast != nullptr) {
+      plan(*one.cast, one.place);
+    } else {
+      plan_copy(one.place, one.from);
+    }
+  }
   report_missing();
   report_extra();
   report_differing();
-  if (const auto wanted = wanted_dtype(); wanted && dtype_is_quantised(*wanted)) {
-    warn_of_replaced_types(recipe_.label, {*wanted, false}, outputs_of(plan_));
+  if (quantised_) {
+    warn_of_replaced_types(recipe_.label, std::get<Quantisation>(*type_), outputs_of(plan_));
   }
   if (plan_.tensors.empty()) throw InputError("{}: there is nothing to merge", recipe_.label);
   std::sort(plan_.tensors.begin(), plan_.tensors.end(),

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "amalgam/weights/plan_cast.hpp"
+#include "amalgam/weights/plan_fp8.hpp"
 #include "amalgam/weights/plan_models.hpp"
 #include "amalgam/weights/planner.hpp"
 
@@ -28,7 +29,8 @@ struct PlanPlace {
   std::string_view rest;
 };
 
-/// Fills a plan tensor by tensor: finds the inputs, decides type, shape and parameters, and what is
+/// Fills a plan tensor by tensor, when all of them are known (the types of a quantised mixture
+/// depend on their names): finds the inputs, decides type, shape and parameters, and what is
 /// copied. Collects what is better said once for all tensors.
 class PlanTensors {
  public:
@@ -39,20 +41,23 @@ class PlanTensors {
         rule_(*plan.rule),
         info_(plan.rule->info()),
         models_(models),
-        plan_(plan) {}
+        plan_(plan),
+        fp8_(plan, recipe.label) {}
 
-  /// Plans one tensor. A model that does not have it is noted for finish(). InputError for types,
-  /// shapes and parameters that do not fit.
-  void add(const PlanCast& cast, const PlanPlace& place);
+  /// A tensor to plan. The cast, and what the place's views lead to, outlive this.
+  void add(const PlanCast& cast, PlanPlace place) { wanted_.push_back({&cast, std::move(place)}); }
 
-  /// Plans a tensor that is taken from one model as it is, but for its type.
-  void add_copy(const PlanPlace& place, const PlanInput& from);
+  /// A tensor that is taken from one model as it is, but for its type.
+  void add_copy(PlanPlace place, const PlanInput& from) {
+    wanted_.push_back({nullptr, std::move(place), from});
+  }
 
   /// Notes tensors of the cast's members that its reference does not have.
   void note_extra(const PlanCast& cast);
 
-  /// Sorts the plan and marks tied tensors. InputError if tensors were missing or two have one
-  /// name; warnings about extra tensors and integers that differ.
+  /// Plans all tensors, sorts them and marks tied ones. InputError for types, shapes and parameters
+  /// that do not fit, tensors that a model does not have, and two of one name; warnings about extra
+  /// tensors and integers that differ.
   void finish();
 
  private:
@@ -61,6 +66,16 @@ class PlanTensors {
     std::vector<PlanInput> members;
     std::optional<PlanInput> base;
   };
+  struct Wanted {
+    const PlanCast* cast = nullptr;  // null: `from` is copied
+    PlanPlace place;
+    PlanInput from = {};
+  };
+
+  void choose_types();
+  // A model that does not have the tensor is noted for report_missing.
+  void plan(const PlanCast& cast, const PlanPlace& place);
+  void plan_copy(const PlanPlace& place, const PlanInput& from);
 
   const TensorInfo& info(const PlanInput& input) const {
     return plan_.sources[input.source]->tensors()[input.tensor];
@@ -69,13 +84,15 @@ class PlanTensors {
   std::optional<PlanInput> input_of(const PlanCast& cast, const PlanRole& role,
                                     const PlanPlace& place);
   void check_kinds(const std::vector<PlanInput>& members, const PlanInput& first) const;
-  DType output_dtype(const TensorInfo& reference) const;
-  std::optional<DType> wanted_dtype() const;
+  // The type of a tensor of the output, which is called `name` and has the shape `shape` there.
+  DType output_dtype(const TensorInfo& reference, const std::string& name,
+                     const Shape& shape) const;
+  std::optional<OutputType> wanted_type() const;
   TensorInfo make_output(const std::string& name, DType dtype, const Shape& shape) const;
   // `input`, or what it is in the output's vocabulary.
   PlanInput in_vocabulary(const PlanInput& input, const PlanPlace& place);
-  void add_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs,
-                 const PlanInput& first);
+  void plan_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs,
+                  const PlanInput& first);
   void add_auxiliary(PlanTensor& planned, const PlanRole& role, const std::string& name,
                      const Shape& shape) const;
   std::string path_parameter_names() const;
@@ -83,7 +100,6 @@ class PlanTensors {
   // How a tensor is written if it becomes FP8 with scales; else null.
   const Fp8Format* fp8_of(const TensorInfo& reference) const;
   bool add_stored_fp8(const PlanPlace& place, const PlanInput& from);
-  void add_scales(const PlanTensor& weight);
   void check_may_leave_out(const Parameters& parameters, std::string_view tensor) const;
   PlanInput cast_input(const PlanInput& from, DType dtype);
   void push(PlanTensor planned);
@@ -104,13 +120,16 @@ class PlanTensors {
   const RuleInfo& info_;
   PlanModels& models_;
   MergePlan& plan_;
+  Fp8Planner fp8_;
+  std::vector<Wanted> wanted_;
+  std::optional<OutputType> type_;           // that is asked for
+  std::optional<QuantisedTypes> quantised_;  // if that is a quantised one
   // By model: the one that has them, and the names.
   std::map<std::size_t, std::pair<std::size_t, std::vector<std::string>>> missing_;
   std::map<std::size_t, std::set<std::string>> extra_;
   std::vector<std::string> differing_;
   std::uint64_t compared_ = 0;  // bytes
   std::map<std::pair<std::size_t, DType>, std::size_t> cast_sources_;
-  std::map<std::size_t, std::size_t> stored_sources_;  // of models with FP8 weights
   // In the output's vocabulary: by model, and storage of the tensor in every model.
   std::map<std::pair<std::size_t, std::vector<Storage>>, PlanInput> rewritten_;
   std::map<std::string, std::vector<Storage>> storages_;  // of the inputs, by output name

@@ -122,10 +122,15 @@ class PlacedMerge {
     const PlannedStage& stage = *merge_.stages[number];
     // The first process makes the files, the others then open them.
     std::unique_ptr<FileSink> sink;
-    if (rank_ == 0)
-      sink = open_sink(stage, place, finished_ ? SinkStart::resume : SinkStart::create);
+    if (rank_ == 0) {
+      CreatedOutput made =
+          open_output(stage, place, finished_ ? SinkStart::resume : SinkStart::create);
+      sink = std::move(made.sink);
+      parts_ = std::move(made.parts);
+      transaction_->place_parts(parts_, merge_.models);
+    }
     wait_for_all(options_.cluster);
-    if (rank_ != 0) sink = open_sink(stage, place, SinkStart::join);
+    if (rank_ != 0) sink = open_output(stage, place, SinkStart::join).sink;
     JournalLog leaves(journal, finished_ ? &*finished_ : nullptr,
                       static_cast<std::uint32_t>(number), *sink);
     EngineOptions engine = options_.engine;
@@ -137,12 +142,12 @@ class PlacedMerge {
     wait_for_all(options_.cluster);
   }
 
-  std::unique_ptr<FileSink> open_sink(const PlannedStage& stage, const fs::path& place,
-                                      SinkStart start) const {
+  CreatedOutput open_output(const PlannedStage& stage, const fs::path& place,
+                            SinkStart start) const {
     fs::create_directories(place.parent_path());
-    return create_checkpoint(place, outputs_of(stage.plan),
-                             {*stage.reference, stage.reference_path, stage.metadata},
-                             options_.shard_bytes, start);
+    return create_output(place, outputs_of(stage.plan),
+                         {*stage.reference, stage.reference_path, stage.metadata},
+                         options_.shard_bytes, start);
   }
 
   void finish() {
@@ -153,7 +158,7 @@ class PlacedMerge {
     std::string manifest;
     if (options_.manifest) {
       manifest = manifest_text(make_manifest(merge_.recipe, merge_.models, options_,
-                                             plans_of(merge_.stages), places_.work));
+                                             plans_of(merge_.stages), made_files()));
       if (!output_is_file(options_.output)) {
         write_text_file(places_.work / manifest_place(options_.output).filename(), manifest);
       }
@@ -169,6 +174,11 @@ class PlacedMerge {
   }
 
   // The manifest of a file comes into its place first: no crash leaves the file without it. Without
+  // What is the output now: a folder, a file, or the parts of a split one.
+  std::vector<fs::path> made_files() const {
+    return parts_.empty() ? std::vector<fs::path>{places_.work} : parts_;
+  }
+
   // the file, or beside an older one, it says of nothing else that it is right, and --resume goes
   // on. `manifest`: empty if there is to be none, also not that of a file which is overwritten.
   void commit_file(const std::string& manifest) {
@@ -209,6 +219,7 @@ class PlacedMerge {
   const OutputPlaces places_;
   std::optional<OutputTransaction> transaction_;  // of the first process
   std::optional<FinishedWork> finished_;
+  std::vector<fs::path> parts_;                   // likewise: of a split output
   MergeStatistics statistics_;
 };
 

@@ -1,5 +1,7 @@
 #include "amalgam/weights/planner.hpp"
 
+#include <list>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -22,6 +24,7 @@ class Planner {
               .tensors = {},
               .layers = {}},
         models_(open, plan_.sources, recipe.modules, recipe.label),
+        sections_(make_sections(recipe)),
         tensors_(recipe, options, models_, plan_),
         has_vocabulary_(options.vocabulary != nullptr) {}
 
@@ -31,7 +34,7 @@ class Planner {
       throw InputError("{}: a 'tokenizer' is for merges of folders with tokenizers only",
                        recipe_.label);
     }
-    for (const PlanSection& section : make_sections(recipe_)) plan_section(section);
+    for (const PlanSection& section : sections_) plan_section(section);
     if (!recipe_.modules.empty()) copy_unclaimed();
     tensors_.finish();
     return std::move(plan_);
@@ -47,7 +50,7 @@ class Planner {
   }
 
   void plan_section(const PlanSection& section) {
-    std::vector<PlanCast> casts;
+    std::vector<PlanCast>& casts = casts_.emplace_back();
     casts.reserve(section.slices.size());
     for (const RecipeSlice& slice : section.slices) {
       casts.push_back(make_cast(recipe_, plan_.rule->info(), section, slice, models_));
@@ -219,6 +222,8 @@ class Planner {
   const Recipe& recipe_;
   MergePlan plan_;
   PlanModels models_;
+  const std::vector<PlanSection> sections_;
+  std::list<std::vector<PlanCast>> casts_;  // of all sections: the tensors are planned at the end
   PlanTensors tensors_;
   bool has_vocabulary_ = false;
   std::size_t layer_count_ = 0;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/weights/model_config.hpp"
 #include "amalgam/weights/plan.hpp"
 #include "amalgam/weights/recipe.hpp"
@@ -34,7 +35,7 @@ struct PlanOptions {
   /// Leave a member out of a tensor in which its shape differs, with a warning (rules that look at
   /// more than one tensor at a time cannot: InputError).
   bool allow_shape_mismatch = false;
-  std::optional<DType> dtype;  ///< of the output, before what the recipe says
+  std::optional<OutputType> type;  ///< of the output, before what the recipe says
   /// The output may hold block-quantised tensors (GGUF). Without it, a recipe that would keep a
   /// quantised type is an InputError.
   bool quantised_output = false;
@@ -44,7 +45,7 @@ struct PlanOptions {
   /// to before they are merged. Outlives planning.
   const VocabularyPlan* vocabulary = nullptr;
   const MergeRule* rule = nullptr;  ///< instead of the one that the recipe names
-  /// Which tensors become FP8 with scales, whatever `dtype` says; null: none. Outlives planning.
+  /// Which tensors become FP8 with scales, whatever `type` says; null: none. Outlives planning.
   const Fp8Choice* fp8 = nullptr;
 };
 

@@ -4,10 +4,9 @@
 #include <initializer_list>
 #include <span>
 
-#include "amalgam/checkpoint/fp8_format.hpp"
+#include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
-#include "amalgam/tensor/dtype.hpp"
 #include "amalgam/weights/block_weights.hpp"
 #include "amalgam/weights/recipe.hpp"
 #include "amalgam/weights/recipe_reader.hpp"
@@ -259,12 +258,10 @@ class RecipeReader : private NodeReader {
     const YamlNode* value = present(node, key);
     if (value == nullptr) return {};
     std::string name = text(*value, key);
-    if (parse_fp8_scaling(name)) return name;
-    const auto type = parse_dtype(name);
-    if (!type || !dtype_is_floating(*type) || dtype_is_quantised(*type)) {
+    if (!parse_output_type(name)) {
       fail(*value, fmt::format("'{}' is '{}'; expected a floating-point type such as float32, "
-                               "bfloat16 or float16, or fp8_block, fp8_channel, fp8_tensor",
-                               key, name));
+                               "bfloat16 or float16, {}",
+                               key, name, output_type_names()));
     }
     return name;
   }

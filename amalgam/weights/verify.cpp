@@ -8,10 +8,12 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/file.hpp"
+#include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/safetensors.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
+#include "amalgam/tensor/convert.hpp"
 #include "amalgam/weights/leaves.hpp"
 #include "amalgam/weights/manifest.hpp"
 #include "amalgam/weights/merge.hpp"
@@ -115,12 +117,32 @@ void check_nothing_else(const fs::path& folder, const Manifest& manifest,
   }
 }
 
+// Whether values that come of float32 arithmetic on two machines are those of one network.
+bool are_close(DType dtype, std::span<const std::byte> a, std::span<const std::byte> b) {
+  constexpr double kApart = 0.01;
+  std::vector<double> x(a.size() / dtype_bytes(dtype, 1));
+  std::vector<double> y(x.size());
+  decode(dtype, a, std::span<double>(x));
+  decode(dtype, b, std::span<double>(y));
+  double difference = 0;
+  double norm = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    difference += (x[i] - y[i]) * (x[i] - y[i]);
+    norm += x[i] * x[i];
+  }
+  return difference <= kApart * kApart * norm;  // not if one is NaN
+}
+
 // Compares what is written with what an output holds.
 class ComparingSink final : public TensorSink {
  public:
-  ComparingSink(std::vector<TensorInfo> tensors, const TensorSource& output,
-                Differences& differences)
-      : TensorSink(std::move(tensors)), output_(output), differences_(differences) {
+  // `computed`: names of tensors whose values need only be close.
+  ComparingSink(std::vector<TensorInfo> tensors, const std::vector<std::string>& computed,
+                const TensorSource& output, Differences& differences)
+      : TensorSink(std::move(tensors)),
+        computed_(computed.begin(), computed.end()),
+        output_(output),
+        differences_(differences) {
     for (const TensorInfo& info : this->tensors()) {
       const std::optional<std::size_t> found = output.find(info.name);
       if (!found || output.tensors()[*found].dtype != info.dtype ||
@@ -137,14 +159,17 @@ class ComparingSink final : public TensorSink {
     output_.read_bytes(places_[tensor], offset, found);
     const auto differs = std::mismatch(found.begin(), found.end(), bytes.begin());
     if (differs.first == found.end()) return;
+    const TensorInfo& info = tensors()[tensor];
+    if (computed_.contains(info.name) && are_close(info.dtype, bytes, found)) return;
     differences_.add(
         fmt::format("{}: tensor '{}' is not what its recipe gives, from byte {} of its contents on",
-                    output_.label(), tensors()[tensor].name,
+                    output_.label(), info.name,
                     offset + static_cast<std::uint64_t>(differs.first - found.begin())));
   }
   void finish() override {}
 
  private:
+  const std::set<std::string> computed_;
   const TensorSource& output_;
   Differences& differences_;
   std::vector<std::size_t> places_;  // index in output_ per tensor
@@ -185,6 +210,18 @@ class SampledLeaves final : public LeafLog {
   std::set<std::pair<std::size_t, std::uint64_t>> leaves_;
 };
 
+// Of an output that is one file, or parts that the first one stands for.
+fs::path first_file(const fs::path& output, const Manifest& manifest) {
+  if (manifest.outputs.empty()) throw InputError("{}: its manifest has no file", output.string());
+  return output_place(output).parent_path() / manifest.outputs.front().path;
+}
+
+// A split output has its manifest under the name that was split.
+fs::path output_of(const fs::path& named) {
+  const std::optional<fs::path> whole = gguf_name_before_split(named);
+  return whole && fs::exists(manifest_place(*whole)) ? *whole : named;
+}
+
 std::uint64_t recompute(const Manifest& manifest, const fs::path& output,
                         const VerifyOptions& options, Differences& differences) {
   MergeOptions merge;
@@ -193,25 +230,46 @@ std::uint64_t recompute(const Manifest& manifest, const fs::path& output,
   merge.engine.seed = manifest.seed;
   merge.engine.non_finite = manifest.propagates_nan ? NonFinite::propagate : NonFinite::error;
   merge.allow_shape_mismatch = manifest.allows_shape_mismatch;
-  merge.fp8 = parse_fp8_scaling(manifest.dtype);
-  if (!merge.fp8 && !manifest.dtype.empty()) merge.dtype = parse_dtype(manifest.dtype);
+  if (!manifest.dtype.empty()) merge.type = parse_output_type(manifest.dtype);
   const std::string where = manifest_place(output).string();
-  const MergePlan plan = is_moe_recipe(manifest.recipe, where)
-                             ? plan_moe(parse_moe_recipe(manifest.recipe, where), merge).stage.plan
-                             : plan_one_merge(parse_recipe(manifest.recipe, where), merge);
+  MergePlan plan;
+  std::vector<std::string> computed;
+  if (is_moe_recipe(manifest.recipe, where)) {
+    MoePlan mixture = plan_moe(parse_moe_recipe(manifest.recipe, where), merge, options.states);
+    plan = std::move(mixture.stage.plan);
+    computed = std::move(mixture.from_states);
+  } else {
+    plan = plan_one_merge(parse_recipe(manifest.recipe, where), merge);
+  }
   SampledLeaves leaves(plan, options.recompute, options.sample_seed);
-  const std::unique_ptr<TensorSource> made = open_stored_checkpoint(output);
-  ComparingSink sink(outputs_of(plan), *made, differences);
+  const std::unique_ptr<TensorSource> made =
+      open_stored_checkpoint(output_is_file(output) ? first_file(output, manifest) : output);
+  ComparingSink sink(outputs_of(plan), computed, *made, differences);
   merge.engine.leaves = &leaves;
   run_merge(plan, sink, merge.engine);
   return leaves.count();
 }
 
+Manifest read_manifest(const fs::path& output) {
+  const fs::path place = manifest_place(output);
+  return parse_manifest(read_text_file(place, kLargestManifest), place.string());
+}
+
 }  // namespace
 
-VerifyReport verify_merge(const fs::path& output, const VerifyOptions& options) {
-  const fs::path place = manifest_place(output);
-  const Manifest manifest = parse_manifest(read_text_file(place, kLargestManifest), place.string());
+std::optional<ModelReference> model_to_run(const fs::path& named) {
+  const fs::path output = output_of(named);
+  const Manifest manifest = read_manifest(output);
+  const std::string where = manifest_place(output).string();
+  if (!is_moe_recipe(manifest.recipe, where)) return std::nullopt;
+  const MoeRecipe recipe = parse_moe_recipe(manifest.recipe, where);
+  if (recipe.gates != MoeRecipe::Gates::hidden) return std::nullopt;
+  return recipe.base_model;
+}
+
+VerifyReport verify_merge(const fs::path& named, const VerifyOptions& options) {
+  const fs::path output = output_of(named);
+  const Manifest manifest = read_manifest(output);
   const fs::path folder =
       output_is_file(output) ? output_place(output).parent_path() : output_place(output);
   VerifyReport report;

@@ -2,10 +2,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "amalgam/weights/engine.hpp"
+#include "amalgam/weights/moe/moe_gates.hpp"
 
 namespace amalgam {
 
@@ -16,6 +18,8 @@ struct VerifyOptions {
   std::uint64_t recompute = 0;  ///< leaves (of up to 131072 elements) to make again from the inputs
   std::uint64_t sample_seed = 0;  ///< chooses them
   EngineOptions engine;           ///< threads and memory; the rest comes from the manifest
+  /// Of the model that model_to_run names, where it names one and leaves are to be made again.
+  const PromptStates* states = nullptr;
   Progress::Mode progress = Progress::Mode::automatic;
 };
 
@@ -30,9 +34,19 @@ struct VerifyReport {
   std::vector<std::string> differences;
 };
 
-/// Checks the merge at `output` by its manifest (weights/manifest.hpp). InputError if there is no
-/// manifest or it is none, if inputs are to be read and are not there, or if leaves are to be made
-/// again of a recipe of several stages (which would take all of the earlier ones).
+/// The model that must be run for leaves of this output to be made again: the base of a mixture of
+/// experts whose routers are made of hidden states. Nothing for other outputs. InputError as
+/// verify_merge.
+std::optional<ModelReference> model_to_run(const std::filesystem::path& output);
+
+/// Checks the merge at `output` (of a split GGUF file, the first part or the name that was split)
+/// by its manifest (weights/manifest.hpp). InputError if there is no manifest or it is none, if
+/// inputs are to be read and are not there, or if leaves are to be made again of a recipe of
+/// several stages (which would take all of the earlier ones).
+///
+/// Leaves that are made again have the same bytes, but for routers made of hidden states: those are
+/// float32 numbers, which another processor or library rounds otherwise, so their values may be
+/// apart by a hundredth of their norm.
 VerifyReport verify_merge(const std::filesystem::path& output, const VerifyOptions& options);
 
 }  // namespace amalgam

@@ -66,7 +66,7 @@ ParameterSearch search(const MergeCommand& command, const MergeOptions& options,
       const auto merged =
           learned::merge_in_memory(with_parameters(recipe, rule, parameters), open,
                                    {.allow_shape_mismatch = options.allow_shape_mismatch,
-                                    .dtype = options.dtype,
+                                    .type = options.type,
                                     .compare_copied = false},
                                    options.engine);
       auto made = learning::load_network(*merged, network);
@@ -93,7 +93,7 @@ Json merge_network(const MergeCommand& command, const MergeOptions& options, con
   check_output_is_no_input(inputs, command.output);
   const auto merged = learned::merge_in_memory(
       recipe, [&](const ModelReference& model) { return models.open(model); },
-      {.allow_shape_mismatch = options.allow_shape_mismatch, .dtype = options.dtype},
+      {.allow_shape_mismatch = options.allow_shape_mismatch, .type = options.type},
       options.engine);
   const auto network = learning::load_network(*merged, models.network(recipe));
   const Json statistics = refresh_batch_norm(*network, &data);

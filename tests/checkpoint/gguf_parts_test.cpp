@@ -1,3 +1,5 @@
+#include "amalgam/checkpoint/gguf_parts.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -77,6 +79,19 @@ TEST(GgufParts, WritingThemAsOneDropsTheirKeys) {
   EXPECT_EQ(whole->tensors().size(), 5U);
 }
 
+TEST(GgufParts, AreFoundByTheNameThatWasSplit) {
+  const TemporaryFolder folder;
+  EXPECT_EQ(find_first_gguf_part(folder / "m.gguf"), std::nullopt);
+  const std::vector<fs::path> files = write_parts(folder / "m.gguf", 40);
+  EXPECT_EQ(find_first_gguf_part(folder / "m.gguf"), files.front());
+  EXPECT_EQ(find_first_gguf_part(folder / "x.gguf"), std::nullopt);
+  EXPECT_EQ(gguf_name_before_split(files.front()), folder / "m.gguf");
+  EXPECT_EQ(gguf_name_before_split(files[1]), std::nullopt);
+  for (const char* name : {"-00001-of-00003.gguf", "m-00001-of-0000x.gguf", "m.gguf", "m"}) {
+    EXPECT_EQ(gguf_name_before_split(name), std::nullopt) << name;
+  }
+}
+
 TEST(GgufParts, ThatDoNotBelongTogetherAreRefused) {
   const TemporaryFolder folder;
   const std::vector<fs::path> files = write_parts(folder / "m.gguf", 40);
@@ -130,6 +145,28 @@ TEST(GgufParts, ComeIntoPlaceAsAnOutput) {
     expect_error<InputError>([&] { transaction.commit(); }, in_the_way.string());
     EXPECT_FALSE(fs::exists(folder / "late-00003-of-00003.gguf"));
   }
+  // One that ended between the last part and the first is gone on with.
+  {
+    OutputTransaction transaction(folder / "killed.gguf", {.resume = true});
+    const std::vector<fs::path> parts = write_parts(transaction.work_path(), 40);
+    fs::rename(parts[2], folder / parts[2].filename().string());
+    folder.write(".killed.gguf.partial/placing",
+                 "killed-00001-of-00003.gguf\nkilled-00002-of-00003.gguf\n"
+                 "killed-00003-of-00003.gguf\n");
+  }
+  {
+    OutputTransaction transaction(folder / "killed.gguf", {.resume = true});
+    std::vector<fs::path> parts;
+    for (const char* number : {"1", "2", "3"}) {
+      parts.push_back(transaction.partial_path() /
+                      (std::string("killed-0000") + number + "-of-00003.gguf"));
+    }
+    EXPECT_TRUE(fs::exists(parts[2]));
+    transaction.place_parts(parts);
+    transaction.commit();
+  }
+  EXPECT_EQ(open_gguf(folder / "killed-00001-of-00003.gguf")->tensors().size(), 5U);
+  EXPECT_FALSE(fs::exists(folder / ".killed.gguf.partial"));
   OutputTransaction again(place, {});
   expect_error<InputError>([&] { again.place_parts(write_parts(again.work_path(), 40)); },
                            "out-00001-of-00003.gguf", "--overwrite");

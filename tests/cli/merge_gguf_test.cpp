@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,42 @@ class MergeGguf : public MergeFixture {
     for (std::size_t t = 0; t < tensors.size(); ++t) sink->write(t, 0, tensors[t].bytes);
     sink->finish();
     return place.string();
+  }
+
+  // A language model of four layers, in which a mixture favours some matrices.
+  std::string write_layers(const std::string& name, std::uint64_t seed) const {
+    std::vector<MemoryTensor> tensors = {tensor("token_embd.weight", {24, 256}, seed),
+                                         tensor("output.weight", {24, 256}, seed)};
+    for (int layer = 0; layer < 4; ++layer) {
+      const std::string prefix = "blk." + std::to_string(layer) + ".";
+      tensors.push_back(tensor(prefix + "attn_v.weight", {16, 256}, seed));
+      tensors.push_back(tensor(prefix + "attn_norm.weight", {256}, seed));
+      tensors.push_back(tensor(prefix + "ffn_down.weight", {16, 512}, seed));
+    }
+    std::vector<TensorInfo> infos;
+    for (const MemoryTensor& one : tensors) infos.push_back(one.info);
+    const fs::path place = folder_ / (name + ".gguf");
+    const auto sink = create_gguf_file(place, infos, minimal_gguf_metadata("llama", name));
+    for (std::size_t t = 0; t < tensors.size(); ++t) sink->write(t, 0, tensors[t].bytes);
+    sink->finish();
+    return place.string();
+  }
+
+  static RunResult run_well(const std::vector<std::string>& words) {
+    RunResult result = run_amalgam(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result;
+  }
+
+  // Types and bytes of every tensor.
+  static void expect_equal(const std::string& found, const std::string& expected) {
+    const auto a = open_checkpoint(found);
+    const auto b = open_checkpoint(expected);
+    ASSERT_EQ(a->tensors().size(), b->tensors().size());
+    for (const TensorInfo& info : b->tensors()) {
+      EXPECT_EQ(a->tensors()[index_of(*a, info.name)].dtype, info.dtype) << info.name;
+      EXPECT_EQ(bytes_of(*a, info.name), bytes_of(*b, info.name)) << info.name;
+    }
   }
 
   static std::vector<double> matrix_of(const std::string& path) {
@@ -76,6 +113,78 @@ TEST_F(MergeGguf, DtypeQuantisesMatricesOnly) {
   const auto merged = open_checkpoint(out);
   EXPECT_EQ(merged->tensors()[index_of(*merged, "blk.0.w.weight")].dtype, DType::q6_k);
   EXPECT_EQ(merged->tensors()[index_of(*merged, "blk.0.norm.weight")].dtype, DType::f32);
+}
+
+// What a mixture favours depends on the layers of the output: eight here, of models of four.
+TEST_F(MergeGguf, AMixtureIsThatOfTheOutput) {
+  const std::string a = write_layers("a", 1);
+  const std::string b = write_layers("b", 2);
+  const std::string source = "{model: " + a + ", layer_range: [0, 4], parameters: {weight: 1}}";
+  const std::string other = "{model: " + b + ", layer_range: [0, 4], parameters: {weight: 2}}";
+  const std::string recipe = "merge_method: linear\nslices:\n- sources: [" + source + ", " + other +
+                             "]\n- sources: [" + source + ", " + other + "]\n";
+  folder_.write("wide.yml", recipe + "dtype: float32\n");
+  folder_.write("mixed.yml", recipe + "dtype: q4_k_m\n");
+  run_well({"merge", path("wide.yml"), "-o", path("wide.gguf")});
+  run_well({"convert", path("wide.gguf"), path("expected.gguf"), "--dtype", "q4_k_m"});
+  const auto report = run_well({"merge", path("mixed.yml"), "-o", path("m.gguf"), "--json"}).json();
+  expect_equal(path("m.gguf"), path("expected.gguf"));
+  const auto merged = open_checkpoint(path("m.gguf"));
+  const auto type_of = [&](const std::string& name) {
+    return merged->tensors()[index_of(*merged, name)].dtype;
+  };
+  EXPECT_EQ(type_of("output.weight"), DType::q6_k);
+  EXPECT_EQ(type_of("token_embd.weight"), DType::q4_k);
+  EXPECT_EQ(type_of("blk.0.ffn_down.weight"), DType::q6_k);  // the first eighth
+  EXPECT_EQ(type_of("blk.2.ffn_down.weight"), DType::q4_k);
+  EXPECT_EQ(type_of("blk.7.attn_v.weight"), DType::q6_k);  // the last
+  EXPECT_EQ(report["quantisation"]["tensors"].size(), 2 + 8 * 2);
+  // The command line says the same as a recipe, and types are spelled in any case.
+  run_well({"merge", path("wide.yml"), "-o", path("n.gguf"), "--dtype", "Q4_K_M"});
+  expect_equal(path("n.gguf"), path("expected.gguf"));
+  expect_bad_usage(run_amalgam({"merge", path("mixed.yml"), "-o", path("m.safetensors")}),
+                   "only GGUF files hold Q4_K_M", "ends in .gguf");
+}
+
+TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
+  const std::string a = write_layers("a", 1);
+  const std::string b = write_layers("b", 2);
+  const auto merge = [&](const std::string& out, const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"merge",    "-m",      "linear", a,    b,  "-p",
+                                      "weight=1", "--dtype", "q4_k_m", "-o", out};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  run_well(merge(path("whole.gguf"), {"--shard-size", "1MB"}));
+  run_well(merge(path("m.gguf"), {"--shard-size", "16kB", "--manifest"}));
+  EXPECT_FALSE(fs::exists(path("m.gguf")));
+  const std::string first = path("m-00001-of-00003.gguf");
+  ASSERT_TRUE(fs::exists(first));
+  expect_equal(first, path("whole.gguf"));
+  for (const std::string& name : {path("m.gguf"), first}) {
+    const RunResult good = run_well({"verify", name, "--recompute", "1000", "--json"});
+    EXPECT_EQ(good.json()["files"], 3);
+    EXPECT_EQ(good.json()["recomputed"], 14);
+  }
+  {
+    std::fstream part(path("m-00003-of-00003.gguf"), std::ios::in | std::ios::out);
+    part.seekp(-1, std::ios::end);
+    part.put('\x55');
+  }
+  const RunResult changed = run_amalgam({"verify", path("m.gguf"), "--recompute", "1000"});
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_NE(changed.out.find("m-00003-of-00003.gguf: bytes 0 to"), std::string::npos);
+  expect_bad_usage(run_amalgam(merge(path("m.gguf"), {"--shard-size", "16kB"})), "already exists",
+                   "--overwrite");
+  EXPECT_FALSE(fs::exists(path(".m.gguf.partial")));
+  // A part would be written over what is read.
+  fs::rename(b, path("x-00001-of-00003.gguf"));
+  fs::rename(a, path("b.gguf"));
+  expect_bad_usage(
+      run_amalgam({"merge", "-m", "linear", path("b.gguf"), path("x-00001-of-00003.gguf"), "-p",
+                   "weight=1", "-o", path("x.gguf"), "--dtype", "q4_k_m", "--shard-size", "16kB",
+                   "--overwrite"}),
+      "is also an input");
 }
 
 // types.gguf has a tensor of every type, and beside each its values as F32.

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <thread>
 
 #include "tests/cli/merge_fixture.hpp"
@@ -204,6 +205,58 @@ TEST_F(MergeResume, KeepsFoldersShardsAndStagesApart) {
     EXPECT_EQ(std::distance(fs::directory_iterator(path("out")), fs::directory_iterator()),
               static_cast<std::ptrdiff_t>(files));
     fs::remove_all(path("out"));
+  }
+}
+
+// Of a model in quantised parts, which come into place one after another.
+TEST_F(MergeResume, SplitMixturesHaveTheSameBits) {
+  std::vector<std::string> models;
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    models.push_back(write("quantised" + std::to_string(seed),
+                           {tensor("token_embd.weight", {3000, 768}, seed, DType::bf16),
+                            tensor("blk.0.ffn_down.weight", {900, 768}, seed),
+                            tensor("blk.1.ffn_down.weight", {900, 768}, seed),
+                            tensor("output_norm.weight", {768}, seed)}));
+  }
+  const auto arguments = [&](const std::string& output) {
+    std::vector<std::string> all = words(output);
+    std::copy(models.begin(), models.end(), all.begin() + 4);
+    all.insert(all.end(), {"--dtype", "q4_k_m", "--shard-size", "500kB", "--manifest"});
+    return all;
+  };
+  const auto files = [&](const std::string& stem) {
+    std::map<std::string, std::string> found;
+    for (const auto& entry : fs::directory_iterator(path(""))) {
+      const std::string name = entry.path().filename().string();
+      if (!name.starts_with(stem)) continue;
+      found[name.substr(stem.size())] = contents_of(entry.path());
+    }
+    return found;
+  };
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_EQ(run_amalgam(arguments(path("whole.gguf"))).code, 0);
+  const auto whole_time = std::chrono::steady_clock::now() - start;
+  std::map<std::string, std::string> whole = files("whole");
+  EXPECT_EQ(whole.size(), 5U);  // four parts and a manifest, which names the files
+  RandomStream random(11, "moments");
+  for (int run = 0; run < 8; ++run) {
+    const pid_t child = start_amalgam(resumed(arguments(path("part.gguf"))));
+    std::this_thread::sleep_for(whole_time * (0.3 + 0.8 * random.uniform()));
+    kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    if (!fs::exists(path("part-00001-of-00004.gguf"))) {
+      const RunResult result = run_amalgam(resumed(arguments(path("part.gguf"))));
+      ASSERT_EQ(result.code, 0) << result.err;
+    }
+    std::map<std::string, std::string> made = files("part");
+    ASSERT_EQ(made.size(), whole.size());
+    for (const auto& [name, bytes] : whole) {
+      if (!name.ends_with(".json")) EXPECT_EQ(made[name], bytes) << name;
+    }
+    EXPECT_EQ(run_amalgam({"verify", path("part.gguf")}).code, 0);
+    for (const auto& [name, bytes] : made) fs::remove(path("part" + name));
+    fs::remove_all(path(".part.gguf.partial"));
   }
 }
 

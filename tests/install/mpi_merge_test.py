@@ -97,6 +97,30 @@ def the_bits_of_one_process(folder):
             assert not (folder / f".{shared.name}.partial").exists()
 
 
+def quantised_bits(folder):
+    """FP8 with scales, whose leaves hang together, and mixtures in several files."""
+    base, *members = (str(folder / f"{seed}.safetensors") for seed in range(3))
+    merges = {
+        "fp8": (["-m", "linear", base, *members, "-p", "weight=1", "--dtype", "fp8_block"], "out"),
+        "fp8-model": (["-m", "ties", "-b", base, *members, "-p", "weight=1", "-p", "density=0.4",
+                       "-p", "dialect=paper", "--dtype", "fp8_tensor"], "out"),
+        "mixture": (["-m", "linear", base, *members, "-p", "weight=1", "--dtype", "q4_k_m",
+                     "--shard-size", "300kB"], "out.gguf"),
+    }
+    for name, (words, output) in merges.items():
+        made = {}
+        for processes in (None, 2, 3):
+            made[processes] = folder / f"{name}-{processes}"
+            made[processes].mkdir()
+            run(["merge", *words, "-o", str(made[processes] / output), "--quiet"], processes)
+        for processes in (2, 3):
+            if output == "out":
+                same(made[None] / output, made[processes] / output)
+            else:
+                assert len(list(made[None].iterdir())) > 2
+                same(made[None], made[processes])
+
+
 def processes_of(place):
     """The processes that write `place`."""
     found = []
@@ -171,6 +195,7 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         the_bits_of_one_process(folder)
+        quantised_bits(folder)
         a_process_that_dies(folder)
         errors(folder)
 

@@ -39,13 +39,13 @@ class MoeTest : public MoeFixture {
   }
 
   std::unique_ptr<TensorSource> assemble(const std::string& yaml, std::uint64_t seed = 0,
-                                         std::optional<DType> dtype = {}) const {
+                                         std::optional<OutputType> type = {}) const {
     MergeOptions options;
     options.output = path("out");
     options.overwrite = true;
     options.progress = Progress::Mode::never;
     options.engine.seed = seed;
-    options.dtype = dtype;
+    options.type = type;
     assemble_moe(recipe(yaml), options);
     return open_checkpoint(path("out"));
   }

@@ -52,7 +52,7 @@ TEST_F(PlannerTest, OutputTypeIsTheBasesUnlessSaidOtherwise) {
   EXPECT_EQ(tensor(plan(rule, yaml + "dtype: bfloat16"), "x").output.dtype, DType::bf16);
   EXPECT_EQ(tensor(plan(rule, yaml + "dtype: bfloat16\nout_dtype: float32"), "x").output.dtype,
             DType::f32);
-  EXPECT_EQ(tensor(plan(rule, yaml + "dtype: bfloat16", {.dtype = DType::f64}), "x").output.dtype,
+  EXPECT_EQ(tensor(plan(rule, yaml + "dtype: bfloat16", {.type = DType::f64}), "x").output.dtype,
             DType::f64);
   // A base that the rule does not use still gives the type.
   EXPECT_EQ(tensor(plan(FakeRule(averaging()), yaml), "x").output.dtype, DType::f16);

@@ -225,7 +225,7 @@ TEST(Recipe, NamesThePlaceOfWhatItDoesNotUnderstand) {
   EXPECT_THAT(error_of(head + models + head), HasSubstr("r.yml:3: the key 'merge_method' appears "
                                                         "twice"));
   EXPECT_THAT(error_of(head + models + "dtype: int8\n"), HasSubstr("r.yml:3: 'dtype' is 'int8'"));
-  EXPECT_THAT(error_of(head + models + "dtype: q4_0\n"), HasSubstr("expected a floating-point"));
+  EXPECT_THAT(error_of(head + models + "dtype: q8_k\n"), HasSubstr("expected a floating-point"));
   EXPECT_THAT(error_of(head + "modules: {text: {}}\n"),
               HasSubstr("exactly one of 'models', 'slices', found none"));
   EXPECT_THAT(error_of(head + models + "parameters: {weight: [{value: 1}, 2]}\n"),

@@ -1,12 +1,14 @@
 #include "amalgam/weights/moe/moe_plan.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
 #include <utility>
 
 #include "amalgam/checkpoint/adapter.hpp"
+#include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/decorators.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/generated_source.hpp"
@@ -15,8 +17,10 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/indexed_random.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/moe/moe_gates.hpp"
 #include "amalgam/weights/open_model.hpp"
+#include "amalgam/weights/plan_fp8.hpp"
 
 namespace amalgam {
 namespace {
@@ -67,18 +71,16 @@ class MoePlanner {
         states_(states),
         base_folder_(without_adapters(recipe.base_model.path)),
         base_config_(read_config(base_folder_)),
-        family_(find_moe_family(recipe, text_of(base_config_, "model_type"))) {
-    if (options.fp8) {
-      throw InputError(
-          "{}: a mixture is not written as FP8 with scales; expected another type, such "
-          "as BF16 (base and experts may be FP8)",
-          recipe.label);
-    }
-    wanted_ = options.dtype ? options.dtype : parse_dtype(recipe.dtype);
-    if (wanted_ && dtype_is_quantised(*wanted_)) {
+        family_(find_moe_family(recipe, text_of(base_config_, "model_type"))),
+        planner_(plan_, recipe.label) {
+    const std::optional<OutputType> type =
+        options.type ? options.type : parse_output_type(recipe.dtype);
+    if (type && std::holds_alternative<Quantisation>(*type)) {
       throw InputError("{}: {} is no type of a safetensors folder; expected a floating-point type",
-                       recipe.label, dtype_name(*wanted_));
+                       recipe.label, output_type_name(*type));
     }
+    if (type && std::holds_alternative<DType>(*type)) wanted_ = std::get<DType>(*type);
+    if (!wanted_) choose_fp8(type ? std::get_if<Fp8Scaling>(&*type) : nullptr);
   }
 
   MoePlan run() {
@@ -103,13 +105,30 @@ class MoePlanner {
     add_routers();
     finish();
     if (wanted_) set_dtype(result.config);
+    // Other modules than in the base stay what they were, so the base's own does not describe it.
+    if (has_fp8(plan_)) {
+      result.config["quantization_config"] = fp8_quantisation_config(json(), plan_);
+    }
     result.stage.reference = plan_.sources[base_];
     result.stage.reference_path = base_folder_;
     result.stage.plan = std::move(plan_);
+    if (recipe_.gates == MoeRecipe::Gates::hidden) result.from_states = std::move(routers_);
     return result;
   }
 
  private:
+  // Without a word about the type, what the base has as FP8 with scales is so in the mixture.
+  void choose_fp8(const Fp8Scaling* scaling) {
+    const std::unique_ptr<TensorSource> base = open_checkpoint(base_folder_);
+    fp8_ = scaling != nullptr ? Fp8Choice::with(*scaling, *base) : Fp8Choice::as_stored(*base);
+  }
+
+  // How a tensor is written whose place a tensor of the base has in the dense model; null if not as
+  // FP8.
+  const Fp8Format* format_of(const TensorInfo& reference) const {
+    return fp8_ ? fp8_->find(reference) : nullptr;
+  }
+
   std::size_t source_of(const ModelReference& reference) {
     const auto known = numbers_.find(reference);
     if (known != numbers_.end()) return known->second;
@@ -172,36 +191,56 @@ class MoePlanner {
     return wanted_ && dtype_is_floating(reference.dtype) ? *wanted_ : reference.dtype;
   }
 
-  PlanTensor& push(std::string name, DType dtype, Shape shape) {
+  PlanTensor make(std::string name, DType dtype, Shape shape) const {
     PlanTensor planned;
     planned.action = PlanTensor::Action::copy;
     planned.output = make_tensor_info(std::move(name), dtype, std::move(shape), recipe_.label);
     planned.member_parameters.emplace_back();
-    plan_.tensors.push_back(std::move(planned));
-    return plan_.tensors.back();
+    return planned;
   }
 
-  void add_copy(std::string name, std::size_t source, std::size_t tensor, DType dtype) {
-    const TensorInfo& info = plan_.sources[source]->tensors()[tensor];
-    PlanInput from{source, tensor};
+  // A weight that becomes FP8, of `members` (none: it is made).
+  void push_fp8(std::string name, const Shape& shape, const Fp8Format& format,
+                std::vector<PlanInput> members) {
+    PlanTensor planned = make(std::move(name), DType::f8_e4m3, shape);
+    planned.action = PlanTensor::Action::merge;
+    planned.members = std::move(members);
+    planned.fp8 = format;
+    plan_.tensors.push_back(planner_.scales_of(planned));
+    plan_.tensors.push_back(std::move(planned));
+  }
+
+  // `reference`: the base's tensor in this place.
+  void add_copy(std::string name, PlanInput from, const TensorInfo& reference) {
+    const TensorInfo info = plan_.sources[from.source]->tensors()[from.tensor];
+    if (const Fp8Format* format = format_of(reference)) {
+      std::vector<PlanTensor> copies = planner_.stored(from, *format, name);
+      if (copies.empty()) return push_fp8(std::move(name), info.shape, *format, {from});
+      std::move(copies.begin(), copies.end(), std::back_inserter(plan_.tensors));
+      return;
+    }
+    const DType dtype = dtype_for(reference);
     if (info.dtype != dtype) {
-      const auto [view, is_new] = casts_.try_emplace({source, dtype}, plan_.sources.size());
+      const auto [view, is_new] = casts_.try_emplace({from.source, dtype}, plan_.sources.size());
       if (is_new) {
-        plan_.sources.push_back(std::make_shared<CastSource>(plan_.sources[source], dtype));
+        plan_.sources.push_back(std::make_shared<CastSource>(plan_.sources[from.source], dtype));
       }
       from.source = view->second;
     }
-    push(std::move(name), dtype, info.shape).members = {from};
+    PlanTensor planned = make(std::move(name), dtype, info.shape);
+    planned.members = {from};
+    plan_.tensors.push_back(std::move(planned));
   }
 
   void add_from_base(const std::string& name) {
     const std::size_t tensor = tensor_of(base_, name);
-    add_copy(name, base_, tensor, dtype_for(base().tensors()[tensor]));
+    add_copy(name, {base_, tensor}, base().tensors()[tensor]);
   }
 
   void add_made(std::string name, DType dtype, Shape shape, GeneratedTensor::Fill fill) {
-    PlanTensor& planned = push(std::move(name), dtype, std::move(shape));
+    PlanTensor planned = make(std::move(name), dtype, std::move(shape));
     made_.push_back({planned.output, std::move(fill)});
+    plan_.tensors.push_back(std::move(planned));
   }
 
   void add_outside() {
@@ -217,7 +256,7 @@ class MoePlanner {
     const auto alias = aliases.find(kHead);
     const bool is_alias = !base().find(kHead) && alias != aliases.end();
     const std::size_t tensor = tensor_of(base_, is_alias ? alias->second : kHead);
-    add_copy(kHead, base_, tensor, dtype_for(base().tensors()[tensor]));
+    add_copy(kHead, {base_, tensor}, base().tensors()[tensor]);
   }
 
   void add_layer(std::size_t layer) {
@@ -259,10 +298,9 @@ class MoePlanner {
       std::string name = fmt::format("{}{}.weight", prefix, names[i]);
       const double scale = projection == "down_proj" ? expert.residual_scale : 1;
       if (scale == 1 && expert.noise_scale == 0) {
-        add_copy(std::move(name), source, tensor, dtype_for(reference));
+        add_copy(std::move(name), {source, tensor}, reference);
       } else {
-        add_changed(std::move(name), {source, tensor}, expert.noise_scale, scale,
-                    dtype_for(reference));
+        add_changed(std::move(name), {source, tensor}, expert.noise_scale, scale, reference);
       }
     }
   }
@@ -276,21 +314,27 @@ class MoePlanner {
                      format_shape(reference.shape));
   }
 
-  // (weight + noise) scale, rounded once.
+  // (weight + noise) scale, rounded once; to float first where it becomes FP8.
   void add_changed(std::string name, const PlanInput& from, double noise, double scale,
-                   DType dtype) {
+                   const TensorInfo& reference) {
     const SharedSource source = plan_.sources[from.source];
     const IndexedRandom random(options_.engine.seed, name);
-    add_made(std::move(name), dtype, source->tensors()[from.tensor].shape,
-             [source, tensor = from.tensor, random, noise, scale](std::uint64_t first,
-                                                                  std::span<double> out) {
-               read_elements(*source, tensor, first, out);
-               for (double& value : out) {
-                 if (noise != 0) value += noise * random.normal(first);
-                 value *= scale;
-                 ++first;
-               }
-             });
+    const Shape& shape = source->tensors()[from.tensor].shape;
+    GeneratedTensor::Fill fill = [source, tensor = from.tensor, random, noise, scale](
+                                     std::uint64_t first, std::span<double> out) {
+      read_elements(*source, tensor, first, out);
+      for (double& value : out) {
+        if (noise != 0) value += noise * random.normal(first);
+        value *= scale;
+        ++first;
+      }
+    };
+    const Fp8Format* format = format_of(reference);
+    if (format == nullptr) {
+      return add_made(std::move(name), dtype_for(reference), shape, std::move(fill));
+    }
+    made_.push_back({make_tensor_info(name, DType::f64, shape, recipe_.label), std::move(fill)});
+    push_fp8(std::move(name), shape, *format, {});
   }
 
   void add_routers() {
@@ -307,6 +351,7 @@ class MoePlanner {
       const DType dtype = dtype_for(base_tensor(dense_name(layer, "gate_proj"), 2));
       const std::string full = layer_prefix(layer) + std::string(name);
       add_made(full, dtype, {experts, hidden_}, gates.router(layer, full));
+      routers_.push_back(full);
     }
   }
 
@@ -315,6 +360,7 @@ class MoePlanner {
     const std::size_t number = plan_.sources.size();
     const auto made = std::make_shared<GeneratedSource>(kMade, std::move(made_));
     for (PlanTensor& planned : plan_.tensors) {
+      if (planned.action == PlanTensor::Action::scales) continue;
       if (planned.members.empty()) planned.members = {{number, *made->find(planned.output.name)}};
     }
     plan_.sources.push_back(made);
@@ -335,10 +381,13 @@ class MoePlanner {
   const json base_config_;
   const MoeFamily& family_;
   std::optional<DType> wanted_;
+  std::optional<Fp8Choice> fp8_;
   MergePlan plan_;
+  Fp8Planner planner_;
   std::map<ModelReference, std::size_t> numbers_;
   std::map<std::pair<std::size_t, DType>, std::size_t> casts_;
   std::vector<GeneratedTensor> made_;
+  std::vector<std::string> routers_;
   std::size_t base_ = 0;
   std::size_t layers_ = 0;
   std::uint64_t hidden_ = 0;

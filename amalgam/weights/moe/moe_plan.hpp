@@ -15,7 +15,8 @@ namespace amalgam {
 struct MoePlan {
   PlannedStage stage;
   const MoeFamily* family = nullptr;
-  nlohmann::json config;  ///< config.json of the output
+  nlohmann::json config;                 ///< config.json of the output
+  std::vector<std::string> from_states;  ///< names of the routers that are made of hidden states
 };
 
 /// Of `options`, type and seed matter. `states` are those of the base, for gates that need them;

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <utility>
 
+#include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
-#include "amalgam/tensor/dtype.hpp"
 #include "amalgam/weights/recipe_reader.hpp"
 #include "amalgam/weights/yaml.hpp"
 
@@ -118,10 +118,10 @@ class MoeReader : private NodeReader {
 
   std::string dtype_name_of(const YamlNode& node) const {
     std::string name = text(node, "dtype");
-    const auto type = parse_dtype(name);
-    if (!type || !dtype_is_floating(*type) || dtype_is_quantised(*type)) {
+    const auto type = parse_output_type(name);
+    if (!type || std::holds_alternative<Quantisation>(*type)) {
       fail(node, fmt::format("'dtype' is '{}'; expected a floating-point type such as bfloat16, "
-                             "float16 or float32",
+                             "float16 or float32, or fp8_block, fp8_channel or fp8_tensor",
                              name));
     }
     return name;

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "amalgam/weights/plan.hpp"
+
+namespace amalgam {
+
+/// What planning weights that are FP8 with scales has in common, whoever plans.
+class Fp8Planner {
+ public:
+  /// `plan` outlives this; `label` is what errors call it.
+  Fp8Planner(MergePlan& plan, std::string label) : plan_(plan), label_(std::move(label)) {}
+
+  /// Weight and scales as copies of what the source of `from` stores, named after `output`. None if
+  /// it does not store them as `wanted`. May add a source to the plan.
+  std::vector<PlanTensor> stored(const PlanInput& from, const Fp8Format& wanted,
+                                 const std::string& output);
+
+  /// The tensor with the scales of a weight that has its output and format.
+  PlanTensor scales_of(const PlanTensor& weight) const;
+
+ private:
+  MergePlan& plan_;
+  std::string label_;
+  std::map<std::size_t, std::size_t> stored_sources_;  // of models with FP8 weights
+};
+
+}  // namespace amalgam
