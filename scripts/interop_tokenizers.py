@@ -1,5 +1,6 @@
 # The tokenizer.json of a merged vocabulary in the real `tokenizers`: every token has the number of
-# its row, and tokens and rows are those of the members. Usage: interop_tokenizers.py AMALGAM WORK
+# its row, and tokens and rows are those of the members. Texts become the same tokens with every kind of tokenizer
+# (text_tokenizers.py). Usage: interop_tokenizers.py AMALGAM WORK
 import json,os,subprocess,sys,shutil
 import numpy as np
 from safetensors.numpy import save_file, load_file
@@ -52,3 +53,51 @@ for kind in ['bpe','wordpiece','unigram']:
     assert out.encode("the<|im_end|>").ids[-1] == ids["<|im_end|>"]
     assert json.load(open(f"{W}/{kind}_out/config.json"))["vocab_size"] == len(ids)
     print(f"tokenizers: {kind}: {len(ids)} tokens agree")
+
+
+# Texts that become tokens: routers of a mixture of experts are the mean embeddings of their prompts' tokens, and with the
+# identity as embedding they count the tokens. One expert per text.
+def check_encodings():
+    import text_tokenizers
+    base = f"{W}/encodings/base"
+    os.makedirs(base)
+    for name, made in text_tokenizers.tokenizers(text_tokenizers.LINES * 3, 900):
+        made.save(f"{base}/tokenizer.json")
+        real = Tokenizer.from_file(f"{base}/tokenizer.json")
+        size = real.get_vocab_size()
+        write_dense(base, size)
+        texts, counts = [], []
+        for text in text_tokenizers.texts(text_tokenizers.LINES + ["a[MASK]b <mask>  c<unk>d CAFÉ"], 400):
+            ids = real.encode(text, add_special_tokens=False).ids
+            if ids and text not in texts:
+                texts.append(text)
+                counts.append(np.bincount(ids, minlength=size))
+        experts = [{"source_model": base, "positive_prompts": [text]} for text in texts]
+        json.dump({"base_model": base, "gate_mode": "cheap_embed", "experts": experts},
+                  open(f"{W}/encodings/recipe.yml", "w"), ensure_ascii=False)
+        run = subprocess.run([A, "moe", f"{W}/encodings/recipe.yml", "-o", f"{W}/encodings/out", "--overwrite", "--quiet"],
+                             capture_output=True, text=True)
+        assert run.returncode == 0, run.stderr
+        gate = load_file(f"{W}/encodings/out/model.safetensors")["model.layers.0.block_sparse_moe.gate.weight"]
+        for text, row, count in zip(texts, gate, counts):
+            np.testing.assert_allclose(row, count / np.linalg.norm(count), atol=1e-6, err_msg=f"{name}: {text!r}")
+        print(f"tokenizers: {name}: {len(texts)} texts have the same {sum(c.sum() for c in counts)} tokens")
+
+
+def write_dense(folder, size):
+    """A Llama of one layer whose embedding is the identity."""
+    layer = "model.layers.0."
+    shapes = {layer + "self_attn.q_proj": (8, size), layer + "self_attn.k_proj": (8, size), layer + "self_attn.v_proj": (8, size),
+              layer + "self_attn.o_proj": (size, 8), layer + "mlp.gate_proj": (2, size), layer + "mlp.up_proj": (2, size),
+              layer + "mlp.down_proj": (size, 2), layer + "input_layernorm": (size,),
+              layer + "post_attention_layernorm": (size,), "model.norm": (size,)}
+    tensors = {f"{name}.weight": np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    tensors["model.embed_tokens.weight"] = tensors["lm_head.weight"] = np.eye(size, dtype=np.float32)
+    save_file(tensors, f"{folder}/model.safetensors", metadata={"format": "pt"})
+    json.dump({"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": size, "hidden_size": size,
+               "intermediate_size": 2, "num_hidden_layers": 1, "num_attention_heads": 1, "num_key_value_heads": 1,
+               "head_dim": 8, "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 1e4,
+               "hidden_act": "silu", "torch_dtype": "float32"}, open(f"{folder}/config.json", "w"))
+
+
+check_encodings()

@@ -1,12 +1,11 @@
 #include "amalgam/checkpoint/byte_pairs.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <queue>
 
+#include "amalgam/checkpoint/characters.hpp"
 #include "amalgam/checkpoint/text_settings.hpp"
 #include "amalgam/core/error.hpp"
 
@@ -21,14 +20,10 @@ std::uint64_t pair_key(std::size_t left, std::size_t right) {
   return (static_cast<std::uint64_t>(left) << 32U) | right;
 }
 
-// Bytes of the character that begins at `at`; `text` is valid UTF-8.
-std::size_t character_length(std::string_view text, std::size_t at) {
-  std::size_t length = 1;
-  while (at + length < text.size() &&
-         (static_cast<unsigned char>(text[at + length]) & 0xC0U) == 0x80U) {
-    ++length;
-  }
-  return length;
+// Of a part of a merge: reading the tokenizer has checked that it is a token.
+std::size_t number_of(const Tokenizer& tokenizer, std::string_view token) {
+  if (const auto found = tokenizer.find(token)) return *found;
+  throw Error("a merge needs '{}', which is no token", token);
 }
 
 std::string optional_text(const json& settings, const char* key) {
@@ -39,17 +34,18 @@ std::string optional_text(const json& settings, const char* key) {
 }  // namespace
 
 BytePairs::BytePairs(const Tokenizer& tokenizer, std::string_view where) : tokenizer_(tokenizer) {
-  if (tokenizer.kind() != Tokenizer::Kind::bpe || tokenizer.form() == Tokenizer::Form::list) {
-    throw InputError("{}: text cannot be turned into tokens by a {} tokenizer here; expected BPE",
-                     where, tokenizer_kind_name(tokenizer.kind()));
+  const json model = model_settings(tokenizer);
+  const json dropout = model.value("dropout", json());
+  if (dropout.is_number() && dropout.get<double>() > 0) {
+    throw InputError(
+        "{}: drops merges at random ('dropout'), so that a text has no certain tokens; expected "
+        "null",
+        where);
   }
-  const json& settings = tokenizer.settings();
-  const json model =
-      settings.is_object() ? settings.value("model", json::object()) : json::object();
   prefix_ = optional_text(model, "continuing_subword_prefix");
   suffix_ = optional_text(model, "end_of_word_suffix");
   if (const std::string unknown = optional_text(model, "unk_token"); !unknown.empty()) {
-    unknown_ = tokenizer.find(unknown);
+    unknown_ = tokenizer.find_in_model(unknown);
   }
   fuses_unknown_ = flag_setting(model, "fuse_unk", false);
   falls_back_to_bytes_ = flag_setting(model, "byte_fallback", false);
@@ -60,9 +56,8 @@ BytePairs::BytePairs(const Tokenizer& tokenizer, std::string_view where) : token
     const auto& [left, right] = merges[rank];
     std::string_view rest = right;
     if (!prefix_.empty() && rest.starts_with(prefix_)) rest.remove_prefix(prefix_.size());
-    // Reading the tokenizer has checked that all three are tokens.
-    const std::size_t token = *tokenizer.find(left + std::string(rest));
-    joins_.try_emplace(pair_key(*tokenizer.find(left), *tokenizer.find(right)),
+    const std::size_t token = number_of(tokenizer, left + std::string(rest));
+    joins_.try_emplace(pair_key(number_of(tokenizer, left), number_of(tokenizer, right)),
                        Join{rank, static_cast<std::uint32_t>(token)});
   }
 }
@@ -71,14 +66,11 @@ BytePairs::BytePairs(const Tokenizer& tokenizer, std::string_view where) : token
 void BytePairs::add_unknown(std::string_view text, std::vector<Symbol>& symbols,
                             bool& after_unknown) const {
   if (falls_back_to_bytes_) {
-    std::vector<std::uint32_t> bytes;
-    for (const char byte : text) {
-      const auto token =
-          tokenizer_.find(fmt::format("<0x{:02X}>", static_cast<unsigned char>(byte)));
-      if (token) bytes.push_back(static_cast<std::uint32_t>(*token));
+    const std::vector<std::size_t> bytes = byte_tokens(tokenizer_, text);
+    for (const std::size_t token : bytes) {
+      symbols.push_back({.token = static_cast<std::uint32_t>(token)});
     }
-    if (bytes.size() == text.size()) {
-      for (const std::uint32_t token : bytes) symbols.push_back({.token = token});
+    if (!bytes.empty()) {
       after_unknown = false;
       return;
     }
@@ -100,7 +92,7 @@ std::vector<BytePairs::Symbol> BytePairs::symbols_of(const std::string& piece) c
     if (at > 0) name.insert(0, prefix_);
     at += length;
     if (at == piece.size()) name += suffix_;
-    if (const auto token = tokenizer_.find(name)) {
+    if (const auto token = tokenizer_.find_in_model(name)) {
       symbols.push_back({.token = static_cast<std::uint32_t>(*token)});
       after_unknown = false;
     } else {
@@ -123,7 +115,7 @@ const BytePairs::Join* BytePairs::join_of(const std::vector<Symbol>& symbols,
 
 void BytePairs::encode(const std::string& piece, std::vector<std::size_t>& tokens) const {
   if (ignores_merges_) {
-    if (const auto whole = tokenizer_.find(piece)) {
+    if (const auto whole = tokenizer_.find_in_model(piece)) {
       tokens.push_back(*whole);
       return;
     }

@@ -8,22 +8,21 @@
 #include <unordered_map>
 #include <vector>
 
-#include "amalgam/checkpoint/tokenizer.hpp"
+#include "amalgam/checkpoint/piece_encoder.hpp"
 
 namespace amalgam {
 
 /// Byte-pair encoding of pieces of text (Sennrich et al. 2016) as a tokenizer.json describes it:
 /// symbols are joined by the first of the merges that applies anywhere, the leftmost one first,
 /// until none does. Refers to the tokenizer, which outlives it.
-class BytePairs {
+class BytePairs final : public PieceEncoder {
  public:
-  /// InputError naming `where` if the tokenizer is of another kind or drops merges at random.
+  /// InputError naming `where` if the tokenizer drops merges at random.
   BytePairs(const Tokenizer& tokenizer, std::string_view where);
 
-  /// Appends the tokens of a piece, valid UTF-8 and not empty. What has no token becomes that of
-  /// its bytes (byte_fallback) or the unknown token, several in a row one where the tokenizer says
-  /// so.
-  void encode(const std::string& piece, std::vector<std::size_t>& tokens) const;
+  /// What has no token becomes those of its bytes (byte_fallback) or the unknown token, several in
+  /// a row one where the tokenizer says so; without an unknown token it is left out.
+  void encode(const std::string& piece, std::vector<std::size_t>& tokens) const override;
 
  private:
   struct Join {

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "amalgam/checkpoint/characters.hpp"
 #include "amalgam/checkpoint/text_pattern.hpp"
 #include "amalgam/checkpoint/text_settings.hpp"
 #include "amalgam/core/error.hpp"
@@ -25,6 +27,13 @@ using Pieces = std::vector<std::string>;
 // The expression of GPT-2, which ByteLevel cuts by.
 constexpr const char* kWords =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+constexpr const char* kWhiteSpace = R"(\p{White_Space})";
+constexpr const char* kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
+// What Whitespace keeps: words (UTS 18, annex C), and what else is not white space.
+constexpr const char* kWordsOrOthers =
+    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}]+)"
+    R"(|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200C}\x{200D}\p{White_Space}]+)";
 
 enum class Behaviour { removed, isolated, with_previous, with_next, contiguous };
 
@@ -66,7 +75,10 @@ Pieces cut_by(const std::string& text, const TextPattern& pattern, Behaviour beh
   for (Part& part : parts) part.is_match = part.is_match != inverted;
   Pieces pieces;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (behaviour == Behaviour::removed && parts[i].is_match) continue;
+    if (behaviour == Behaviour::removed && parts[i].is_match) {
+      if (i == 0) pieces.emplace_back();  // so that the next one is not taken for the beginning
+      continue;
+    }
     const std::string piece =
         text.substr(parts[i].range.begin, parts[i].range.end - parts[i].range.begin);
     if (i > 0 && joins(behaviour, parts[i - 1], parts[i])) {
@@ -93,7 +105,7 @@ Step byte_level(const json& settings, std::string_view where) {
   }};
 }
 
-Step split(const json& settings, std::string_view where) {
+Behaviour behaviour_setting(const json& settings, std::string_view where) {
   static const std::array<std::pair<const char*, Behaviour>, 5> kBehaviours = {
       {{"Removed", Behaviour::removed},
        {"Isolated", Behaviour::isolated},
@@ -104,12 +116,40 @@ Step split(const json& settings, std::string_view where) {
   const auto found = std::find_if(kBehaviours.begin(), kBehaviours.end(),
                                   [&](const auto& one) { return one.first == name; });
   if (found == kBehaviours.end()) {
-    throw InputError("{}: the behaviour '{}' of a Split is not known", where, name);
+    throw InputError("{}: the behaviour '{}' of a pre-tokenizer is not known", where, name);
   }
-  return {[pattern = pattern_setting(settings, where), behaviour = found->second,
-           inverted = flag_setting(settings, "invert", false)](const std::string& piece, bool) {
+  return found->second;
+}
+
+Step cutting_by(TextPattern pattern, Behaviour behaviour, bool inverted = false) {
+  return {[pattern = std::move(pattern), behaviour, inverted](const std::string& piece, bool) {
     return cut_by(piece, pattern, behaviour, inverted);
   }};
+}
+
+Step split(const json& settings, std::string_view where) {
+  return cutting_by(pattern_setting(settings, where), behaviour_setting(settings, where),
+                    flag_setting(settings, "invert", false));
+}
+
+Step punctuation(const json& settings, std::string_view where) {
+  const Behaviour behaviour =
+      settings.contains("behavior") ? behaviour_setting(settings, where) : Behaviour::isolated;
+  return cutting_by(TextPattern::expression(kPunctuation, where), behaviour);
+}
+
+Step bert(std::string_view where) {
+  return {
+      [white_space = TextPattern::expression(kWhiteSpace, where),
+       punctuation = TextPattern::expression(kPunctuation, where)](const std::string& piece, bool) {
+        Pieces pieces;
+        for (const std::string& word : cut_by(piece, white_space, Behaviour::removed, false)) {
+          Pieces parts = cut_by(word, punctuation, Behaviour::isolated, false);
+          if (parts.empty()) parts.emplace_back();  // where white space was the beginning
+          std::move(parts.begin(), parts.end(), std::back_inserter(pieces));
+        }
+        return pieces;
+      }};
 }
 
 Step metaspace(const json& settings, std::string_view where) {
@@ -138,8 +178,7 @@ Step metaspace(const json& settings, std::string_view where) {
 Step digits(const json& settings, std::string_view where) {
   const auto behaviour = flag_setting(settings, "individual_digits", false) ? Behaviour::isolated
                                                                             : Behaviour::contiguous;
-  return {[behaviour, pattern = TextPattern::expression(R"(\p{N})", where)](
-              const std::string& piece, bool) { return cut_by(piece, pattern, behaviour, false); }};
+  return cutting_by(TextPattern::expression(R"(\p{N})", where), behaviour);
 }
 
 Step make_step(const json& settings, const std::string& type, std::string_view where) {
@@ -147,19 +186,23 @@ Step make_step(const json& settings, const std::string& type, std::string_view w
   if (type == "Split") return split(settings, where);
   if (type == "Metaspace") return metaspace(settings, where);
   if (type == "Digits") return digits(settings, where);
+  if (type == "Punctuation") return punctuation(settings, where);
+  if (type == "BertPreTokenizer") return bert(where);
+  if (type == "Whitespace") {
+    return cutting_by(TextPattern::expression(kWordsOrOthers, where), Behaviour::removed, true);
+  }
+  if (type == "WhitespaceSplit") {
+    return cutting_by(TextPattern::expression(kWhiteSpace, where), Behaviour::removed);
+  }
+  if (type == "CharDelimiterSplit") {
+    return cutting_by(TextPattern::literal(text_setting(settings, "delimiter", where)),
+                      Behaviour::removed);
+  }
   throw InputError(
-      "{}: the pre-tokenizer '{}' is not known; expected ByteLevel, Split, Metaspace, Digits or a "
+      "{}: the pre-tokenizer '{}' is not known; expected BertPreTokenizer, ByteLevel, "
+      "CharDelimiterSplit, Digits, Metaspace, Punctuation, Split, Whitespace, WhitespaceSplit or a "
       "Sequence of them",
       where, type);
-}
-
-void append_utf8(std::string& out, unsigned code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-  } else {  // below U+0800
-    out += static_cast<char>(0xC0U | (code >> 6U));
-    out += static_cast<char>(0x80U | (code & 0x3FU));
-  }
 }
 
 }  // namespace
@@ -171,7 +214,7 @@ std::string bytes_as_letters(std::string_view bytes) {
     for (unsigned byte = 0; byte < 256; ++byte) {
       const bool is_shown =
           (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-      append_utf8(letters[byte], is_shown ? byte : next++);
+      append_character(letters[byte], is_shown ? byte : next++);
     }
     return letters;
   }();
@@ -195,8 +238,11 @@ std::vector<std::string> TextCutter::cut(std::string text, bool is_beginning) co
   for (const auto& step : steps_) {
     Pieces cut_further;
     std::size_t bytes = 0;
+    const bool was_beginning = is_beginning;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
-      for (std::string& one : step->cut(std::move(pieces[i]), is_beginning && i == 0)) {
+      Pieces parts = step->cut(std::move(pieces[i]), was_beginning && i == 0);
+      if (i == 0) is_beginning = was_beginning && !parts.empty() && !parts.front().empty();
+      for (std::string& one : parts) {
         check_text_size(bytes += one.size());
         if (!one.empty()) cut_further.push_back(std::move(one));
       }

@@ -8,8 +8,11 @@
 
 namespace amalgam {
 
-/// The normaliser of a tokenizer.json: changes text before it is cut. Known are NFC, NFD, NFKC,
-/// NFKD, Prepend, Replace and sequences of them.
+/// The normaliser of a tokenizer.json: changes text before it is cut. Known are BertNormalizer,
+/// ByteLevel, Lowercase, NFC, NFD, NFKC, NFKD, Nmt, Precompiled, Prepend, Replace, Strip,
+/// StripAccents and sequences of them. Where one asks for a category of characters, `tokenizers`
+/// goes by Unicode 8 and this by the version of utf8proc, so accents and punctuation of scripts
+/// that came later (the newest from 2015 on) may differ.
 class TextNormaliser {
  public:
   /// `settings`: the value of "normalizer", null for none. InputError naming `where` for a kind
@@ -19,6 +22,9 @@ class TextNormaliser {
 
   /// `text` is valid UTF-8, and so is the result.
   std::string apply(std::string text) const;
+  /// The same; `is_beginning` becomes false where a step leaves out how the text begins: what then
+  /// comes first is not the beginning to TextCutter::cut.
+  std::string apply(std::string text, bool& is_beginning) const;
 
   /// One step; in the source file.
   struct Step;
@@ -28,7 +34,8 @@ class TextNormaliser {
 };
 
 /// The pre-tokenizer of a tokenizer.json: cuts text into the pieces that no token crosses. Known
-/// are ByteLevel, Split, Metaspace, Digits and sequences of them.
+/// are BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace, Punctuation, Split,
+/// Whitespace, WhitespaceSplit and sequences of them; not UnicodeScripts and FixedLength.
 class TextCutter {
  public:
   /// As TextNormaliser, of "pre_tokenizer".

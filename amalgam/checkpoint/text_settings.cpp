@@ -40,7 +40,13 @@ void for_each_step(const json& settings, const char* list_key, std::string_view 
 
 std::string text_setting(const json& settings, const char* key, std::string_view where) {
   if (const std::string* found = find_text(settings, key)) return *found;
-  throw InputError("{}: a step without the text '{}'", where, key);
+  throw InputError("{}: a step or model without the text '{}'", where, key);
+}
+
+std::size_t count_setting(const json& settings, const char* key, std::string_view where) {
+  const auto found = settings.find(key);
+  if (found != settings.end() && found->is_number_unsigned()) return found->get<std::size_t>();
+  throw InputError("{}: a step or model without the number '{}'", where, key);
 }
 
 bool flag_setting(const json& settings, const char* key, bool otherwise) {

@@ -21,8 +21,11 @@ void check_text_size(std::size_t bytes);
 void for_each_step(const nlohmann::json& settings, const char* list_key, std::string_view where,
                    const std::function<void(const nlohmann::json&, const std::string&)>& visit);
 
-/// The text called `key`. InputError if there is none.
+/// The text called `key`, of a step or a model. InputError if there is none.
 std::string text_setting(const nlohmann::json& settings, const char* key, std::string_view where);
+
+/// The number called `key`. InputError if there is none, or if it is negative or no whole one.
+std::size_t count_setting(const nlohmann::json& settings, const char* key, std::string_view where);
 
 /// The flag called `key`; `otherwise` if there is none.
 bool flag_setting(const nlohmann::json& settings, const char* key, bool otherwise);

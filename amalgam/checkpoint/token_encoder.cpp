@@ -13,9 +13,17 @@ namespace {
 using nlohmann::json;
 
 std::string file_of(const Tokenizer& tokenizer) {
-  const char* name =
-      tokenizer.form() == Tokenizer::Form::tokenizer_json ? "tokenizer.json" : "vocab.json";
-  return (tokenizer.folder() / name).string();
+  switch (tokenizer.form()) {
+    case Tokenizer::Form::tokenizer_json:
+      return (tokenizer.folder() / "tokenizer.json").string();
+    case Tokenizer::Form::vocab_and_merges:
+      return (tokenizer.folder() / "vocab.json").string();
+    case Tokenizer::Form::vocab_text:
+      return (tokenizer.folder() / "vocab.txt").string();
+    case Tokenizer::Form::list:
+      break;
+  }
+  return "a list of tokens";
 }
 
 // vocab.json with merges.txt is the form of GPT-2, which says nothing of how text is cut.
@@ -41,7 +49,7 @@ TokenEncoder::TokenEncoder(const Tokenizer& tokenizer)
     : where_(file_of(tokenizer)),
       normaliser_(part_of(tokenizer, "normalizer"), where_),
       cutter_(part_of(tokenizer, "pre_tokenizer"), where_),
-      pairs_(tokenizer, where_) {
+      pieces_(piece_encoder(tokenizer, where_)) {
   for (std::size_t id = 0; id < tokenizer.size(); ++id) {
     if (tokenizer.added(id) != nullptr) add_token(tokenizer, id);
   }
@@ -53,9 +61,11 @@ TokenEncoder::TokenEncoder(const Tokenizer& tokenizer)
 
 void TokenEncoder::add_token(const Tokenizer& tokenizer, std::size_t id) {
   const json& added = *tokenizer.added(id);
+  const std::optional<std::string>& text = tokenizer.token(id);
+  if (!text || text->empty()) return;
   const bool is_special = flag_setting(added, "special", false);
   const bool is_normalised = flag_setting(added, "normalized", !is_special);
-  AddedToken token{.text = *tokenizer.token(id),
+  AddedToken token{.text = *text,
                    .token = id,
                    .takes_spaces_before = flag_setting(added, "lstrip", false),
                    .takes_spaces_after = flag_setting(added, "rstrip", false),
@@ -106,7 +116,7 @@ std::vector<std::size_t> TokenEncoder::encode(std::string_view text) const {
   std::vector<std::size_t> tokens;
   const auto add_pieces = [&](const Part& part) {
     for (const std::string& piece : cutter_.cut(part.text, part.is_beginning)) {
-      pairs_.encode(piece, tokens);
+      pieces_->encode(piece, tokens);
     }
   };
   for (Part& part : split({std::string(text), nullptr, true}, raw_)) {
@@ -114,7 +124,7 @@ std::vector<std::size_t> TokenEncoder::encode(std::string_view text) const {
       tokens.push_back(part.token->token);
       continue;
     }
-    part.text = normaliser_.apply(std::move(part.text));
+    part.text = normaliser_.apply(std::move(part.text), part.is_beginning);
     for (const Part& inner : split(part, normalised_)) {
       if (inner.token != nullptr) {
         tokens.push_back(inner.token->token);

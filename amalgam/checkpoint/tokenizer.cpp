@@ -122,6 +122,11 @@ std::optional<std::size_t> Tokenizer::find(std::string_view token) const {
   return found == ids_.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::optional<std::size_t> Tokenizer::find_in_model(std::string_view token) const {
+  const std::optional<std::size_t> id = find(token);
+  return id && in_model_[*id] ? id : std::nullopt;
+}
+
 const json* Tokenizer::added(std::size_t id) const {
   const auto found = added_.find(id);
   return found == added_.end() ? nullptr : &found->second;

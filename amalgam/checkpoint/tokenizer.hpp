@@ -43,6 +43,10 @@ class Tokenizer {
   /// The token of a number below size(); nothing for a number that no token has.
   const std::optional<std::string>& token(std::size_t id) const { return tokens_[id]; }
   std::optional<std::size_t> find(std::string_view token) const;
+  /// Whether the model proper has the token of a number below size(), and not only the added ones.
+  bool in_model(std::size_t id) const { return in_model_[id]; }
+  /// As find(), among the tokens of the model proper.
+  std::optional<std::size_t> find_in_model(std::string_view token) const;
 
   /// How an added token is written in `tokenizer.json` (content, special, lstrip, ...); null for a
   /// token of the model proper.
