@@ -5,14 +5,15 @@ pip install tokenizers sentencepiece; python tests/data/make_token_encodings.py
 The Unigram models and their replacements are SentencePiece's own. tests/checkpoint/piece_encoder_test.cpp reads the file.
 """
 
-import io
 import json
 import pathlib
-import struct
+import sys
 import tempfile
 
-import sentencepiece
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "scripts"))
+import text_tokenizers  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent / "token_encodings.json"
 LINES = [
@@ -27,51 +28,12 @@ TEXTS = LINES + [
 RULES = {"ﬁ": "fi", "Ⅷ": "VIII", "e\u0301": "é", "\r\n": " ", "\u200b": "", "½": "1⁄2", "\u00a0": " ", "\u3000": " "}
 
 
-def fields(data):
-    """The fields of a protobuf message: numbers, and integers or bytes."""
-    at = 0
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while at < len(data):
-        key = varint()
-        size = {0: 0, 1: 8, 5: 4}.get(key & 7)
-        if size == 0:
-            yield key >> 3, varint()
-            continue
-        size = varint() if size is None else size
-        yield key >> 3, data[at:at + size]
-        at += size
-
-
 def sentence_piece(**options):
-    """A Unigram model that SentencePiece trains, and the normaliser of its replacements."""
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as rules:
         for source, target in RULES.items():
             rules.write("\t".join(" ".join(f"{ord(c):X}" for c in text) for text in (source, target)) + "\n")
         rules.flush()
-        model = io.BytesIO()
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(LINES * 2), model_writer=model, model_type="unigram", hard_vocab_limit=False,
-            normalization_rule_tsv=rules.name, minloglevel=2, num_threads=1, character_coverage=0.98, **options)
-    pieces, replacements = [], b""
-    for number, value in fields(model.getvalue()):
-        if number == 1:
-            piece = dict(fields(value))
-            pieces.append((piece[1].decode(), struct.unpack("<f", piece.get(2, bytes(4)))[0]))
-        elif number == 3:
-            replacements = dict(fields(value))[2]
-    made = Tokenizer(models.Unigram(pieces, 0, options.get("byte_fallback", False)))
-    return made, normalizers.Precompiled(replacements)
+        return text_tokenizers.sentence_piece(LINES * 2, normalization_rule_tsv=rules.name, **options)
 
 
 def word_piece(normaliser, pre_tokenizer, **options):
