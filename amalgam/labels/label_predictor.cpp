@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/column_file.hpp"
@@ -18,8 +20,13 @@ constexpr const char* kMethod = "amalgam.labels.method";
 constexpr const char* kScores = "amalgam.labels.scores";
 constexpr const char* kLogits = "logits";
 constexpr const char* kOneAgainstRest = "one-against-rest";
+constexpr const char* kShares = "shares";
 
-bool is_tables(const VoteEvidence& evidence) { return evidence.form == VoteEvidence::Form::tables; }
+// How a file says what scores become.
+const char* scores_name(const VoteEvidence& evidence) {
+  if (evidence.form == VoteEvidence::Form::weights) return kShares;
+  return evidence.one_against_rest ? kOneAgainstRest : kLogits;
+}
 
 std::vector<double> uniform(std::size_t classes) {
   return std::vector<double>(classes, 1.0 / static_cast<double>(classes));
@@ -29,7 +36,11 @@ std::vector<double> uniform(std::size_t classes) {
 void add_vote(const VoteEvidence& evidence, Worker worker, Label label, double weight,
               std::span<double> scores) {
   const std::size_t classes = scores.size();
-  if (is_tables(evidence)) {
+  if (evidence.form == VoteEvidence::Form::weights) {
+    scores[label] += weight * evidence.values[worker];
+    return;
+  }
+  if (evidence.form == VoteEvidence::Form::tables) {
     const double* said = evidence.values.data() + (std::size_t{worker} * classes + label) * classes;
     for (std::size_t k = 0; k < classes; ++k) scores[k] += weight * said[k];
     return;
@@ -50,8 +61,9 @@ LabelPredictor::LabelPredictor(std::string method, const AnnotationTable& table,
       evidence_(fit.evidence) {
   if (evidence_.form == VoteEvidence::Form::none) {
     throw InputError(
-        "method '{}' learns nothing of workers by which new tasks can be labelled; dawid-skene "
-        "does",
+        "method '{}' learns nothing of workers by which new tasks can be labelled; aggregate the "
+        "new annotations by it ('amalgam label aggregate'), or fit a method that does, such as "
+        "dawid-skene or wawa",
         method_);
   }
   if (prior_.empty()) prior_ = uniform(labels_.size());
@@ -82,43 +94,68 @@ std::vector<Label> LabelPredictor::known_labels(const AnnotationTable& table) co
   return known;
 }
 
+bool LabelPredictor::add_votes(const AnnotationTable& table, Task task, const Known& known,
+                               std::span<double> scores) const {
+  bool is_covered = false;
+  const auto [first, last] = table.rows_of(task);
+  for (std::size_t row = first; row < last; ++row) {
+    const Worker worker = known.workers[table.workers[row]];
+    if (worker == StringPool::npos || table.weight(row) == 0) continue;
+    is_covered = true;
+    add_vote(evidence_, worker, known.labels[table.labels[row]], table.weight(row), scores);
+  }
+  return is_covered;
+}
+
+// Shares of the votes; where those weigh nothing, of the workers' plain votes.
+void LabelPredictor::set_shares(const AnnotationTable& table, Task task, const Known& known,
+                                std::span<double> scores) {
+  double sum = std::reduce(scores.begin(), scores.end());
+  if (!(sum > 0)) {
+    sum = 0;
+    const auto [first, last] = table.rows_of(task);
+    for (std::size_t row = first; row < last; ++row) {
+      if (known.workers[table.workers[row]] == StringPool::npos) continue;
+      scores[known.labels[table.labels[row]]] += table.weight(row);
+      sum += table.weight(row);
+    }
+  }
+  for (double& score : scores) score /= sum;
+}
+
 LabelPrediction LabelPredictor::predict(const AnnotationTable& table,
                                         const Parallel& parallel) const {
-  const std::vector<Worker> workers = known_workers(table);
-  const std::vector<Label> labels = known_labels(table);
-  const std::size_t classes = labels_.size();
+  const Known known{known_workers(table), known_labels(table)};
   LabelPrediction result;
-  result.soft = SoftLabels(table.task_count(), classes);
+  result.soft = SoftLabels(table.task_count(), labels_.size());
   std::vector<char> covered(table.task_count(), 0);
   parallel_for(parallel, models::task_blocks(table), [&](std::size_t block, std::size_t) {
     const models::TaskRange range = models::task_range(table, block);
     for (Task task = range.begin; task < range.end; ++task) {
       const std::span<double> scores = result.soft.row(task);
       std::ranges::copy(evidence_.start, scores.begin());
-      const auto [first, last] = table.rows_of(task);
-      for (std::size_t row = first; row < last; ++row) {
-        const Worker worker = workers[table.workers[row]];
-        if (worker == StringPool::npos || table.weight(row) == 0) continue;
-        covered[task] = 1;
-        add_vote(evidence_, worker, labels[table.labels[row]], table.weight(row), scores);
-      }
+      covered[task] = add_votes(table, task, known, scores) ? 1 : 0;
       if (covered[task] == 0) {
         std::ranges::copy(prior_, scores.begin());
+        continue;
+      }
+      if (evidence_.form == VoteEvidence::Form::weights) {
+        set_shares(table, task, known, scores);
         continue;
       }
       if (evidence_.one_against_rest) {
         for (double& score : scores) score = portable_logistic(score);
       }
-      models::softmax_in_place(scores.data(), classes);
+      models::softmax_in_place(scores.data(), scores.size());
     }
   });
   constexpr std::size_t kNamed = 3;
   for (const Worker worker : table.workers) {
-    result.of_unknown_workers += workers[worker] == StringPool::npos ? 1 : 0;
+    result.of_unknown_workers += known.workers[worker] == StringPool::npos ? 1 : 0;
   }
   result.used = table.rows() - result.of_unknown_workers;
-  for (std::size_t w = 0; w < workers.size() && result.unknown.size() < kNamed; ++w) {
-    if (workers[w] == StringPool::npos) result.unknown.emplace_back(table.worker_names[w]);
+  for (std::size_t w = 0; w < known.workers.size() && result.unknown.size() < kNamed; ++w) {
+    if (known.workers[w] == StringPool::npos) result.unknown.emplace_back(table.worker_names[w]);
   }
   result.uncovered = static_cast<std::uint64_t>(std::ranges::count(covered, 0));
   return result;
@@ -131,17 +168,18 @@ void LabelPredictor::save(const std::filesystem::path& path) const {
   add_names(columns, "labels", labels_);
   columns.push_back(make_column("prior", DType::f64, prior_));
   columns.push_back(make_column("start", DType::f64, evidence_.start));
-  if (is_tables(evidence_)) {
-    columns.push_back(make_column("tables", DType::f64, evidence_.values,
-                                  Shape{workers_.size(), classes, classes}));
+  const auto add_values = [&](const char* name, Shape shape) {
+    columns.push_back(make_column(name, DType::f64, evidence_.values, std::move(shape)));
+  };
+  if (evidence_.form == VoteEvidence::Form::weights) {
+    add_values("weights", {workers_.size()});
+  } else if (evidence_.form == VoteEvidence::Form::tables) {
+    add_values("tables", {workers_.size(), classes, classes});
   } else {
-    columns.push_back(
-        make_column("sides", DType::f64, evidence_.values, Shape{workers_.size(), 2, classes}));
+    add_values("sides", {workers_.size(), 2, classes});
   }
   write_column_file(path, columns,
-                    {{kFormat, kVersion},
-                     {kMethod, method_},
-                     {kScores, evidence_.one_against_rest ? kOneAgainstRest : kLogits}});
+                    {{kFormat, kVersion}, {kMethod, method_}, {kScores, scores_name(evidence_)}});
 }
 
 LabelPredictor LabelPredictor::load(const std::filesystem::path& path) {
@@ -161,20 +199,32 @@ LabelPredictor LabelPredictor::load(const std::filesystem::path& path) {
   model.workers_ = reader.names("workers");
   model.labels_ = reader.names("labels");
   model.prior_ = reader.column<double>("prior", DType::f64);
+  const std::size_t classes = model.labels_.size();
+  reader.check(classes >= 2 && classes <= kMostLabels && !model.workers_.empty(), "names");
   VoteEvidence& evidence = model.evidence_;
   evidence.start = reader.column<double>("start", DType::f64);
   evidence.one_against_rest = reader.text(kScores) == kOneAgainstRest;
-  reader.check(evidence.one_against_rest || reader.text(kScores) == kLogits, "scores");
-  const bool tables = reader.has_column("tables");
-  evidence.form = tables ? VoteEvidence::Form::tables : VoteEvidence::Form::sides;
-  evidence.values = reader.column<double>(tables ? "tables" : "sides", DType::f64);
-  const std::size_t classes = model.labels_.size();
-  reader.check(classes >= 2 && classes <= kMostLabels && !model.workers_.empty(), "names");
+  const char* column = "sides";
+  std::size_t numbers = 2 * classes;  // per worker
+  evidence.form = VoteEvidence::Form::sides;
+  if (reader.has_column("tables")) {
+    column = "tables";
+    numbers = classes * classes;
+    evidence.form = VoteEvidence::Form::tables;
+  } else if (reader.has_column("weights")) {
+    column = "weights";
+    numbers = 1;
+    evidence.form = VoteEvidence::Form::weights;
+  }
+  evidence.values = reader.column<double>(column, DType::f64);
+  reader.check(reader.text(kScores) == scores_name(evidence), "scores");
   reader.check(model.prior_.size() == classes && evidence.start.size() == classes, "labels");
-  const std::size_t numbers = classes * (tables ? classes : 2);
   reader.check(evidence.values.size() / numbers == model.workers_.size() &&
                    evidence.values.size() % numbers == 0,
                "workers");
+  reader.check(evidence.form != VoteEvidence::Form::weights ||
+                   std::ranges::all_of(evidence.values, [](double x) { return x >= 0; }),
+               "weights");
   for (const std::vector<double>* values : {&model.prior_, &evidence.start, &evidence.values}) {
     reader.check(std::ranges::all_of(*values, [](double x) { return std::isfinite(x); }),
                  "numbers");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,15 @@ class LabelPredictor {
 
  private:
   LabelPredictor() = default;
+  // Whom and what the names of a table are here.
+  struct Known {
+    std::vector<Worker> workers;
+    std::vector<Label> labels;
+  };
+  bool add_votes(const AnnotationTable& table, Task task, const Known& known,
+                 std::span<double> scores) const;
+  static void set_shares(const AnnotationTable& table, Task task, const Known& known,
+                         std::span<double> scores);
   std::vector<Worker> known_workers(const AnnotationTable& table) const;
   std::vector<Label> known_labels(const AnnotationTable& table) const;
 

@@ -7,6 +7,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/incremental.hpp"
+#include "amalgam/labels/label_state.hpp"
 #include "tests/error_of.hpp"
 #include "tests/labels/random_annotations.hpp"
 
@@ -56,7 +57,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"mace", {"restarts=2"}, 3}, Case{"bcc", {"inference=variational"}, 3},
                       Case{"m-msr", {}, 3}, Case{"generative", {}, 3},
                       Case{"generative", {"fit=likelihood"}, 3}, Case{"flying-squid", {}, 2},
-                      Case{"flying-squid", {}, 4}, Case{"weaver", {"polish=2"}, 2}));
+                      Case{"flying-squid", {}, 4}, Case{"weaver", {"polish=2"}, 2},
+                      Case{"wawa", {}, 3}, Case{"zero-based-skill", {}, 4}));
 
 TEST(LabelPredictor, NewTasksAreLabelledByTheWorkersThatAreKnown) {
   // Both always agree, so that each has a confusion matrix that is nearly the identity.
@@ -82,6 +84,54 @@ TEST(LabelPredictor, NewTasksAreLabelledByTheWorkersThatAreKnown) {
                 model.predict(make_table(std::vector<Triple>{{"x", "bob", "cow"}}));
               }),
               HasSubstr("the label 'cow', which the model does not know"));
+}
+
+TEST(LabelPredictor, SkillsOfControlTasksWeighTheVotesOnNewOnes) {
+  // Ann is right on all of four control tasks, bob on one, and eve on none.
+  std::vector<Triple> triples;
+  GoldLabels gold;
+  const std::vector<std::string> names = {"t0", "t1", "t2", "t3"};
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    triples.push_back({names[i], "ann", i % 2 == 0 ? "dog" : "cat"});
+    triples.push_back({names[i], "bob", i == 2 || i % 2 == 1 ? "dog" : "cat"});
+    triples.push_back({names[i], "eve", i % 2 == 0 ? "cat" : "dog"});
+    gold.labels.push_back(i % 2 == 0 ? 1 : 0);
+  }
+  const AnnotationTable table = make_table(triples);
+  FitContext context = keeping();
+  context.gold = &gold;
+  const LabelPredictor model("gold-majority", table,
+                             fit_labels("gold-majority", table, {}, context));
+  const LabelPrediction prediction = model.predict(make_table(std::vector<Triple>{
+      {"x", "ann", "dog"}, {"x", "bob", "cat"}, {"y", "eve", "dog"}, {"z", "new", "dog"}}));
+  EXPECT_NEAR(prediction.soft.row(0)[1], 1 / 1.25, 1e-12);
+  // Eve's skill is 0, so that only her plain vote is left; of a new worker nothing is.
+  EXPECT_EQ(prediction.soft.row(1)[1], 1);
+  EXPECT_EQ(prediction.soft.row(2)[1], 0.5);
+  EXPECT_EQ(prediction.uncovered, 1U);
+}
+
+TEST(LabelPredictor, CountingStatesPredictAsTheFitOfAllTheirAnnotations) {
+  const AnnotationTable table =
+      RandomAnnotations{.tasks = 50, .workers = 8, .classes = 3, .votes = 5}.table();
+  const auto path = std::filesystem::path(::testing::TempDir()) / "counting_state.safetensors";
+  make_label_state(table, "wawa", {}, {})->save(path);
+  const LabelPrediction prediction = LabelPredictor::load(path).predict(table);
+  EXPECT_EQ(prediction.soft.values, fit_labels("wawa", table).posterior.values);
+  make_label_state(table, "majority-vote", {}, {})->save(path);
+  EXPECT_THAT(error_of([&] { LabelPredictor::load(path); }),
+              HasSubstr("'majority-vote' learns nothing of workers"));
+  std::filesystem::remove(path);
+}
+
+TEST(LabelPredictor, RefusesWeightsThatAreNone) {
+  const AnnotationTable table = RandomAnnotations{.tasks = 20, .workers = 5}.table();
+  LabelFit fit = fit_labels("wawa", table, {}, keeping());
+  fit.evidence.values[2] = -1;
+  const auto path = std::filesystem::path(::testing::TempDir()) / "weights.safetensors";
+  LabelPredictor("wawa", table, fit).save(path);
+  EXPECT_THAT(error_of([&] { LabelPredictor::load(path); }), HasSubstr("weights.safetensors"));
+  std::filesystem::remove(path);
 }
 
 TEST(LabelPredictor, ReadsStatesThatTakeInAnnotations) {

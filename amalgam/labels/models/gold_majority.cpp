@@ -51,7 +51,7 @@ class GoldMajority final : public LabelModel {
           "{} of {} workers annotated no gold task and weigh as much as the mean ({:.3f})", unknown,
           table.worker_count(), all_right / annotations));
     }
-    fit.posterior = skilled_shares(table, fit.skills, context.parallel);
+    vote_by_skill(fit, table, context);
     return fit;
   }
 };

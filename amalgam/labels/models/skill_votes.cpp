@@ -20,7 +20,7 @@ class Wawa final : public LabelModel {
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
     LabelFit fit;
     fit.skills = agreement_with(table, hard_labels(vote_sums(table, {}, context.parallel)).labels);
-    fit.posterior = skilled_shares(table, fit.skills, context.parallel);
+    vote_by_skill(fit, table, context);
     return fit;
   }
 };
@@ -68,7 +68,7 @@ class ZeroBasedSkill final : public LabelModel {
       fit.iterations = t;
       if (context.on_iteration) context.on_iteration(t, std::nullopt);
     }
-    fit.posterior = skilled_shares(table, fit.skills, context.parallel);
+    vote_by_skill(fit, table, context);
     return fit;
   }
 };

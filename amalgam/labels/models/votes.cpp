@@ -63,6 +63,13 @@ SoftLabels skilled_shares(const AnnotationTable& table, std::span<const double> 
   return shares;
 }
 
+void vote_by_skill(LabelFit& fit, const AnnotationTable& table, const FitContext& context) {
+  fit.posterior = skilled_shares(table, fit.skills, context.parallel);
+  if (!context.keep_evidence) return;
+  fit.evidence = {VoteEvidence::Form::weights, std::vector<double>(table.label_count(), 0),
+                  fit.skills};
+}
+
 std::vector<double> agreement_with(const AnnotationTable& table, std::span<const Label> labels) {
   std::vector<double> right(table.worker_count(), 0);
   std::vector<double> all(table.worker_count(), 0);

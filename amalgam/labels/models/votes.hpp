@@ -47,6 +47,8 @@ std::vector<double> agreement_with(const AnnotationTable& table, std::span<const
 /// gets its plain vote shares. No skill may be negative.
 SoftLabels skilled_shares(const AnnotationTable& table, std::span<const double> skills,
                           const Parallel& parallel);
+/// The posterior of a fit as skilled_shares of its skills, and its evidence if the context asks.
+void vote_by_skill(LabelFit& fit, const AnnotationTable& table, const FitContext& context);
 
 /// The evidence of workers whose votes for any label say the same: `same` [workers] is added to the
 /// label itself, `other` to each other one. InputError beyond 2^28 numbers.
