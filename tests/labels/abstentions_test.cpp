@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/label_model.hpp"
@@ -126,6 +129,40 @@ TEST(AbstainingDawidSkene, MissingRowsAreWhatMarkedOnesAre) {
   EXPECT_NEAR(missing.trace.back(), marked.trace.back(), 1e-6);
   // Functions are silent most often on class 2: so is the item on which all are.
   EXPECT_GT(missing.posterior.row(kItems - 1)[2], 0.9);
+}
+
+// The parameter "acceleration", which leaps with what abstaining counts too.
+TEST(AbstainingDawidSkene, LeapsEndWhereSweepsEndInFewerAndNeverFall) {
+  constexpr std::size_t kItems = 300;
+  constexpr std::size_t kFunctions = 6;
+  const std::vector<int> votes = sparse_votes(kItems, kFunctions);
+  const AnnotationTable missing = table_of_votes(votes, kItems, kFunctions, 3);
+  const AnnotationTable marked =
+      with_abstentions(spelled_out(votes, kItems, kFunctions), "abstains", Abstained::marked);
+  for (const bool is_marked : {false, true}) {
+    const auto fitted = [&](const char* acceleration, const char* iterations) {
+      const std::vector<std::string> parameters = {
+          is_marked ? "abstentions=marked" : "abstentions=missing",
+          fmt::format("acceleration={}", acceleration),
+          fmt::format("iterations={}", iterations),
+          "tolerance=-1",
+          "diagonal=0.5",
+          "off_diagonal=0.2"};
+      return fit_labels("dawid-skene", is_marked ? marked : missing, parameters);
+    };
+    const LabelFit plain = fitted("none", "3000");
+    const LabelFit leaping = fitted("anderson", "200");
+    for (std::size_t i = 0; i < plain.posterior.values.size(); ++i) {
+      ASSERT_NEAR(leaping.posterior.values[i], plain.posterior.values[i], 1e-7) << i;
+    }
+    const auto sweeps_below = [top = plain.trace.back() - 1e-8](const std::vector<double>& trace) {
+      return std::ranges::count_if(trace, [top](double value) { return value < top; });
+    };
+    EXPECT_LT(2 * sweeps_below(leaping.trace), sweeps_below(plain.trace)) << is_marked;
+    for (std::size_t t = 1; t < leaping.trace.size(); ++t) {
+      EXPECT_GE(leaping.trace[t], leaping.trace[t - 1] - 1e-12 * std::abs(leaping.trace[t])) << t;
+    }
+  }
 }
 
 TEST(AbstainingDawidSkene, TheLikelihoodNeverFallsAndThreadsChangeNoBit) {

@@ -49,7 +49,7 @@ void ascend(Convergence& convergence, const FitContext& context, bool learns_pri
     const double objective = pass.log_likelihood + density();
     Expected expected{std::move(pass.counts.sums), std::move(pass.class_sums), pass.covered};
     const bool has_leapt = ahead && ahead->has_leapt();
-    if (has_leapt && convergence.is_small_rise(objective)) ahead->rest();
+    if (ahead && has_leapt && convergence.is_small_rise(objective)) ahead->rest();
     if (ahead && !ahead->take(objective, joined(expected))) {
       convergence.taken_back();
     } else if (convergence.done(objective, has_leapt)) {
