@@ -76,11 +76,11 @@ void HardLabelState::set_labels(std::vector<Label> labels) {
   safe_until_.assign(labels_.size(), 0);
   log_prior_.assign(classes, 0);
   for (Task task = 0; task < labels_.size(); ++task) {
-    for (const KeptRows::Row& row : rows_.rows_of(task)) {
+    rows_.each_row(task, [&](const KeptRows::Row& row) {
       weights_[task] += row.weight;
       std::vector<Task>& tasks = tasks_of_[row.worker];
       if (tasks.empty() || tasks.back() != task) tasks.push_back(task);
-    }
+    });
     count(task, labels_[task], 1);
     covered_ += weights_[task] > 0 ? 1 : 0;
   }
@@ -94,11 +94,11 @@ void HardLabelState::count(Task task, Label label, double times) {
   if (!(weights_[task] > 0)) return;
   const std::size_t classes = rows_.label_count();
   class_counts_[label] += times;
-  for (const KeptRows::Row& row : rows_.rows_of(task)) {
+  rows_.each_row(task, [&](const KeptRows::Row& row) {
     counts_[(std::size_t{row.worker} * classes + row.label) * classes + label] +=
         times * row.weight;
     touch(row.worker);
-  }
+  });
 }
 
 void HardLabelState::touch(Worker worker) {
@@ -149,10 +149,10 @@ std::vector<Task> HardLabelState::tasks_to_look_at(bool all) const {
 void HardLabelState::likelihoods_of(Task task, std::vector<double>& logits) const {
   const std::size_t classes = rows_.label_count();
   logits = log_prior_;
-  for (const KeptRows::Row& row : rows_.rows_of(task)) {
+  rows_.each_row(task, [&](const KeptRows::Row& row) {
     const double* said = logs_.data() + (std::size_t{row.worker} * classes + row.label) * classes;
     for (std::size_t k = 0; k < classes; ++k) logits[k] += row.weight * said[k];
-  }
+  });
 }
 
 // The task's label by the tables as they are, noting how safe it is.
@@ -201,8 +201,7 @@ HardLabelState::Round HardLabelState::settle(std::size_t max_sweeps, bool all) {
 // its first.
 void HardLabelState::add_rows(const KeptRows::Grown& grown) {
   const std::size_t classes = rows_.label_count();
-  const Task task = grown.task;
-  const auto rows = rows_.rows_of(task).subspan(grown.rows_before);
+  const auto& [task, rows] = grown;
   std::vector<double> votes(classes, 0);
   double weight = 0;
   for (const KeptRows::Row& row : rows) {

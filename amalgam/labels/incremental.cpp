@@ -43,44 +43,35 @@ void IncrementalFit::set_method() {
 }
 
 void IncrementalFit::set_rows(const AnnotationTable& table) {
-  tasks_ = table.task_names;
-  workers_ = table.worker_names;
-  labels_ = table.label_names;
-  appearance_ = table.appearance;
-  begins_ = table.task_begins;
-  rows_.resize(table.rows());
-  for (std::size_t row = 0; row < table.rows(); ++row) {
-    rows_[row] = {table.workers[row], table.labels[row], static_cast<float>(table.weight(row))};
-  }
-  more_.clear();
-  has_more_.clear();
+  rows_ = KeptRows(table);
   more_worker_rows_.clear();
-  annotations_ = table.rows();
-  weights_.assign(workers_.size(), 0);
-  for (const Row& row : rows_) weights_[row.worker] += row.weight;
+  weights_.assign(rows_.worker_count(), 0);
+  for (const Row& row : rows_.rows()) weights_[row.worker] += row.weight;
   index_workers();
 }
 
 void IncrementalFit::index_workers() {
-  worker_begins_.assign(workers_.size() + 1, 0);
-  for (const Row& row : rows_) ++worker_begins_[row.worker + 1];
-  for (std::size_t w = 0; w < workers_.size(); ++w) worker_begins_[w + 1] += worker_begins_[w];
+  const std::span<const Row> rows = rows_.rows();
+  worker_begins_.assign(rows_.worker_count() + 1, 0);
+  for (const Row& row : rows) ++worker_begins_[row.worker + 1];
+  for (std::size_t w = 0; w < rows_.worker_count(); ++w) {
+    worker_begins_[w + 1] += worker_begins_[w];
+  }
   std::vector<std::uint64_t> next(worker_begins_.begin(), worker_begins_.end() - 1);
-  worker_rows_.resize(rows_.size());
-  for (std::size_t task = 0; task + 1 < begins_.size(); ++task) {
-    for (std::uint64_t row = begins_[task]; row < begins_[task + 1]; ++row) {
-      const Row& one = rows_[row];
-      worker_rows_[next[one.worker]++] = {static_cast<Task>(task), one.label, one.weight};
-    }
+  worker_rows_.resize(rows.size());
+  for (std::size_t task = 0; task < rows_.task_count(); ++task) {
+    rows_.each_row(static_cast<Task>(task), [&](const Row& row) {
+      worker_rows_[next[row.worker]++] = {static_cast<Task>(task), row.label, row.weight};
+    });
   }
 }
 
 std::size_t IncrementalFit::numbers_per_worker() const {
-  return is_coin_ ? 1 : labels_.size() * labels_.size();
+  return is_coin_ ? 1 : rows_.label_count() * rows_.label_count();
 }
 
 void IncrementalFit::refresh(Worker worker) {
-  const std::size_t classes = labels_.size();
+  const std::size_t classes = rows_.label_count();
   if (is_coin_) {
     const double weight = weights_[worker];
     const double share = weight > 0 ? counts_[worker] / weight : 0.5;
@@ -105,30 +96,16 @@ void IncrementalFit::refresh_prior() {
 }
 
 IncrementalFit::Result IncrementalFit::result(bool keep_evidence) const {
-  AnnotationBuilder builder;
-  for (const Task task : appearance_) builder.task(tasks_[task]);
-  for (std::size_t w = 0; w < workers_.size(); ++w) builder.worker(workers_[w]);
-  for (std::size_t l = 0; l < labels_.size(); ++l) builder.label(labels_[l]);
-  bool weighted = false;
-  for (std::size_t i = 0; i < appearance_.size(); ++i) {
-    each_row(appearance_[i], [&](const Row& row) {
-      builder.add(static_cast<Task>(i), row.worker, row.label);
-      builder.add_weight(row.weight);
-      weighted = weighted || row.weight != 1;
-    });
-  }
-  Result result{builder.finish("state"), {}};
-  if (!weighted) result.table.weights.clear();
-  const std::size_t classes = labels_.size();
-  result.fit.posterior = SoftLabels(tasks_.size(), classes);
-  for (std::size_t task = 0; task < tasks_.size(); ++task) {
-    const std::span<const double> from = posterior(tasks_.find(result.table.task_names[task]));
-    std::ranges::copy(from, result.fit.posterior.row(task).begin());
+  KeptRows::Canonical all = rows_.canonical();
+  Result result{std::move(all.table), {}};
+  const std::size_t classes = rows_.label_count();
+  result.fit.posterior = SoftLabels(all.tasks.size(), classes);
+  for (std::size_t task = 0; task < all.tasks.size(); ++task) {
+    std::ranges::copy(posterior(all.tasks[task]), result.fit.posterior.row(task).begin());
   }
   result.fit.prior = prior_;
   std::vector<double> logs;
-  for (std::size_t w = 0; w < workers_.size(); ++w) {
-    const std::size_t from = workers_.find(result.table.worker_names[w]);
+  for (const std::size_t from : all.workers) {
     if (is_coin_) {
       result.fit.skills.push_back(portable_exp(logs_[2 * from]));
     } else {
@@ -143,8 +120,7 @@ IncrementalFit::Result IncrementalFit::result(bool keep_evidence) const {
   if (keep_evidence && is_coin_) {
     std::vector<double> right;
     std::vector<double> wrong;
-    for (std::size_t w = 0; w < workers_.size(); ++w) {
-      const std::size_t from = workers_.find(result.table.worker_names[w]);
+    for (const std::size_t from : all.workers) {
       right.push_back(logs_[2 * from]);
       wrong.push_back(logs_[2 * from + 1]);
     }

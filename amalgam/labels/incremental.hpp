@@ -10,6 +10,7 @@
 
 #include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_state.hpp"
+#include "amalgam/labels/state_rows.hpp"
 
 namespace amalgam::labels {
 
@@ -34,14 +35,14 @@ class IncrementalFit final : public LabelState {
   Result result(bool keep_evidence = false) const override;
 
   const std::string& method() const override { return method_; }
-  std::size_t task_count() const override { return tasks_.size(); }
-  std::size_t worker_count() const override { return workers_.size(); }
-  std::uint64_t annotations() const override { return annotations_; }
-  const StringPool& task_names() const { return tasks_; }
-  const StringPool& label_names() const { return labels_; }
+  std::size_t task_count() const override { return rows_.task_count(); }
+  std::size_t worker_count() const override { return rows_.worker_count(); }
+  std::uint64_t annotations() const override { return rows_.annotations(); }
+  const StringPool& task_names() const { return rows_.task_names(); }
+  const StringPool& label_names() const { return rows_.label_names(); }
   /// [labels], of a task by its number here.
   std::span<const double> posterior(Task task) const {
-    return {posterior_.data() + std::size_t{task} * labels_.size(), labels_.size()};
+    return {posterior_.data() + std::size_t{task} * rows_.label_count(), rows_.label_count()};
   }
 
   void save(const std::filesystem::path& path) const override;
@@ -49,11 +50,7 @@ class IncrementalFit final : public LabelState {
   static IncrementalFit load(const std::filesystem::path& path);
 
  private:
-  struct Row {
-    Worker worker;
-    Label label;
-    float weight;
-  };
+  using Row = KeptRows::Row;
   struct WorkerRow {
     Task task;
     Label label;
@@ -66,8 +63,6 @@ class IncrementalFit final : public LabelState {
   void set_rows(const AnnotationTable& table);
   void index_workers();
   std::size_t numbers_per_worker() const;
-  template <class Body>
-  void each_row(Task task, const Body& body) const;
   template <class Body>
   void each_worker_row(Worker worker, const Body& body) const;
   std::size_t place_of_logs(const Row& row) const;
@@ -101,19 +96,10 @@ class IncrementalFit final : public LabelState {
   double diagonal_ = 0;
   double off_diagonal_ = 0;
 
-  StringPool tasks_;
-  StringPool workers_;
-  StringPool labels_;
-  std::vector<Task> appearance_;
-  // Rows that were there when the state was made or read, by task; later ones are in `more_`.
-  std::vector<std::uint64_t> begins_;  // [base tasks + 1]
-  std::vector<Row> rows_;
-  std::vector<std::uint64_t> worker_begins_;  // [base workers + 1]
-  std::vector<WorkerRow> worker_rows_;        // the same rows by worker
-  std::unordered_map<Task, std::vector<Row>> more_;
-  std::vector<char> has_more_;  // [tasks up to the last that has]
-  std::unordered_map<Worker, std::vector<WorkerRow>> more_worker_rows_;
-  std::uint64_t annotations_ = 0;
+  KeptRows rows_;
+  std::vector<std::uint64_t> worker_begins_;  // [workers from the start + 1]
+  std::vector<WorkerRow> worker_rows_;        // rows_.rows() by worker
+  std::unordered_map<Worker, std::vector<WorkerRow>> more_worker_rows_;  // those that came later
 
   std::vector<double> posterior_;   // [tasks, labels]
   std::vector<double> counts_;      // [workers, numbers_per_worker]
@@ -125,26 +111,15 @@ class IncrementalFit final : public LabelState {
   double covered_ = 0;              // tasks with annotations
 };
 
-template <class Body>
-void IncrementalFit::each_row(Task task, const Body& body) const {
-  if (task + std::size_t{1} < begins_.size()) {
-    for (std::uint64_t row = begins_[task]; row < begins_[task + 1]; ++row) body(rows_[row]);
-  }
-  // Nearly all tasks have no later rows: a look into the table of those would cost more than all
-  // else.
-  if (task >= has_more_.size() || has_more_[task] == 0) return;
-  for (const Row& row : more_.at(task)) body(row);
-}
-
 // Where in logs_ what the row says of the classes begins.
 inline std::size_t IncrementalFit::place_of_logs(const Row& row) const {
   if (is_coin_) return 2 * std::size_t{row.worker};
-  return (std::size_t{row.worker} * labels_.size() + row.label) * labels_.size();
+  return (std::size_t{row.worker} * rows_.label_count() + row.label) * rows_.label_count();
 }
 
 template <int kClasses>
 void IncrementalFit::add_log_likelihood(const Row& row, double* logits) const {
-  const std::size_t classes = kClasses > 0 ? kClasses : labels_.size();
+  const std::size_t classes = kClasses > 0 ? kClasses : rows_.label_count();
   const double* const said = logs_.data() + place_of_logs(row);
   if (is_coin_) {
     for (std::size_t k = 0; k < classes; ++k) {
@@ -158,7 +133,7 @@ void IncrementalFit::add_log_likelihood(const Row& row, double* logits) const {
 // To counts of all workers; `change`: the posterior of the row's task, or what it changed by.
 template <int kClasses>
 void IncrementalFit::count(const Row& row, const double* change, double* counts) const {
-  const std::size_t classes = kClasses > 0 ? kClasses : labels_.size();
+  const std::size_t classes = kClasses > 0 ? kClasses : rows_.label_count();
   if (is_coin_) {
     counts[row.worker] += row.weight * change[row.label];
     return;

@@ -4,7 +4,6 @@
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
-#include "amalgam/labels/state_rows.hpp"
 
 // Taking in annotations: updates of the tasks that they bear on.
 namespace amalgam::labels {
@@ -61,55 +60,32 @@ class IncrementalFit::Update {
 };
 
 void IncrementalFit::Update::add_annotations(const AnnotationTable& added) {
-  const std::vector<Label> labels = numbers_of_labels(added, fit_.labels_);
-  const std::size_t old_tasks = fit_.tasks_.size();
-  const std::size_t old_workers = fit_.workers_.size();
-  std::vector<Worker> workers(added.worker_count());
-  for (std::size_t w = 0; w < workers.size(); ++w) {
-    workers[w] = fit_.workers_.add(added.worker_names[w]);
-  }
-  std::vector<Task> tasks(added.task_count());
-  for (const Task task : added.appearance) {
-    tasks[task] = fit_.tasks_.add(added.task_names[task]);
-    if (tasks[task] >= old_tasks) fit_.appearance_.push_back(tasks[task]);
-  }
-  const std::size_t worker_count = fit_.workers_.size();
-  fit_.posterior_.resize(fit_.tasks_.size() * fit_.labels_.size(), 0);
+  const std::vector<KeptRows::Grown> grown = fit_.rows_.add(added, report_);
+  const std::size_t worker_count = fit_.rows_.worker_count();
+  fit_.posterior_.resize(fit_.rows_.task_count() * fit_.rows_.label_count(), 0);
   fit_.counts_.resize(worker_count * fit_.numbers_per_worker(), 0);
   fit_.logs_.resize(worker_count * (fit_.is_coin_ ? 2 : fit_.numbers_per_worker()), 0);
   fit_.weights_.resize(worker_count, 0);
   is_active_.assign(worker_count, 0);
   pending_.assign(worker_count, 0);
 
-  std::vector<Row> rows;
-  for (std::size_t i = 0; i < added.task_count(); ++i) {
-    const auto [begin, end] = added.rows_of(static_cast<Task>(i));
-    rows.clear();
-    for (std::size_t row = begin; row < end; ++row) {
-      rows.push_back({workers[added.workers[row]], labels[added.labels[row]],
-                      static_cast<float>(added.weight(row))});
-    }
-    add_task(tasks[i], rows);
-  }
-  fit_.annotations_ += added.rows();
-  report_.annotations = added.rows();
-  report_.new_tasks = fit_.tasks_.size() - old_tasks;
-  report_.new_workers = worker_count - old_workers;
+  for (const auto& [task, rows] : grown) add_task(task, rows);
 }
 
-// New rows of a task, counted with the posterior that it has.
+// New rows of a task, which it has already, counted with its posterior.
 void IncrementalFit::Update::add_task(Task task, std::span<const Row> rows) {
-  const std::size_t classes = fit_.labels_.size();
-  double old_weight = 0;
-  fit_.each_row(task, [&](const Row& row) { old_weight += row.weight; });
+  const std::size_t classes = fit_.rows_.label_count();
   std::vector<double> votes(classes, 0);
   double weight = 0;
+  std::size_t earlier = 0;  // rows of some weight
+  fit_.rows_.each_row(task, [&](const Row& row) { earlier += row.weight > 0 ? 1 : 0; });
   for (const Row& row : rows) {
     votes[row.label] += row.weight;
     weight += row.weight;
+    earlier -= row.weight > 0 ? 1 : 0;
   }
   double* const posterior = &fit_.posterior_[std::size_t{task} * classes];
-  if (!(old_weight > 0) && weight > 0) {
+  if (earlier == 0 && weight > 0) {
     // A task without annotations until now begins with its votes.
     for (std::size_t k = 0; k < classes; ++k) {
       posterior[k] = votes[k] / weight;
@@ -117,10 +93,7 @@ void IncrementalFit::Update::add_task(Task task, std::span<const Row> rows) {
     }
     fit_.covered_ += 1;
   }
-  if (task >= fit_.has_more_.size()) fit_.has_more_.resize(task + std::size_t{1}, 0);
   for (const Row& row : rows) {
-    fit_.has_more_[task] = 1;
-    fit_.more_[task].push_back(row);
     fit_.more_worker_rows_[row.worker].push_back({task, row.label, row.weight});
     fit_.count(row, posterior, fit_.counts_.data());
     fit_.weights_[row.worker] += row.weight;
@@ -140,19 +113,20 @@ void IncrementalFit::Update::activate(Worker worker) {
 void IncrementalFit::Update::prefetch_task(std::size_t position) const {
   constexpr std::size_t kPlaces = 32;
   constexpr std::size_t kRows = 16;
+  const std::span<const std::uint64_t> begins = fit_.rows_.begins();
   const auto is_base = [&](std::size_t i) {
-    return i < tasks_.size() && tasks_[i] + std::size_t{1} < fit_.begins_.size();
+    return i < tasks_.size() && tasks_[i] + std::size_t{1} < begins.size();
   };
   if (is_base(position + kPlaces)) {
     const Task task = tasks_[position + kPlaces];
-    __builtin_prefetch(&fit_.begins_[task]);
-    __builtin_prefetch(&fit_.posterior_[std::size_t{task} * fit_.labels_.size()]);
+    __builtin_prefetch(&begins[task]);
+    __builtin_prefetch(&fit_.posterior_[std::size_t{task} * fit_.rows_.label_count()]);
   }
   if (is_base(position + kRows)) {
     const Task task = tasks_[position + kRows];
     constexpr std::uint64_t kRowsOfCacheLine = 64 / sizeof(Row);
-    for (std::uint64_t i = fit_.begins_[task]; i < fit_.begins_[task + 1]; i += kRowsOfCacheLine) {
-      __builtin_prefetch(&fit_.rows_[i]);
+    for (std::uint64_t i = begins[task]; i < begins[task + 1]; i += kRowsOfCacheLine) {
+      __builtin_prefetch(&fit_.rows_.rows()[i]);
     }
   }
 }
@@ -162,15 +136,15 @@ void IncrementalFit::Update::gather_rows() {
   std::ranges::sort(tasks_);
   const auto rest = std::ranges::unique(tasks_);
   tasks_.erase(rest.begin(), rest.end());
-  const std::size_t classes = fit_.labels_.size();
+  const std::size_t classes = fit_.rows_.label_count();
   posterior_.resize(tasks_.size() * classes);
   active_rows_ = {{0}, {}};
   idle_rows_ = {{0}, {}};
   all_.clear();
-  idle_rows_.rows.reserve(tasks_.size() * (fit_.annotations_ / fit_.tasks_.size() + 1));
+  idle_rows_.rows.reserve(tasks_.size() * (fit_.rows_.annotations() / fit_.rows_.task_count() + 1));
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     prefetch_task(i);
-    fit_.each_row(tasks_[i], [&](const Row& row) {
+    fit_.rows_.each_row(tasks_[i], [&](const Row& row) {
       (is_active_[row.worker] != 0 ? active_rows_ : idle_rows_).rows.push_back(row);
     });
     active_rows_.begins.push_back(active_rows_.rows.size());
@@ -183,7 +157,7 @@ void IncrementalFit::Update::gather_rows() {
 // Sums what idle workers say of each task, once.
 template <int kClasses>
 void IncrementalFit::Update::hear_idle_workers() {
-  const std::size_t classes = kClasses > 0 ? kClasses : fit_.labels_.size();
+  const std::size_t classes = kClasses > 0 ? kClasses : fit_.rows_.label_count();
   const std::size_t last = fit_.is_coin_ ? 1 : classes - 1;
   const std::vector<Row>& rows = idle_rows_.rows;
   others_.assign(tasks_.size() * classes, 0);
@@ -201,7 +175,7 @@ void IncrementalFit::Update::hear_idle_workers() {
 // Looks at the tasks once, and then at the tables of active workers. Returns the largest change.
 template <int kClasses>
 double IncrementalFit::Update::sweep(std::span<const std::size_t> positions) {
-  const std::size_t classes = kClasses > 0 ? kClasses : fit_.labels_.size();
+  const std::size_t classes = kClasses > 0 ? kClasses : fit_.rows_.label_count();
   const double noticeable = options_.tolerance / 10;
   const double negligible = options_.tolerance / 100;
   std::vector<double> change(classes);
@@ -254,7 +228,7 @@ void IncrementalFit::Update::settle() {
 // What the sweeps did to posteriors goes to the state, and into the counts of idle workers.
 template <int kClasses>
 void IncrementalFit::Update::carry_on() {
-  const std::size_t classes = kClasses > 0 ? kClasses : fit_.labels_.size();
+  const std::size_t classes = kClasses > 0 ? kClasses : fit_.rows_.label_count();
   constexpr std::size_t kTasks = 8;
   std::vector<double> change(classes);
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
@@ -296,7 +270,7 @@ void IncrementalFit::Update::finish() {
     stale += pending_[w];
     fit_.refresh(static_cast<Worker>(w));
   }
-  report_.stale_mass = stale / static_cast<double>(fit_.annotations_);
+  report_.stale_mass = stale / static_cast<double>(fit_.rows_.annotations());
   report_.tasks_updated = tasks_.size();
   report_.workers_updated = active_.size();
 }
@@ -308,7 +282,7 @@ AbsorbReport IncrementalFit::Update::run(const AnnotationTable& added) {
     fit_.each_worker_row(worker, [&](const WorkerRow& row) { tasks_.push_back(row.task); });
   }
   fit_.refresh_prior();
-  models::with_class_count(fit_.labels_.size(), [&]<int kClasses>() {
+  models::with_class_count(fit_.rows_.label_count(), [&]<int kClasses>() {
     do {
       gather_rows();
       hear_idle_workers<kClasses>();

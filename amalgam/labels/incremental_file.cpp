@@ -3,29 +3,14 @@
 #include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
-#include "amalgam/labels/state_rows.hpp"
 
 namespace amalgam::labels {
 
 void IncrementalFit::save(const std::filesystem::path& path) const {
-  AnnotationTable rows;
-  rows.task_names = tasks_;
-  rows.worker_names = workers_;
-  rows.label_names = labels_;
-  rows.appearance = appearance_;
-  rows.task_begins.push_back(0);
-  for (std::size_t task = 0; task < tasks_.size(); ++task) {
-    each_row(static_cast<Task>(task), [&](const Row& row) {
-      rows.workers.push_back(row.worker);
-      rows.labels.push_back(row.label);
-      rows.weights.push_back(row.weight);
-    });
-    rows.task_begins.push_back(rows.workers.size());
-  }
   std::vector<Column> columns;
-  add_state_rows(columns, rows);
-  columns.push_back(
-      make_column("posterior", DType::f64, posterior_, Shape{tasks_.size(), labels_.size()}));
+  add_state_rows(columns, rows_.numbered());
+  columns.push_back(make_column("posterior", DType::f64, posterior_,
+                                Shape{rows_.task_count(), rows_.label_count()}));
   write_column_file(path, columns, state_metadata({method_, parameters_}));
 }
 

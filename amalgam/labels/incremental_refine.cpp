@@ -32,13 +32,14 @@ struct IncrementalFit::Pass {
 // read of them.
 void IncrementalFit::prefetch_rows(std::uint64_t begin, std::uint64_t end,
                                    const double* counts) const {
-  const std::size_t last = is_coin_ ? 1 : labels_.size() - 1;
-  for (std::uint64_t i = begin; i < std::min<std::uint64_t>(end, rows_.size()); ++i) {
-    const std::size_t said = place_of_logs(rows_[i]);
+  const std::size_t last = is_coin_ ? 1 : rows_.label_count() - 1;
+  const std::span<const Row> rows = rows_.rows();
+  for (std::uint64_t i = begin; i < std::min<std::uint64_t>(end, rows.size()); ++i) {
+    const std::size_t said = place_of_logs(rows[i]);
     __builtin_prefetch(&logs_[said]);
     __builtin_prefetch(&logs_[said + last]);
     if (is_coin_) {
-      __builtin_prefetch(counts + rows_[i].worker, 1);
+      __builtin_prefetch(counts + rows[i].worker, 1);
     } else {
       __builtin_prefetch(counts + said, 1);
       __builtin_prefetch(counts + said + last, 1);
@@ -49,21 +50,22 @@ void IncrementalFit::prefetch_rows(std::uint64_t begin, std::uint64_t end,
 // `expect`: whether posteriors are computed, else they are counted as they are.
 template <int kClasses>
 IncrementalFit::Pass IncrementalFit::pass_over(Task begin, Task end, bool expect) {
-  const std::size_t classes = kClasses > 0 ? kClasses : labels_.size();
+  const std::size_t classes = kClasses > 0 ? kClasses : rows_.label_count();
   Pass pass;
   pass.class_sums.assign(classes, 0);
   pass.counts.assign(counts_.size(), 0);
   std::vector<double> expected(classes);
+  const std::span<const std::uint64_t> begins = rows_.begins();
   for (Task task = begin; task < end; ++task) {
     double* const posterior = &posterior_[std::size_t{task} * classes];
-    if (task + std::size_t{1} < begins_.size()) {
-      prefetch_rows(begins_[task] + models::kPrefetchRows,
-                    begins_[task + std::size_t{1}] + models::kPrefetchRows, pass.counts.data());
+    if (task + std::size_t{1} < begins.size()) {
+      prefetch_rows(begins[task] + models::kPrefetchRows,
+                    begins[task + std::size_t{1}] + models::kPrefetchRows, pass.counts.data());
     }
     double weight = 0;
     if (expect) {
       std::ranges::copy(log_prior_, expected.begin());
-      each_row(task, [&](const Row& row) {
+      rows_.each_row(task, [&](const Row& row) {
         weight += row.weight;
         add_log_likelihood<kClasses>(row, expected.data());
       });
@@ -73,12 +75,13 @@ IncrementalFit::Pass IncrementalFit::pass_over(Task begin, Task end, bool expect
         posterior[k] = expected[k];
       }
     } else {
-      each_row(task, [&](const Row& row) { weight += row.weight; });
+      rows_.each_row(task, [&](const Row& row) { weight += row.weight; });
     }
     if (!(weight > 0)) continue;
     pass.covered += 1;
     for (std::size_t k = 0; k < classes; ++k) pass.class_sums[k] += posterior[k];
-    each_row(task, [&](const Row& row) { count<kClasses>(row, posterior, pass.counts.data()); });
+    rows_.each_row(task,
+                   [&](const Row& row) { count<kClasses>(row, posterior, pass.counts.data()); });
   }
   return pass;
 }
@@ -87,11 +90,11 @@ IncrementalFit::Pass IncrementalFit::pass_over(Task begin, Task end, bool expect
 // workers alone.
 IncrementalFit::Pass IncrementalFit::pass(const Parallel& parallel, bool expect) {
   constexpr std::size_t kTasksAtATime = 4096;
-  const std::size_t tasks = tasks_.size();
+  const std::size_t tasks = rows_.task_count();
   const std::size_t affordable = models::kCountsMemory / (counts_.size() * sizeof(double));
   const std::size_t leaves = std::min({models::kMostLeaves, std::max<std::size_t>(1, affordable),
                                        (tasks + kTasksAtATime - 1) / kTasksAtATime});
-  return models::with_class_count(labels_.size(), [&]<int kClasses>() {
+  return models::with_class_count(rows_.label_count(), [&]<int kClasses>() {
     return *fold(parallel, leaves, [&](std::size_t leaf, std::size_t) {
       return pass_over<kClasses>(static_cast<Task>(leaf * tasks / leaves),
                                  static_cast<Task>((leaf + 1) * tasks / leaves), expect);
@@ -109,9 +112,9 @@ void IncrementalFit::take_counts(Pass&& pass, const Parallel& parallel) {
 // What follows from counts.
 void IncrementalFit::refresh_all(const Parallel& parallel) {
   constexpr std::size_t kWorkersAtATime = 64;
-  const std::size_t blocks = (workers_.size() + kWorkersAtATime - 1) / kWorkersAtATime;
+  const std::size_t blocks = (rows_.worker_count() + kWorkersAtATime - 1) / kWorkersAtATime;
   parallel_for(parallel, blocks, [&](std::size_t block, std::size_t) {
-    const std::size_t end = std::min(workers_.size(), (block + 1) * kWorkersAtATime);
+    const std::size_t end = std::min(rows_.worker_count(), (block + 1) * kWorkersAtATime);
     for (std::size_t w = block * kWorkersAtATime; w < end; ++w) refresh(static_cast<Worker>(w));
   });
   refresh_prior();
@@ -119,9 +122,9 @@ void IncrementalFit::refresh_all(const Parallel& parallel) {
 
 // All counts from the posteriors.
 void IncrementalFit::recount(const Parallel& parallel) {
-  counts_.assign(workers_.size() * numbers_per_worker(), 0);
-  logs_.assign(workers_.size() * (is_coin_ ? 2 : numbers_per_worker()), 0);
-  prior_.assign(labels_.size(), 0);
+  counts_.assign(rows_.worker_count() * numbers_per_worker(), 0);
+  logs_.assign(rows_.worker_count() * (is_coin_ ? 2 : numbers_per_worker()), 0);
+  prior_.assign(rows_.label_count(), 0);
   take_counts(pass(parallel, false), parallel);
 }
 
@@ -137,7 +140,7 @@ IncrementalFit::Sweep IncrementalFit::sweep_all(const Parallel& parallel) {
 // Of the pseudo-counts, up to a constant.
 double IncrementalFit::log_density() const {
   if (is_coin_ || (diagonal_ == 0 && off_diagonal_ == 0)) return 0;
-  const std::size_t classes = labels_.size();
+  const std::size_t classes = rows_.label_count();
   double sum = 0;
   for (std::size_t i = 0; i < logs_.size(); ++i) {
     const bool right = i % classes == i / classes % classes;

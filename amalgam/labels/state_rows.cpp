@@ -43,6 +43,21 @@ void check_appearance(const ColumnReader& reader, const AnnotationTable& table) 
   }
 }
 
+// What the labels of `added` are among `labels`. InputError for one that is none of them.
+std::vector<Label> numbers_of_labels(const AnnotationTable& added, const StringPool& labels) {
+  std::vector<Label> numbers(added.label_count());
+  for (std::size_t l = 0; l < numbers.size(); ++l) {
+    const std::uint32_t label = labels.find(added.label_names[l]);
+    if (label == StringPool::npos) {
+      throw InputError(
+          "the label '{}' was not there when the state was made; aggregate everything anew",
+          printable(added.label_names[l]));
+    }
+    numbers[l] = static_cast<Label>(label);
+  }
+  return numbers;
+}
+
 }  // namespace
 
 std::map<std::string, std::string> state_metadata(const StateHead& head) {
@@ -98,33 +113,16 @@ void add_state_rows(std::vector<Column>& columns, const AnnotationTable& rows) {
   columns.push_back(make_column("appearance", DType::u32, rows.appearance));
 }
 
-std::vector<Label> numbers_of_labels(const AnnotationTable& added, const StringPool& labels) {
-  std::vector<Label> numbers(added.label_count());
-  for (std::size_t l = 0; l < numbers.size(); ++l) {
-    const std::uint32_t label = labels.find(added.label_names[l]);
-    if (label == StringPool::npos) {
-      throw InputError(
-          "the label '{}' was not there when the state was made; aggregate everything anew",
-          printable(added.label_names[l]));
-    }
-    numbers[l] = static_cast<Label>(label);
-  }
-  return numbers;
-}
-
 KeptRows::KeptRows(const AnnotationTable& table)
     : tasks_(table.task_names),
       workers_(table.worker_names),
       labels_(table.label_names),
       appearance_(table.appearance),
-      by_task_(table.task_count()),
+      begins_(table.task_begins),
+      rows_(table.rows()),
       annotations_(table.rows()) {
-  for (std::size_t task = 0; task < by_task_.size(); ++task) {
-    const auto [begin, end] = table.rows_of(static_cast<Task>(task));
-    for (std::size_t row = begin; row < end; ++row) {
-      by_task_[task].push_back(
-          {table.workers[row], table.labels[row], static_cast<float>(table.weight(row))});
-    }
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    rows_[row] = {table.workers[row], table.labels[row], static_cast<float>(table.weight(row))};
   }
 }
 
@@ -134,19 +132,23 @@ std::vector<KeptRows::Grown> KeptRows::add(const AnnotationTable& added, AbsorbR
   const std::size_t old_workers = workers_.size();
   std::vector<Worker> workers(added.worker_count());
   for (std::size_t w = 0; w < workers.size(); ++w) workers[w] = workers_.add(added.worker_names[w]);
-  std::vector<Grown> grown;
+  std::vector<Grown> grown(added.task_count());
   for (const Task from : added.appearance) {
-    const Task task = tasks_.add(added.task_names[from]);
-    if (task == by_task_.size()) {
-      by_task_.emplace_back();
-      appearance_.push_back(task);
-    }
-    grown.push_back({task, by_task_[task].size()});
-    const auto [begin, end] = added.rows_of(from);
+    const Task task = grown[from].task = tasks_.add(added.task_names[from]);
+    if (task >= old_tasks) appearance_.push_back(task);
+  }
+  has_more_.resize(tasks_.size(), 0);
+  for (std::size_t from = 0; from < grown.size(); ++from) {
+    auto& [task, rows] = grown[from];
+    const auto [begin, end] = added.rows_of(static_cast<Task>(from));
     for (std::size_t row = begin; row < end; ++row) {
-      by_task_[task].push_back({workers[added.workers[row]], labels[added.labels[row]],
-                                static_cast<float>(added.weight(row))});
+      rows.push_back({workers[added.workers[row]], labels[added.labels[row]],
+                      static_cast<float>(added.weight(row))});
     }
+    if (rows.empty()) continue;
+    has_more_[task] = 1;
+    std::vector<Row>& more = more_[task];
+    more.insert(more.end(), rows.begin(), rows.end());
   }
   annotations_ += added.rows();
   report.annotations = added.rows();
@@ -162,11 +164,11 @@ KeptRows::Canonical KeptRows::canonical() const {
   for (std::size_t l = 0; l < labels_.size(); ++l) builder.label(labels_[l]);
   bool weighted = false;
   for (std::size_t i = 0; i < appearance_.size(); ++i) {
-    for (const Row& row : by_task_[appearance_[i]]) {
+    each_row(appearance_[i], [&](const Row& row) {
       builder.add(static_cast<Task>(i), row.worker, row.label);
       builder.add_weight(row.weight);
       weighted = weighted || row.weight != 1;
-    }
+    });
   }
   Canonical all{builder.finish("state"), {}, {}};
   if (!weighted) all.table.weights.clear();
@@ -186,12 +188,12 @@ AnnotationTable KeptRows::numbered() const {
   table.label_names = labels_;
   table.appearance = appearance_;
   table.task_begins.push_back(0);
-  for (const std::vector<Row>& rows : by_task_) {
-    for (const Row& row : rows) {
+  for (std::size_t task = 0; task < tasks_.size(); ++task) {
+    each_row(static_cast<Task>(task), [&](const Row& row) {
       table.workers.push_back(row.worker);
       table.labels.push_back(row.label);
       table.weights.push_back(row.weight);
-    }
+    });
     table.task_begins.push_back(table.workers.size());
   }
   table.tasks.resize(table.workers.size());

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "amalgam/labels/annotation_table.hpp"
@@ -28,7 +31,8 @@ AnnotationTable read_state_rows(const ColumnReader& reader);
 /// The same as columns.
 void add_state_rows(std::vector<Column>& columns, const AnnotationTable& rows);
 
-/// Annotations that are added to.
+/// Annotations that are added to. Those that were there from the start lie in one piece of memory,
+/// task after task.
 class KeptRows {
  public:
   struct Row {
@@ -37,23 +41,32 @@ class KeptRows {
     float weight;
   };
 
+  KeptRows() = default;
   /// `table` may be in any numbers, as read_state_rows gives it.
   explicit KeptRows(const AnnotationTable& table);
 
-  /// A task that got annotations, and how many it had before.
+  /// A task that got annotations, and those.
   struct Grown {
     Task task;
-    std::size_t rows_before;
+    std::vector<Row> rows;
   };
-  /// Adds annotations; returns their tasks, and notes in `report` what was added. InputError, and
-  /// nothing changes, for a label that was not there before.
+  /// Adds annotations; returns their tasks in the order of `added`, and notes in `report` what was
+  /// added. InputError, and nothing changes, for a label that was not there before.
   std::vector<Grown> add(const AnnotationTable& added, AbsorbReport& report);
 
-  std::span<const Row> rows_of(Task task) const { return by_task_[task]; }
+  /// Calls body(row) for each of a task's, the oldest first.
+  template <class Body>
+  void each_row(Task task, const Body& body) const;
+  /// Those from the start: begins() [their tasks + 1] are places in rows().
+  std::span<const std::uint64_t> begins() const { return begins_; }
+  std::span<const Row> rows() const { return rows_; }
+
   std::size_t task_count() const { return tasks_.size(); }
   std::size_t worker_count() const { return workers_.size(); }
   std::size_t label_count() const { return labels_.size(); }
   std::uint64_t annotations() const { return annotations_; }
+  const StringPool& task_names() const { return tasks_; }
+  const StringPool& label_names() const { return labels_; }
 
   /// All of them in canonical order, and which task each one of it is here, and which worker.
   struct Canonical {
@@ -70,11 +83,22 @@ class KeptRows {
   StringPool workers_;
   StringPool labels_;
   std::vector<Task> appearance_;
-  std::vector<std::vector<Row>> by_task_;
+  std::vector<std::uint64_t> begins_;
+  std::vector<Row> rows_;
+  std::unordered_map<Task, std::vector<Row>> more_;  // that came later
+  std::vector<char> has_more_;                       // [tasks up to the last that has]
   std::uint64_t annotations_ = 0;
 };
 
-/// What the labels of `added` are among `labels`. InputError for one that is none of them.
-std::vector<Label> numbers_of_labels(const AnnotationTable& added, const StringPool& labels);
+template <class Body>
+void KeptRows::each_row(Task task, const Body& body) const {
+  if (task + std::size_t{1} < begins_.size()) {
+    for (std::uint64_t row = begins_[task]; row < begins_[task + 1]; ++row) body(rows_[row]);
+  }
+  // Nearly all tasks have no later rows: a look into the table of those would cost more than all
+  // else.
+  if (task >= has_more_.size() || has_more_[task] == 0) return;
+  for (const Row& row : more_.at(task)) body(row);
+}
 
 }  // namespace amalgam::labels
