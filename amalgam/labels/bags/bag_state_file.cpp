@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <type_traits>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
@@ -41,76 +42,98 @@ void check_same_features(const BagStates& states, const BagStates& more, const s
   }
 }
 
-// The part of each column of the file that belongs to one fold.
-class FoldReader {
- public:
-  FoldReader(const ColumnReader& reader, std::size_t features)
-      : reader_(reader),
-        rows_(reader.column<std::uint64_t>("rows", DType::u64)),
-        bags_(reader.column<std::uint64_t>("bags", DType::u64)),
-        response_means_(numbers("response_mean")),
-        response_squares_(numbers("response_square")),
-        means_(numbers("mean")),
-        between_(numbers("between")),
-        within_(numbers("within")),
-        cross_(numbers("cross")) {
-    const std::size_t folds = rows_.size();
-    reader.check(folds >= 1 && folds <= kMostBagFolds && bags_.size() == folds, "folds");
-    reader.check(response_means_.size() == folds && response_squares_.size() == folds, "responses");
-    reader.check(means_.size() == folds * features && cross_.size() == folds * features &&
-                     between_.size() == folds * features * features &&
-                     within_.size() == folds * features * features,
-                 "features");
-  }
-
-  std::vector<LinearBagState> states() const {
-    std::vector<LinearBagState> states;
-    for (std::size_t fold = 0; fold < rows_.size(); ++fold) {
-      try {
-        states.emplace_back(LinearBagMoments{.rows = rows_[fold],
-                                             .bags = bags_[fold],
-                                             .mean = part(means_, fold),
-                                             .response_mean = response_means_[fold],
-                                             .between = part(between_, fold),
-                                             .within = part(within_, fold),
-                                             .cross = part(cross_, fold),
-                                             .response_square = response_squares_[fold]});
-      } catch (const InputError& error) {
-        reader_.fail(error.what());
-      }
-    }
-    return states;
-  }
-
-  std::uint64_t bag_count() const {
-    std::uint64_t sum = 0;
-    for (const std::uint64_t bags : bags_) {
-      reader_.check(bags < std::uint64_t{1} << 40U, "bags");
-      sum += bags;
-    }
-    return sum;
-  }
-
- private:
-  std::vector<double> numbers(const char* name) const {
-    return reader_.column<double>(name, DType::f64);
-  }
-  std::vector<double> part(const std::vector<double>& column, std::size_t fold) const {
-    const auto size = static_cast<std::ptrdiff_t>(column.size() / rows_.size());
-    const auto begin = column.begin() + static_cast<std::ptrdiff_t>(fold) * size;
-    return {begin, begin + size};
-  }
-
-  const ColumnReader& reader_;
-  std::vector<std::uint64_t> rows_;
-  std::vector<std::uint64_t> bags_;
-  std::vector<double> response_means_;
-  std::vector<double> response_squares_;
-  std::vector<double> means_;
-  std::vector<double> between_;
-  std::vector<double> within_;
-  std::vector<double> cross_;
+// What a file has of each fold, one fold after the other.
+struct FoldColumns {
+  std::vector<std::uint64_t> rows;
+  std::vector<std::uint64_t> bags;
+  std::vector<double> response_means;
+  std::vector<double> response_squares;
+  std::vector<double> means;
+  std::vector<double> between;
+  std::vector<double> within;
+  std::vector<double> cross;
 };
+
+// All columns: visit(name, type, column, dimensions of a fold's part, each as long as there are
+// features).
+template <class Columns, class Visit>
+void for_each_column(Columns&& columns, Visit visit) {
+  visit("rows", DType::u64, columns.rows, 0);
+  visit("bags", DType::u64, columns.bags, 0);
+  visit("response_mean", DType::f64, columns.response_means, 0);
+  visit("response_square", DType::f64, columns.response_squares, 0);
+  visit("mean", DType::f64, columns.means, 1);
+  visit("between", DType::f64, columns.between, 2);
+  visit("within", DType::f64, columns.within, 2);
+  visit("cross", DType::f64, columns.cross, 1);
+}
+
+FoldColumns columns_of(const std::vector<LinearBagState>& folds) {
+  FoldColumns columns;
+  for (const LinearBagState& fold : folds) {
+    columns.rows.push_back(fold.rows());
+    columns.bags.push_back(fold.bags());
+    columns.response_means.push_back(fold.response_mean());
+    columns.response_squares.push_back(fold.response_square(true));
+    append(columns.means, fold.mean());
+    append(columns.between, fold.between(true));
+    append(columns.within, fold.within());
+    append(columns.cross, fold.cross(true));
+  }
+  return columns;
+}
+
+FoldColumns read_columns(const ColumnReader& reader, std::size_t features) {
+  FoldColumns columns;
+  for_each_column(columns, [&](const char* name, DType dtype, auto& column, int /*dimensions*/) {
+    using T = typename std::remove_reference_t<decltype(column)>::value_type;
+    column = reader.column<T>(name, dtype);
+  });
+  const std::size_t folds = columns.rows.size();
+  reader.check(folds >= 1 && folds <= kMostBagFolds, "folds");
+  for_each_column(columns,
+                  [&](const char* name, DType /*dtype*/, const auto& column, int dimensions) {
+                    std::size_t size = folds;
+                    for (int i = 0; i < dimensions; ++i) size *= features;
+                    reader.check(column.size() == size, name);
+                  });
+  return columns;
+}
+
+std::vector<double> part(const std::vector<double>& column, std::size_t fold, std::size_t folds) {
+  const auto size = static_cast<std::ptrdiff_t>(column.size() / folds);
+  const auto begin = column.begin() + static_cast<std::ptrdiff_t>(fold) * size;
+  return {begin, begin + size};
+}
+
+std::vector<LinearBagState> states_of(const ColumnReader& reader, const FoldColumns& columns) {
+  const std::size_t folds = columns.rows.size();
+  std::vector<LinearBagState> states;
+  for (std::size_t fold = 0; fold < folds; ++fold) {
+    try {
+      states.emplace_back(LinearBagMoments{.rows = columns.rows[fold],
+                                           .bags = columns.bags[fold],
+                                           .mean = part(columns.means, fold, folds),
+                                           .response_mean = columns.response_means[fold],
+                                           .between = part(columns.between, fold, folds),
+                                           .within = part(columns.within, fold, folds),
+                                           .cross = part(columns.cross, fold, folds),
+                                           .response_square = columns.response_squares[fold]});
+    } catch (const InputError& error) {
+      reader.fail(error.what());
+    }
+  }
+  return states;
+}
+
+std::uint64_t bag_count(const ColumnReader& reader, const FoldColumns& columns) {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t bags : columns.bags) {
+    reader.check(bags < std::uint64_t{1} << 40U, "bags");
+    sum += bags;
+  }
+  return sum;
+}
 
 }  // namespace
 
@@ -169,39 +192,17 @@ void combine_states(BagStates& states, BagStates&& more, const std::string& firs
 }
 
 void write_bag_states(const std::filesystem::path& path, const BagStates& states) {
-  const std::size_t folds = states.folds.size();
-  const std::size_t features = states.features.size();
-  std::vector<std::uint64_t> rows;
-  std::vector<std::uint64_t> bags;
-  std::vector<double> response_means;
-  std::vector<double> response_squares;
-  std::vector<double> means;
-  std::vector<double> between;
-  std::vector<double> within;
-  std::vector<double> cross;
-  for (const LinearBagState& fold : states.folds) {
-    rows.push_back(fold.rows());
-    bags.push_back(fold.bags());
-    response_means.push_back(fold.response_mean());
-    response_squares.push_back(fold.response_square(true));
-    append(means, fold.mean());
-    append(between, fold.between(true));
-    append(within, fold.within());
-    append(cross, fold.cross(true));
-  }
   StringPool names;
   for (const std::string& feature : states.features) names.add(feature);
   std::vector<Column> columns;
   add_names(columns, "features", names);
   columns.push_back(make_column("bag_names", DType::u64, states.bags));
-  columns.push_back(make_column("rows", DType::u64, rows));
-  columns.push_back(make_column("bags", DType::u64, bags));
-  columns.push_back(make_column("response_mean", DType::f64, response_means));
-  columns.push_back(make_column("response_square", DType::f64, response_squares));
-  columns.push_back(make_column("mean", DType::f64, means, Shape{folds, features}));
-  columns.push_back(make_column("between", DType::f64, between, Shape{folds, features, features}));
-  columns.push_back(make_column("within", DType::f64, within, Shape{folds, features, features}));
-  columns.push_back(make_column("cross", DType::f64, cross, Shape{folds, features}));
+  const auto add = [&](const char* name, DType dtype, const auto& values, int dimensions) {
+    Shape shape(1 + static_cast<std::size_t>(dimensions), states.features.size());
+    shape[0] = states.folds.size();
+    columns.push_back(make_column(name, dtype, values, std::move(shape)));
+  };
+  for_each_column(columns_of(states.folds), add);
   write_column_file(path, columns, {{kFormat, kVersion}});
 }
 
@@ -215,10 +216,10 @@ BagStates read_bag_states(const std::filesystem::path& path) {
   const StringPool names = reader.names("features");
   reader.check(!names.empty() && names.size() <= kMostBagFeatures, "features");
   for (std::size_t j = 0; j < names.size(); ++j) states.features.emplace_back(names[j]);
-  const FoldReader folds(reader, names.size());
-  states.folds = folds.states();
+  const FoldColumns columns = read_columns(reader, names.size());
+  states.folds = states_of(reader, columns);
   states.bags = reader.column<std::uint64_t>("bag_names", DType::u64);
-  reader.check(states.bags.size() == folds.bag_count(), "bags");
+  reader.check(states.bags.size() == bag_count(reader, columns), "bags");
   reader.check(std::ranges::adjacent_find(states.bags, std::greater_equal<>()) == states.bags.end(),
                "names of bags");
   return states;
