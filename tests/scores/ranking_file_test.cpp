@@ -17,14 +17,31 @@ TEST_F(RankingFiles, ReadsWhatRankWritesAndTablesOfRanks) {
   const RankingFile json = read_ranking(write("a.json", R"({
     "method": "borda", "warnings": [],
     "ranking": [{"system": "x", "rank": 1, "score": 2.5, "rank_low": null},
-                {"system": "y", "rank": 2, "score": null}], "certificate": null})"));
+                {"system": "y", "rank": 2, "score": -1},
+                {"system": "z", "rank": 3, "score": null}], "certificate": null})"));
   EXPECT_EQ(json.method, "borda");
   EXPECT_THAT(json.systems, ElementsAre("x", "y"));
   EXPECT_THAT(json.ranks, ElementsAre(1, 2));
+  EXPECT_THAT(json.unranked, ElementsAre("z"));
   const RankingFile table = read_ranking(write("a.csv", "rank,system\n1.5,x\n1.5,y\n3,z\n"));
   EXPECT_EQ(table.method, "");
   EXPECT_THAT(table.systems, ElementsAre("x", "y", "z"));
   EXPECT_THAT(table.ranks, ElementsAre(1.5, 1.5, 3));
+  // What --out writes of a system of which nothing is known.
+  const RankingFile out = read_ranking(write("b.csv", "system,rank,score\nx,1,3\ny,2,1\nz,3,\n"));
+  EXPECT_THAT(out.systems, ElementsAre("x", "y"));
+  EXPECT_THAT(out.unranked, ElementsAre("z"));
+}
+
+// Being last in both without a score is no agreement.
+TEST_F(RankingFiles, SystemsWithoutAScoreAreNotCompared) {
+  const RankingFile first = read_ranking(write("a.csv", "system,rank,score\na,1,2\nb,2,1\nz,3,\n"));
+  const RankingFile second =
+      read_ranking(write("b.csv", "system,rank,score\nb,1,2\na,2,1\nz,3,0\n"));
+  const RankingComparison found = compare_rankings(first, second);
+  EXPECT_EQ(found.common, 2U);
+  EXPECT_EQ(found.tau_b, -1);
+  EXPECT_THAT(found.only_second, ElementsAre("z"));
 }
 
 TEST_F(RankingFiles, RefusesWhatIsNoRanking) {

@@ -24,7 +24,7 @@ using Json = nlohmann::json;
 // Takes systems with their ranks one after the other.
 class RankingReader {
  public:
-  void add(std::string system, double rank, const std::string& place) {
+  void add(std::string system, double rank, bool has_score, const std::string& place) {
     if (!(rank >= 1 && rank <= 1e15)) {
       throw InputError("{}: the rank of '{}' is {}; expected a number of at least 1", place,
                        printable(system), rank);
@@ -32,6 +32,10 @@ class RankingReader {
     if (!known_.insert(system).second) {
       throw InputError("{}: system '{}' is there a second time; expected each once", place,
                        printable(system));
+    }
+    if (!has_score) {
+      file_.unranked.push_back(std::move(system));
+      return;
     }
     file_.systems.push_back(std::move(system));
     file_.ranks.push_back(rank);
@@ -57,7 +61,9 @@ class RankingReader {
             "writes",
             parts.place());
       }
-      add(system->get<std::string>(), rank->get<double>(), parts.place());
+      const auto score = value.find("score");
+      add(system->get<std::string>(), rank->get<double>(),
+          score == value.end() || !score->is_null(), parts.place());
     }
     if (!found) {
       throw InputError("{}: it has no 'ranking'; expected what 'amalgam rank --json' writes",
@@ -69,9 +75,11 @@ class RankingReader {
     const std::unique_ptr<Records> records = open_records(path, {});
     const std::size_t system = records->need("system");
     const std::size_t rank = records->need("rank");
+    const std::size_t score = records->find("score");
     while (records->next()) {
       const std::optional<double> value = number_of(*records, rank, "rank");
-      add(std::string(records->text(system)), value.value_or(NAN), records->place(rank));
+      const bool has_score = score == Records::npos || !is_no_value(records->text(score));
+      add(std::string(records->text(system)), value.value_or(NAN), has_score, records->place(rank));
     }
   }
 

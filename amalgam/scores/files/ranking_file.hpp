@@ -12,10 +12,13 @@ struct RankingFile {
   std::string method;                ///< empty if it is not said
   std::vector<std::string> systems;  ///< in the order of the file
   std::vector<double> ranks;         ///< [systems], 1 is the best; ties share a rank
+  /// Systems without a score, of which nothing is known: they come last, which is no place.
+  std::vector<std::string> unranked = {};
 };
 
 /// Reads the members "method" and "ranking" (a list of objects with "system" and "rank") of a JSON
-/// object, or the columns system and rank of separated values. InputError naming the place for
+/// object, or the columns system and rank of separated values; "score" may be null or empty, where
+/// there is such a member or column. InputError naming the place for
 /// anything else, a rank that is no number of at least 1, a system that is there twice, and fewer
 /// than two systems.
 RankingFile read_ranking(const std::filesystem::path& path);

@@ -97,9 +97,9 @@ void check(const ScoreTable& table, const BootstrapOptions& options) {
 
 void add_warnings(RankUncertainty& result, const ScoreTable& table, const std::string& failure) {
   if (result.failed > 0) {
-    result.warnings.push_back(
-        fmt::format("{} of {} resamples could not be ranked and are left out of intervals: {}",
-                    result.failed, result.resamples, failure));
+    result.warnings.push_back(fmt::format(
+        "{} of {} resamples could not be ranked and are left out of intervals: {}", result.failed,
+        result.resamples, failure.empty() ? "no system has a score" : failure));
   }
   if (result.units < kFewUnits) {
     const char* what = table.ballot_count() == 0            ? "comparisons"
