@@ -1,21 +1,13 @@
+// AdaptedSource: what an adapter changes. How it is computed is in adapted_compute.cpp.
 #include "amalgam/checkpoint/adapted_source.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
-#include "amalgam/checkpoint/computed_source.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/tensor/low_rank_kernel.hpp"
 
 namespace amalgam {
 namespace {
-
-using computed::check_range;
-using computed::kChunk;
-
-// Factors of matrices that are not read at the moment are dropped beyond this.
-constexpr std::size_t kCachedBytes = 32'000'000;
 
 // In which a change of the last bits of a weight is not lost.
 DType adapted_dtype(DType dtype) {
@@ -24,21 +16,10 @@ DType adapted_dtype(DType dtype) {
   return coarse ? DType::f32 : dtype;
 }
 
-// Calls body(row, column, offset in the range, length) for the runs of a range within rows.
-template <class Body>
-void for_each_row_run(std::uint64_t columns, std::uint64_t first, std::uint64_t count,
-                      const Body& body) {
-  for (std::uint64_t done = 0; done < count;) {
-    const std::uint64_t column = (first + done) % columns;
-    const std::uint64_t length = std::min(columns - column, count - done);
-    body((first + done) / columns, column, done, length);
-    done += length;
-  }
-}
-
-// Elements of a weight per index of its first axis.
-std::uint64_t columns_of(const TensorInfo& info) {
-  return info.shape.empty() || info.shape[0] == 0 ? 1 : info.elements / info.shape[0];
+// What a module must have: reading the adapter has checked that it does.
+std::size_t needed(const std::optional<std::size_t>& tensor) {
+  if (!tensor) throw Error("a module of an adapter lacks a tensor");
+  return *tensor;
 }
 
 bool same_bytes(const TensorSource& source, std::size_t a, std::size_t b) {
@@ -167,7 +148,7 @@ std::vector<double> AdaptedSource::vector_of(std::size_t adapter_tensor) const {
 
 void AdaptedSource::add_product(std::size_t index, std::vector<TensorInfo>& infos) {
   const AdapterModule& module = adapter_.modules[index];
-  const std::string& a_name = adapter_.tensors->tensors()[*module.a].name;
+  const std::string& a_name = adapter_.tensors->tensors()[needed(module.a)].name;
   const std::size_t found = target(module.name + ".weight", a_name);
   const Shape wanted = adapter_.weight_shape(module);
   if (infos[found].shape != wanted || !dtype_is_floating(infos[found].dtype)) {
@@ -186,9 +167,9 @@ void AdaptedSource::add_product(std::size_t index, std::vector<TensorInfo>& info
 
 void AdaptedSource::add_bias(std::size_t index) {
   const AdapterModule& module = adapter_.modules[index];
-  const std::string& name = adapter_.tensors->tensors()[*module.bias].name;
+  const std::string& name = adapter_.tensors->tensors()[needed(module.bias)].name;
   const std::size_t found = target(module.name + ".bias", name);
-  std::vector<double> shift = vector_of(*module.bias);
+  std::vector<double> shift = vector_of(needed(module.bias));
   const TensorInfo& info = base_->tensors()[found];
   if (info.elements != shift.size() || info.shape.size() != 1) {
     throw InputError("{}: '{}' has {} elements, but '{}' of '{}' has shape {}", adapter_.label,
@@ -202,24 +183,25 @@ void AdaptedSource::add_bias(std::size_t index) {
 
 // A vector of a linear layer says by its shape what it scales; that of a convolution does not.
 bool AdaptedSource::scales_inputs(const AdapterModule& module, const TensorInfo& weight) const {
-  const TensorInfo& vector = adapter_.tensors->tensors()[*module.vector];
+  const TensorInfo& vector = adapter_.tensors->tensors()[needed(module.vector)];
   if (vector.shape.size() == 2 && weight.shape.size() == 2 && vector.elements > 1) {
     return vector.shape[0] == 1;
   }
-  if (!adapter_.config.feedforward_modules) {
+  const auto& feedforward = adapter_.config.feedforward_modules;
+  if (!feedforward) {
     throw InputError(
         "{}: 'feedforward_modules' is a regular expression, by which it cannot be told whether "
         "'{}' scales inputs or outputs; expected a list of names",
         adapter_.label, vector.name);
   }
-  return std::ranges::any_of(*adapter_.config.feedforward_modules, [&](const std::string& end) {
+  return std::ranges::any_of(*feedforward, [&](const std::string& end) {
     return module.name == end || module.name.ends_with("." + end);
   });
 }
 
 void AdaptedSource::add_scale(std::size_t index, std::vector<TensorInfo>& infos) {
   const AdapterModule& module = adapter_.modules[index];
-  const TensorInfo& vector = adapter_.tensors->tensors()[*module.vector];
+  const TensorInfo& vector = adapter_.tensors->tensors()[needed(module.vector)];
   const std::size_t found = target(module.name + ".weight", vector.name);
   const TensorInfo& weight = infos[found];
   const bool inputs = scales_inputs(module, weight);
@@ -232,9 +214,9 @@ void AdaptedSource::add_scale(std::size_t index, std::vector<TensorInfo>& infos)
         adapter_.label, vector.name, vector.elements, weight.name, base_->label(),
         format_shape(weight.shape), inputs ? "input" : "output");
   }
-  const std::vector<double> factors = vector_of(*module.vector);
+  const std::vector<double> factors = vector_of(needed(module.vector));
   Change change{.what = Change::What::scale, .module = index, .vector = factors, .by_row = by_row};
-  change.group = wanted == 0 || by_row ? 1 : columns_of(weight) / wanted;
+  change.group = wanted == 0 || by_row ? 1 : elements_per_row(weight) / wanted;
   set_change(found, std::move(change));
   const auto bias = find_target(module.name + ".bias");
   if (inputs || !bias || base_->tensors()[*bias].elements != factors.size()) return;
@@ -270,210 +252,6 @@ std::map<std::string, std::string> AdaptedSource::aliases() const {
 
 bool AdaptedSource::unchanged(std::size_t tensor) const {
   return changes_[places_.at(tensor)].what == Change::What::none;
-}
-
-template <>
-AdaptedSource::Cache<float>& AdaptedSource::cache<float>() const {
-  return narrow_;
-}
-template <>
-AdaptedSource::Cache<double>& AdaptedSource::cache<double>() const {
-  return wide_;
-}
-
-// Calls body(block, offset) for parts of a range whose columns lie in rows of one length: whole
-// rows together, and what is before and after them. The blocks have no `out`.
-template <class T, class Body>
-void AdaptedSource::for_each_block(std::size_t tensor, const LowRankFactors<T>& factors,
-                                   std::uint64_t first, std::uint64_t count,
-                                   const Body& body) const {
-  const std::uint64_t columns = columns_of(tensors()[tensor]);
-  for (std::uint64_t done = 0; done < count;) {
-    const std::uint64_t row = (first + done) / columns;
-    const std::uint64_t column = (first + done) % columns;
-    const std::uint64_t left = count - done;
-    const std::uint64_t rows = column == 0 ? std::max<std::uint64_t>(1, left / columns) : 1;
-    const std::uint64_t length = std::min<std::uint64_t>(columns - column, left);
-    body(kernels::LowRankBlock<T>{.left = factors.left.data() + row * factors.rank,
-                                  .rank = factors.rank,
-                                  .right = factors.right.data() + column,
-                                  .stride = columns,
-                                  .rows = rows,
-                                  .columns = length},
-         done);
-    done += rows == 1 ? length : rows * columns;
-  }
-}
-
-template <class T>
-void AdaptedSource::add_factors(std::size_t tensor, const LowRankFactors<T>& factors,
-                                std::uint64_t first, std::span<T> out) const {
-  for_each_block(tensor, factors, first, out.size(),
-                 [&](kernels::LowRankBlock<T> block, std::uint64_t offset) {
-                   block.out = out.data() + offset;
-                   kernels::add_low_rank(block);
-                 });
-}
-
-// The product is added to the bytes of a BF16 tensor where they lie, with the bits of compute()
-// and encode(): false if the tensor, or the place, is not of the kind for it.
-bool AdaptedSource::add_in_place(std::size_t tensor, std::uint64_t offset,
-                                 std::span<std::byte> out) const {
-  const Change& change = changes_[places_.at(tensor)];
-  const TensorInfo& info = tensors()[tensor];
-  const auto address = reinterpret_cast<std::uintptr_t>(out.data());
-  if (change.what != Change::What::product || !change.vector.empty() || info.dtype != DType::bf16 ||
-      start_of(change).tensors()[change.start].dtype != DType::bf16 ||
-      (address | offset | out.size()) % sizeof(std::uint16_t) != 0) {
-    return false;
-  }
-  start_of(change).read_bytes(change.start, offset, out);
-  auto* const elements = reinterpret_cast<std::uint16_t*>(out.data());
-  const auto loaded = load<float>(tensor);
-  for_each_block(tensor, loaded->factors, offset / sizeof(std::uint16_t),
-                 out.size() / sizeof(std::uint16_t),
-                 [&](const kernels::LowRankBlock<float>& block, std::uint64_t at) {
-                   kernels::add_low_rank(block, elements + at);
-                 });
-  return true;
-}
-
-// DoRA: the magnitude of every output over the norm of its weights. All of the tensor is read.
-template <class T>
-std::vector<T> AdaptedSource::output_factors(std::size_t tensor,
-                                             const LowRankFactors<T>& factors) const {
-  const Change& change = changes_[places_[tensor]];
-  if (change.vector.empty()) return {};
-  const TensorInfo& info = tensors()[tensor];
-  std::vector<double> squares(change.vector.size());
-  std::vector<T> values(std::min<std::uint64_t>(info.elements, kChunk));
-  for (std::uint64_t first = 0; first < info.elements; first += kChunk) {
-    const std::span<T> part(values.data(), std::min(kChunk, info.elements - first));
-    read_elements(start_of(change), change.start, first, part);
-    add_factors(tensor, factors, first, part);
-    for_each_row_run(
-        columns_of(info), first, part.size(),
-        [&](std::uint64_t row, std::uint64_t column, std::uint64_t at, std::uint64_t length) {
-          for (std::uint64_t i = 0; i < length; ++i) {
-            const auto value = static_cast<double>(part[at + i]);
-            squares[change.by_row ? row : column + i] += value * value;
-          }
-        });
-  }
-  std::vector<T> result(squares.size());
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    result[i] = static_cast<T>(change.vector[i] / std::sqrt(squares[i]));
-  }
-  return result;
-}
-
-template <class T>
-std::shared_ptr<const AdaptedSource::Loaded<T>> AdaptedSource::load(std::size_t tensor) const {
-  const std::lock_guard lock(cache<T>().mutex);
-  auto& entries = cache<T>().entries;
-  const auto known =
-      std::ranges::find(entries, tensor, [](const auto& entry) { return entry.first; });
-  if (known != entries.end()) {
-    entries.splice(entries.begin(), entries, known);
-    return known->second;
-  }
-  const AdapterModule& module = adapter_.modules[changes_[places_[tensor]].module];
-  auto loaded = std::make_shared<Loaded<T>>();
-  loaded->factors = adapter_.factors<T>(module);
-  loaded->outputs = output_factors(tensor, loaded->factors);
-  entries.emplace_front(tensor, loaded);
-  std::size_t bytes = 0;
-  for (const auto& entry : entries) bytes += entry.second->bytes();
-  while (bytes > kCachedBytes && entries.size() > 1) {
-    bytes -= entries.back().second->bytes();
-    entries.pop_back();
-  }
-  return loaded;
-}
-
-template <class T>
-void AdaptedSource::compute(std::size_t tensor, std::uint64_t first, std::span<T> out) const {
-  const Change& change = changes_[places_.at(tensor)];
-  const TensorInfo& info = tensors()[tensor];
-  check_range(*this, tensor, first, out.size(), info.elements);
-  read_elements(start_of(change), change.start, first, out);
-  const auto apply_vector = [&](const auto& vector, const auto& apply) {
-    for_each_row_run(
-        columns_of(info), first, out.size(),
-        [&](std::uint64_t row, std::uint64_t column, std::uint64_t at, std::uint64_t length) {
-          for (std::uint64_t i = 0; i < length; ++i) {
-            const std::uint64_t place = change.by_row ? row : (column + i) / change.group;
-            apply(out[at + i], static_cast<T>(vector[place]));
-          }
-        });
-  };
-  switch (change.what) {
-    case Change::What::none:
-      break;
-    case Change::What::product: {
-      const auto loaded = load<T>(tensor);
-      add_factors(tensor, loaded->factors, first, out);
-      if (!loaded->outputs.empty()) {
-        apply_vector(loaded->outputs, [](T& value, T factor) { value *= factor; });
-      }
-      break;
-    }
-    case Change::What::shift:
-      apply_vector(change.vector, [](T& value, T shift) { value += shift; });
-      break;
-    case Change::What::scale:
-      apply_vector(change.vector, [](T& value, T factor) { value *= factor; });
-      break;
-  }
-}
-
-void AdaptedSource::read_bytes(std::size_t tensor, std::uint64_t offset,
-                               std::span<std::byte> out) const {
-  const Change& change = changes_[places_.at(tensor)];
-  if (unchanged(tensor)) {
-    start_of(change).read_bytes(change.start, offset, out);
-    return;
-  }
-  const TensorInfo& info = tensors()[tensor];
-  check_range(*this, tensor, offset, out.size(), info.bytes);
-  if (add_in_place(tensor, offset, out)) return;
-  const auto encode_as = [&]<class T>(T) {
-    computed::encode_bytes<T>(info, offset, out, [&](std::uint64_t first, std::span<T> values) {
-      compute(tensor, first, values);
-    });
-  };
-  if (info.dtype == DType::f64) {
-    encode_as(double{});
-  } else {
-    encode_as(float{});
-  }
-}
-
-void AdaptedSource::read(std::size_t tensor, std::uint64_t first, std::span<float> out) const {
-  const Change& change = changes_[places_.at(tensor)];
-  if (unchanged(tensor)) {
-    start_of(change).read(change.start, first, out);
-  } else if (tensors()[tensor].dtype == DType::f32) {
-    compute(tensor, first, out);
-  } else {
-    TensorSource::read(tensor, first, out);
-  }
-}
-
-void AdaptedSource::read(std::size_t tensor, std::uint64_t first, std::span<double> out) const {
-  const Change& change = changes_[places_.at(tensor)];
-  if (unchanged(tensor)) {
-    start_of(change).read(change.start, first, out);
-  } else if (tensors()[tensor].dtype == DType::f64) {
-    compute(tensor, first, out);
-  } else {
-    TensorSource::read(tensor, first, out);
-  }
-}
-
-void AdaptedSource::will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const {
-  const Change& change = changes_[places_.at(tensor)];
-  computed::will_need_elements(start_of(change), change.start, tensors()[tensor], offset, bytes);
 }
 
 std::unique_ptr<TensorSource> apply_adapter(SharedSource base, Adapter adapter) {

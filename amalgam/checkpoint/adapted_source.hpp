@@ -68,6 +68,8 @@ class AdaptedSource final : public TensorSource {
   void follow_aliases(std::vector<TensorInfo>& infos);
   std::vector<double> vector_of(std::size_t adapter_tensor) const;
 
+  // Elements of a weight per index of its first axis.
+  static std::uint64_t elements_per_row(const TensorInfo& info);
   bool unchanged(std::size_t tensor) const;
   const TensorSource& start_of(const Change& change) const {
     return change.is_saved ? *adapter_.tensors : *base_;
