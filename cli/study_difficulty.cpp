@@ -16,9 +16,9 @@
 #include "amalgam/data/text_output.hpp"
 #include "amalgam/scores/studies/difficulty.hpp"
 #include "amalgam/scores/studies/task_constants.hpp"
-#include "cli/common_options.hpp"
 #include "cli/output.hpp"
 #include "cli/study_commands.hpp"
+#include "cli/study_difficulty_options.hpp"
 #include "cli/study_difficulty_output.hpp"
 
 namespace amalgam::cli {
@@ -28,42 +28,6 @@ using scores::Difficulty;
 using scores::LabelledPoints;
 using scores::SphereTask;
 using scores::TaskConstants;
-
-struct DifficultyCommand {
-  std::string data;
-  std::string label;
-  std::string labels;
-  std::vector<std::string> features;
-  std::vector<std::string> ignore;
-  std::string split = "train";
-  std::size_t limit = 0;
-  bool standardise = false;
-
-  std::string kind = "classification";
-  std::vector<double> errors{0.1, 0.01, 0.001};
-  std::optional<double> count;
-  std::optional<double> dimension;
-  std::optional<double> radius;
-  std::optional<double> resolution;
-  std::optional<double> classes;
-  std::optional<double> outputs;
-  std::optional<double> bound;
-  std::optional<double> ways;
-  std::optional<double> dimension_within;
-  std::string beside;
-
-  std::string dimension_by = "likelihood";
-  bool keep_fraction = false;
-  std::size_t neighbours = 5;
-  std::size_t queries = 10'000;
-  std::string resolution_by = "closest";
-  std::size_t sample = 30'000;
-  std::size_t pairs = 4'000'000;
-  std::size_t tail = 2'000;
-  double ignore_below = 0;
-  std::string html;
-  CommonOptions common;
-};
 
 double required(const std::optional<double>& value, const char* option, const char* kind) {
   if (!value) throw InputError("a task of {} by its constants needs {}", kind, option);
@@ -298,87 +262,6 @@ void run(const DifficultyCommand& command) {
   }
 }
 
-void add_data_options(CLI::App& app, DifficultyCommand& command) {
-  app.add_option("data", command.data,
-                 "Table (CSV), features (.npy), folder of images in IDX format, or fashion-mnist");
-  app.add_option("--label", command.label, "Of a table: the column of classes")
-      ->type_name("COLUMN");
-  app.add_option("--labels", command.labels, "Of a .npy file: the classes, whole numbers")
-      ->type_name("LABELS.npy");
-  app.add_option("--features", command.features,
-                 "Of a table: the columns of features (default: all others)")
-      ->delimiter(',')
-      ->type_name("A,B,...");
-  app.add_option("--ignore", command.ignore, "Of a table: columns that are not features")
-      ->delimiter(',')
-      ->type_name("A,B,...");
-  app.add_option("--split", command.split, "Of images: train, validation or test")
-      ->capture_default_str();
-  app.add_option("--limit", command.limit, "Look at the first points only; 0: all")
-      ->check(whole_number())
-      ->capture_default_str();
-  app.add_flag("--standardise", command.standardise,
-               "Scale each feature to mean 0 and deviation 1, where units differ");
-}
-
-void add_estimate_options(CLI::App& app, DifficultyCommand& command) {
-  app.add_option("--dimension-by", command.dimension_by, "Which estimate is the dimension")
-      ->check(CLI::IsMember({"likelihood", "two-nearest", "participation", "components"}))
-      ->capture_default_str();
-  app.add_flag("--keep-fraction", command.keep_fraction,
-               "Take the estimated dimension as it is, not rounded");
-  app.add_option("--neighbours", command.neighbours, "Nearest points for the dimension")
-      ->check(CLI::Range(2, 1000))
-      ->capture_default_str();
-  app.add_option("--queries", command.queries, "Points whose neighbours are looked for, at random")
-      ->check(CLI::Range(1, 100'000'000))
-      ->capture_default_str();
-  app.add_option("--resolution-by", command.resolution_by,
-                 "How the smallest distance between classes is found")
-      ->check(CLI::IsMember({"closest", "extreme-value"}))
-      ->capture_default_str();
-  app.add_option("--sample", command.sample,
-                 "Of closest: points among which all pairs are looked at; 0: all")
-      ->check(whole_number())
-      ->capture_default_str();
-  app.add_option("--pairs", command.pairs, "Of extreme-value: random pairs of different classes")
-      ->check(CLI::Range(3, 1'000'000'000))
-      ->capture_default_str();
-  app.add_option("--tail", command.tail, "Of extreme-value: how many of them are the tail")
-      ->check(CLI::Range(2, 1'000'000'000))
-      ->capture_default_str();
-  app.add_option("--ignore-below", command.ignore_below,
-                 "Smaller distances between classes are taken for errors of labels")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-}
-
-void add_constant_options(CLI::App& app, DifficultyCommand& command) {
-  app.add_option("--kind", command.kind, "What the constants are of")
-      ->check(CLI::IsMember({"classification", "control", "few-shot"}))
-      ->capture_default_str();
-  app.add_option("--error", command.errors,
-                 "Desired errors; with a model's test error, the bits that the model supplied")
-      ->delimiter(',')
-      ->type_name("E,...")
-      ->capture_default_str();
-  app.add_option("--count", command.count, "n, training examples (of few-shot: inputs)");
-  app.add_option("--dimension", command.dimension,
-                 "m, intrinsic dimension (of few-shot: across all classes)");
-  app.add_option("--radius", command.radius, "R, the largest norm of an input");
-  app.add_option("--resolution", command.resolution,
-                 "delta, the smallest distance that makes a difference");
-  app.add_option("--classes", command.classes, "d, number of classes");
-  app.add_option("--outputs", command.outputs,
-                 "D, output dimension (classification: classes - 1; control: 1)");
-  app.add_option("--bound", command.bound, "b, the largest absolute value of an output (1)");
-  app.add_option("--beside", command.beside, "Another task whose examples are shown together")
-      ->type_name("COUNT,DIMENSION,RADIUS,CLASSES");
-  app.add_option("--ways", command.ways, "Of few-shot: classes to tell apart");
-  app.add_option("--dimension-within", command.dimension_within,
-                 "Of few-shot: intrinsic dimension within a family of classes");
-}
-
 }  // namespace
 
 void register_study_difficulty(CLI::App& study) {
@@ -392,12 +275,7 @@ void register_study_difficulty(CLI::App& study) {
               "amalgam study difficulty --kind control --count 1e4 --dimension 2"
               " --resolution 0.001 --error 0.001"));
   auto command = std::make_shared<DifficultyCommand>();
-  add_data_options(*app, *command);
-  add_constant_options(*app, *command);
-  add_estimate_options(*app, *command);
-  app->add_option("--html", command->html, "Write a page with plots")->type_name("PAGE.html");
-  add_common_options(*app, command->common,
-                     {Common::json, Common::quiet, Common::threads, Common::seed});
+  add_difficulty_options(*app, *command);
   app->callback([command] { run(*command); });
 }
 
