@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
 
-#include "amalgam/core/error.hpp"
+#include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/tail_probabilities.hpp"
 #include "amalgam/data/shared_data.hpp"
+#include "amalgam/experiments/answering_decoder.hpp"
 #include "amalgam/experiments/catalogue.hpp"
 #include "amalgam/experiments/workshop.hpp"
 #include "amalgam/learning/evaluation.hpp"
@@ -69,145 +68,7 @@ void add_rejection_rates(Figures& figures, const Source& source, std::uint64_t s
   }
 }
 
-// B: a small decoder that has read answers of a source that switches as people do, and a play.
-
-constexpr std::size_t kContext = 24;
-constexpr std::size_t kReply = 20;
-constexpr double kPeopleYes = 0.45;
-constexpr double kPeopleSwitches = 0.62;
-
-// Tokens: the characters of the text, then no, yes, and the question that begins a series.
-struct Vocabulary {
-  std::vector<std::string> names;
-  std::array<std::int64_t, 256> of_character{};
-  std::int64_t no = 0;
-  std::int64_t yes = 0;
-  std::int64_t question = 0;
-};
-
-std::string read_text(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError("{}: it cannot be read", path.string());
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-Vocabulary vocabulary_of(const std::string& text) {
-  Vocabulary vocabulary;
-  vocabulary.of_character.fill(-1);
-  for (const char c : text) {
-    std::int64_t& token = vocabulary.of_character[static_cast<unsigned char>(c)];
-    if (token >= 0) continue;
-    token = static_cast<std::int64_t>(vocabulary.names.size());
-    vocabulary.names.emplace_back(1, c);
-  }
-  vocabulary.no = static_cast<std::int64_t>(vocabulary.names.size());
-  vocabulary.yes = vocabulary.no + 1;
-  vocabulary.question = vocabulary.no + 2;
-  for (const char* name : {"no", "yes", "question"}) vocabulary.names.emplace_back(name);
-  return vocabulary;
-}
-
-// Half of the sequences are answers of the source, the others windows of the text.
-learning::Dataset training_data(const std::string& text, const Vocabulary& vocabulary,
-                                std::size_t count, std::uint64_t seed) {
-  const scores::DecisionGroup answers = scores::make_reference(
-      ReferenceSource::human, std::vector<std::uint64_t>(count / 2, kContext),
-      {.yes = kPeopleYes, .switch_rate = kPeopleSwitches, .seed = seed});
-  RandomStream random(seed, "windows of a play");
-  std::vector<std::int64_t> tokens;
-  for (const scores::DecisionSeries& series : answers.series) {
-    tokens.push_back(vocabulary.question);
-    for (const std::int8_t answer : series.answers) {
-      tokens.push_back(answer == scores::kYes ? vocabulary.yes : vocabulary.no);
-    }
-    const std::size_t begin = random.below(text.size() - kContext);
-    for (std::size_t i = 0; i <= kContext; ++i) {
-      tokens.push_back(vocabulary.of_character[static_cast<unsigned char>(text[begin + i])]);
-    }
-  }
-  const torch::Tensor all =
-      torch::tensor(tokens, torch::kLong).view({-1, static_cast<std::int64_t>(kContext) + 1});
-  learning::Dataset data;
-  data.source = "answers and a play";
-  data.inputs = all.narrow(1, 0, kContext).contiguous();
-  data.labels = all.narrow(1, 1, kContext).contiguous();
-  data.class_names = vocabulary.names;
-  return data;
-}
-
-// Draws answers from the network's probabilities at a temperature.
-class Sampler {
- public:
-  Sampler(learning::Network& network, const Vocabulary& vocabulary, std::uint64_t seed)
-      : network_(network), vocabulary_(vocabulary), random_(seed, "answers of a decoder") {
-    network_.eval();
-  }
-
-  // P(no), P(yes) of the first answer.
-  std::array<double, 2> first_probabilities(double temperature) {
-    const torch::Tensor p = probabilities(question(1), temperature)[0];
-    return {p[vocabulary_.no].item<double>(), p[vocabulary_.yes].item<double>()};
-  }
-
-  // Each answer is the first after the question.
-  scores::DecisionSeries one_shot(std::size_t count, double temperature) {
-    const std::vector<double> cumulative = cumulated(probabilities(question(1), temperature)[0]);
-    scores::DecisionSeries series{.name = "one-shot"};
-    for (std::size_t i = 0; i < count; ++i) series.answers.push_back(answer(draw(cumulative)));
-    return series;
-  }
-
-  // The answers of a reply see those before them.
-  std::vector<scores::DecisionSeries> few_shot(std::int64_t replies, double temperature) {
-    std::vector<scores::DecisionSeries> all(static_cast<std::size_t>(replies));
-    torch::Tensor tokens = question(replies);
-    for (std::size_t i = 0; i < kReply; ++i) {
-      const torch::Tensor p = probabilities(tokens, temperature);
-      torch::Tensor next = torch::empty({replies, 1}, torch::kLong);
-      for (std::int64_t r = 0; r < replies; ++r) {
-        const std::size_t token = draw(cumulated(p[r]));
-        next[r][0] = static_cast<std::int64_t>(token);
-        all[static_cast<std::size_t>(r)].answers.push_back(answer(token));
-      }
-      tokens = torch::cat({tokens, next}, 1);
-    }
-    return all;
-  }
-
- private:
-  torch::Tensor question(std::int64_t rows) const {
-    return torch::full({rows, 1}, vocabulary_.question, torch::kLong);
-  }
-
-  // Of the token after each row: double [rows, tokens].
-  torch::Tensor probabilities(const torch::Tensor& tokens, double temperature) {
-    const torch::NoGradGuard no_grad;
-    const torch::Tensor logits = network_.forward(tokens).select(1, tokens.size(1) - 1);
-    return torch::softmax(logits.to(torch::kDouble) / temperature, 1).contiguous();
-  }
-
-  static std::vector<double> cumulated(const torch::Tensor& p) {
-    std::vector<double> sums(p.data_ptr<double>(), p.data_ptr<double>() + p.numel());
-    for (std::size_t i = 1; i < sums.size(); ++i) sums[i] += sums[i - 1];
-    return sums;
-  }
-
-  std::size_t draw(const std::vector<double>& cumulative) {
-    const double u = random_.uniform() * cumulative.back();
-    const auto found = std::ranges::upper_bound(cumulative, u);
-    return std::min(static_cast<std::size_t>(found - cumulative.begin()), cumulative.size() - 1);
-  }
-
-  std::int8_t answer(std::size_t token) const {
-    const auto number = static_cast<std::int64_t>(token);
-    if (number == vocabulary_.yes) return scores::kYes;
-    return number == vocabulary_.no ? scores::kNo : scores::kInvalid;
-  }
-
-  learning::Network& network_;
-  const Vocabulary& vocabulary_;
-  RandomStream random_;
-};
+// B: a small decoder (answering_decoder.hpp).
 
 DecisionCounts counts_of(const std::vector<scores::DecisionSeries>& all) {
   DecisionCounts counts;
@@ -222,9 +83,9 @@ double logit_of(const DecisionCounts& counts) {
 
 void add_decoder(Figures& figures, Workshop& workshop, const std::string& text,
                  std::uint64_t seed) {
-  const Vocabulary vocabulary = vocabulary_of(text);
+  const AnswerVocabulary vocabulary = vocabulary_of(text);
   const learning::Dataset data =
-      training_data(text, vocabulary, workshop.size(24'000, 8'000), seed);
+      answers_and_text(text, vocabulary, workshop.size(24'000, 8'000), seed);
   const nlohmann::json recipe = {{"epochs", 1},
                                  {"batch", 32},
                                  {"optimizer", {{"name", "adamw"}, {"learning_rate", .003}}},
@@ -237,7 +98,7 @@ void add_decoder(Figures& figures, Workshop& workshop, const std::string& text,
                                    {"num_attention_heads", 4},
                                    {"num_key_value_heads", 4}}}};
   const auto network = workshop.train(recipe, data, seed);
-  Sampler sampler(*network, vocabulary, seed);
+  AnswerSampler sampler(*network, vocabulary, seed);
 
   const DecisionCounts one = counts_of({sampler.one_shot(1000, 1)});
   const auto [no, yes] = sampler.first_probabilities(1);
@@ -273,6 +134,8 @@ void add_decoder(Figures& figures, Workshop& workshop, const std::string& text,
 
 // C: answers that nobody gave.
 
+constexpr std::uint64_t kLargestText = 100'000'000;
+
 void add_text(Figures& figures, const std::string& text, std::uint64_t seed) {
   std::vector<std::int8_t> vowels;
   bool in_word = false;
@@ -301,7 +164,7 @@ void add_text(Figures& figures, const std::string& text, std::uint64_t seed) {
 Figures run(Workshop& workshop, std::uint64_t seed) {
   Figures figures;
   for (const Source& source : kSources) add_rejection_rates(figures, source, seed);
-  const std::string text = read_text(shared_data("text/tiny_shakespeare.txt"));
+  const std::string text = read_text_file(shared_data("text/tiny_shakespeare.txt"), kLargestText);
   add_decoder(figures, workshop, text, seed);
   add_text(figures, text, seed);
   return figures;

@@ -2,19 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <string>
 #include <vector>
 
 #include "amalgam/core/averages.hpp"
-#include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/core/rank_correlation.hpp"
 #include "amalgam/core/row_matrix.hpp"
-#include "amalgam/data/shared_data.hpp"
-#include "amalgam/data/shuffle.hpp"
-#include "amalgam/data/table.hpp"
 #include "amalgam/experiments/catalogue.hpp"
+#include "amalgam/experiments/resolution_tasks.hpp"
 #include "amalgam/experiments/simple_classifiers.hpp"
 #include "amalgam/experiments/workshop.hpp"
 #include "amalgam/labels/weak/weak_learner.hpp"
@@ -36,142 +32,7 @@ constexpr std::array<const char*, 13> kModels{
     "mlp 16",         "mlp 128",      "guessing"};
 constexpr std::size_t kGuessing = kModels.size() - 1;
 
-struct Task {
-  std::string name;
-  std::size_t classes = 0;
-  std::size_t side = 0;  // of images, in pixels; 0: a table
-  RowMatrix train;
-  RowMatrix test;
-  std::vector<std::size_t> train_labels;
-  std::vector<std::size_t> test_labels;
-};
-
-// A random order of the rows, of which the first `train` are learned from.
-Task split_task(std::string name, std::size_t classes, const RowMatrix& rows,
-                const std::vector<std::size_t>& labels, std::size_t train, std::size_t test,
-                std::uint64_t seed) {
-  const std::vector<std::size_t> order = shuffled_indices(rows.rows, seed, "split of " + name);
-  Task task{.name = std::move(name),
-            .classes = classes,
-            .train = RowMatrix(train, rows.columns),
-            .test = RowMatrix(test, rows.columns)};
-  for (std::size_t i = 0; i < train + test; ++i) {
-    const bool is_train = i < train;
-    const auto row = rows.row(order[i]);
-    std::ranges::copy(row, (is_train ? task.train.row(i) : task.test.row(i - train)).begin());
-    (is_train ? task.train_labels : task.test_labels).push_back(labels[order[i]]);
-  }
-  return task;
-}
-
-// Every column from 0 to 1 over the training rows; what is beyond in the others is clipped.
-void scale(Task& task) {
-  for (std::size_t c = 0; c < task.train.columns; ++c) {
-    double low = task.train.at(0, c);
-    double high = low;
-    for (std::size_t i = 1; i < task.train.rows; ++i) {
-      low = std::min(low, task.train.at(i, c));
-      high = std::max(high, task.train.at(i, c));
-    }
-    for (RowMatrix* rows : {&task.train, &task.test}) {
-      for (std::size_t i = 0; i < rows->rows; ++i) {
-        double& value = rows->row(i)[c];
-        value = high > low ? std::clamp((value - low) / (high - low), 0.0, 1.0) : 0;
-      }
-    }
-  }
-}
-
-struct LoadedTable {
-  RowMatrix rows;
-  std::vector<std::size_t> labels;
-  std::size_t classes = 0;
-};
-
-LoadedTable load(const char* file) {
-  const auto path = shared_data(file);
-  const TableLayout layout = learn_table_layout(path, {.label = "class"});
-  const TableData data = load_table(path, layout, Split::all);
-  LoadedTable table{.rows = RowMatrix(data.count(), layout.width()),
-                    .classes = layout.class_names.size()};
-  std::ranges::copy(data.values, table.rows.values.begin());
-  table.labels.assign(data.labels.begin(), data.labels.end());
-  return table;
-}
-
-Task digits_task(std::uint64_t seed) {
-  LoadedTable table = load("tabular/digits.csv");
-  for (double& value : table.rows.values) value /= 16;
-  constexpr std::size_t kTrain = 1200;
-  Task task = split_task("digits", table.classes, table.rows, table.labels, kTrain,
-                         table.rows.rows - kTrain, seed);
-  task.side = 8;
-  return task;
-}
-
-Task breast_cancer_task(std::uint64_t seed) {
-  const LoadedTable table = load("tabular/breast_cancer.csv");
-  constexpr std::size_t kTrain = 380;
-  Task task = split_task("breast-cancer", table.classes, table.rows, table.labels, kTrain,
-                         table.rows.rows - kTrain, seed);
-  scale(task);
-  return task;
-}
-
-Task fashion_task(Workshop& workshop, std::uint64_t seed) {
-  constexpr std::size_t kTrain = 1500;
-  constexpr std::size_t kTest = 500;
-  constexpr std::size_t kSide = 16;
-  const learning::Dataset& all = workshop.images(Split::train);
-  std::vector<std::size_t> chosen =
-      shuffled_indices(static_cast<std::size_t>(all.count()), seed, "2000 of Fashion-MNIST");
-  chosen.resize(kTrain + kTest);
-  const learning::Dataset images = all.select(chosen);
-  const torch::Tensor pixels = torch::adaptive_avg_pool2d(images.inputs, {kSide, kSide})
-                                   .flatten(1)
-                                   .to(torch::kDouble)
-                                   .contiguous();
-  RowMatrix rows(chosen.size(), kSide * kSide);
-  std::copy_n(pixels.data_ptr<double>(), rows.values.size(), rows.values.begin());
-  std::vector<std::size_t> labels;
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    labels.push_back(
-        static_cast<std::size_t>(images.labels[static_cast<std::int64_t>(i)].item<std::int64_t>()));
-  }
-  Task task = split_task("fashion-mnist", 10, rows, labels, kTrain, kTest, seed);
-  task.side = kSide;
-  return task;
-}
-
-// Every block of `factor` x `factor` pixels becomes its mean: down and up again.
-void blur_blocks(std::span<double> image, std::size_t side, std::size_t factor) {
-  for (std::size_t top = 0; top < side; top += factor) {
-    for (std::size_t left = 0; left < side; left += factor) {
-      double sum = 0;
-      for (std::size_t i = 0; i < factor * factor; ++i) {
-        sum += image[(top + i / factor) * side + left + i % factor];
-      }
-      const double mean = sum / static_cast<double>(factor * factor);
-      for (std::size_t i = 0; i < factor * factor; ++i) {
-        image[(top + i / factor) * side + left + i % factor] = mean;
-      }
-    }
-  }
-}
-
-// The test rows at a lower resolution.
-RowMatrix degraded(const Task& task, std::size_t factor) {
-  RowMatrix rows = task.test;
-  if (task.side > 0) {
-    for (std::size_t i = 0; i < rows.rows; ++i) blur_blocks(rows.row(i), task.side, factor);
-  } else {
-    const double steps = 16.0 / static_cast<double>(factor) - 1;
-    for (double& value : rows.values) value = std::floor(value * steps + 0.5) / steps;
-  }
-  return rows;
-}
-
-double accuracy_of(const std::vector<double>& probabilities, const Task& task) {
+double accuracy_of(const std::vector<double>& probabilities, const ResolutionTask& task) {
   std::size_t right = 0;
   for (std::size_t i = 0; i < task.test_labels.size(); ++i) {
     const auto begin = probabilities.begin() + static_cast<std::ptrdiff_t>(i * task.classes);
@@ -208,7 +69,7 @@ learning::Dataset dataset_of(const RowMatrix& rows, const std::vector<std::size_
 // Accuracies on the test rows and their rounded copies, of every model: [models, 1 + levels].
 class Measurement {
  public:
-  Measurement(Workshop& workshop, const Task& task, std::uint64_t seed)
+  Measurement(Workshop& workshop, const ResolutionTask& task, std::uint64_t seed)
       : workshop_(workshop), task_(task), seed_(seed) {
     views_.push_back(task.test);
     for (const std::size_t factor : kFactors) views_.push_back(degraded(task, factor));
@@ -266,7 +127,7 @@ class Measurement {
   }
 
   Workshop& workshop_;
-  const Task& task_;
+  const ResolutionTask& task_;
   std::uint64_t seed_;
   std::vector<labels::Label> labels_;
   std::vector<RowMatrix> views_;
@@ -274,14 +135,14 @@ class Measurement {
 };
 
 scores::AccuracyTable measure(Workshop& workshop, std::uint64_t seed) {
-  const std::array<Task, 3> tasks{digits_task(seed), fashion_task(workshop, seed),
-                                  breast_cancer_task(seed)};
+  const std::array<ResolutionTask, 3> tasks{digits_task(seed), fashion_task(workshop, seed),
+                                            breast_cancer_task(seed)};
   scores::AccuracyTable table;
   for (const char* model : kModels) table.models.emplace_back(model);
   for (const std::size_t factor : kFactors)
     table.resolutions.push_back(fmt::format("1/{}", factor));
   std::vector<std::vector<double>> measured;
-  for (const Task& task : tasks) {
+  for (const ResolutionTask& task : tasks) {
     table.datasets.push_back(task.name);
     table.chance.push_back(1 / static_cast<double>(task.classes));
     measured.push_back(Measurement(workshop, task, seed).run());
