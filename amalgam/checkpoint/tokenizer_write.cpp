@@ -44,7 +44,8 @@ bool Tokenizer::needs_added_in_vocab() const {
 json Tokenizer::vocab_object(bool with_added) const {
   json vocab = json::object();
   for (std::size_t id = 0; id < tokens_.size(); ++id) {
-    if (tokens_[id] && (in_model_[id] || with_added)) vocab[*tokens_[id]] = id;
+    const std::optional<std::string>& token = tokens_[id];
+    if (token && (in_model_[id] || with_added)) vocab[*token] = id;
   }
   return vocab;
 }
@@ -68,10 +69,11 @@ json Tokenizer::unigram_pieces() const {
   }
   json pieces = json::array();
   for (std::size_t id = 0; id < tokens_.size(); ++id) {
-    if (in_model_[id]) {
-      pieces.push_back({*tokens_[id], scores_[id]});
+    const std::optional<std::string>& token = tokens_[id];
+    if (token && in_model_[id]) {
+      pieces.push_back({*token, scores_[id]});
     } else if (all) {
-      pieces.push_back({tokens_[id] ? *tokens_[id] : unused_name(id), lowest});
+      pieces.push_back({token ? *token : unused_name(id), lowest});
     }
   }
   return pieces;
@@ -135,8 +137,9 @@ void Tokenizer::write_merges(const fs::path& path) const {
 
 void Tokenizer::write_added(const fs::path& path) const {
   json added = json::object();
-  for (const auto& [id, token] : added_) {
-    if (!in_model_[id]) added[*tokens_[id]] = id;
+  for (const auto& [id, settings] : added_) {
+    const std::optional<std::string>& token = tokens_[id];
+    if (token && !in_model_[id]) added[*token] = id;
   }
   if (!added.empty()) write_json(path, added);
 }

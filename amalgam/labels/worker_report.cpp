@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <unordered_map>
+#include <utility>
 
 #include "amalgam/core/averages.hpp"
 #include "amalgam/core/multiple_testing.hpp"
@@ -255,24 +256,25 @@ class Reporter {
 
   void flag_times(std::vector<WorkerReport>& reports) const {
     std::vector<double> medians;
-    std::vector<std::size_t> tested;
-    for (std::size_t w = 0; w < reports.size(); ++w) {
-      if (reports[w].annotations < fewest_) continue;
-      if (reports[w].median_seconds) medians.push_back(*reports[w].median_seconds);
-      if (reports[w].drift) tested.push_back(w);
+    std::vector<std::pair<WorkerReport*, double*>> tested;  // with the p-value of their drift
+    std::vector<double> p_values;
+    for (WorkerReport& report : reports) {
+      if (report.annotations < fewest_) continue;
+      if (report.median_seconds) medians.push_back(*report.median_seconds);
+      if (!report.drift) continue;
+      tested.emplace_back(&report, &report.drift->p);
+      p_values.push_back(report.drift->p);
     }
     const double typical = median_of(medians);
     for (WorkerReport& report : reports) {
       if (report.annotations < fewest_ || !report.median_seconds) continue;
       if (*report.median_seconds < typical / 4) report.flags.emplace_back("fast");
     }
-    std::vector<double> p_values;
-    p_values.reserve(tested.size());
-    for (const std::size_t w : tested) p_values.push_back(reports[w].drift->p);
     const std::vector<double> adjusted = holm(p_values);
     for (std::size_t i = 0; i < tested.size(); ++i) {
-      reports[tested[i]].drift->p = adjusted[i];
-      if (adjusted[i] < 0.05) reports[tested[i]].flags.emplace_back("drifts");
+      const auto& [report, p] = tested[i];
+      *p = adjusted[i];
+      if (adjusted[i] < 0.05) report->flags.emplace_back("drifts");
     }
   }
 

@@ -2,7 +2,7 @@
 """Writes tests/data/token_encodings.json: small tokenizers with what the real `tokenizers` makes of some texts.
 
 pip install tokenizers sentencepiece; python tests/data/make_token_encodings.py
-The Unigram models and their replacements are SentencePiece's own. tests/checkpoint/piece_encoder_test.cpp reads the file.
+WordPiece vocabularies differ from run to run, as they are trained. The Unigram models and their replacements are SentencePiece's own. tests/checkpoint/piece_encoder_test.cpp reads the file.
 """
 
 import json

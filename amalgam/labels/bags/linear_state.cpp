@@ -281,9 +281,11 @@ LinearBagState state_of_bags(const BagData& data, const Parallel& parallel) {
     const bool full = data.bags.begins[bag + 1] - data.bags.begins[leaves.back()] >= kLeafRows;
     if (full || bag + 1 == data.bags.count()) leaves.push_back(bag + 1);
   }
-  return *fold(parallel, leaves.size() - 1, [&](std::size_t leaf, std::size_t) {
-    return state_of_range(data, leaves[leaf], leaves[leaf + 1]);
-  });
+  std::optional<LinearBagState> all =
+      fold(parallel, leaves.size() - 1, [&](std::size_t leaf, std::size_t) {
+        return state_of_range(data, leaves[leaf], leaves[leaf + 1]);
+      });
+  return all ? std::move(*all) : LinearBagState(data.features);
 }
 
 LinearBagState state_of_bags(const BagData& data, std::span<const std::size_t> bags) {

@@ -93,13 +93,13 @@ std::vector<double> Anderson::combination(std::span<const double> weights) const
   parallel_for(parallel_, count * (count + 1), [&](std::size_t pair, std::size_t) {
     const std::size_t a = pair / (count + 1);
     const std::size_t b = pair % (count + 1);
-    const auto row = static_cast<Eigen::Index>(a);
+    const auto i = static_cast<Eigen::Index>(a);
     if (b == count) {
-      with_residual[row] = dot(weights, changes_[a].residual, residual_);
+      with_residual[i] = dot(weights, changes_[a].residual, residual_);
     } else if (b <= a) {
-      const auto column = static_cast<Eigen::Index>(b);
-      products(row, column) = dot(weights, changes_[a].residual, changes_[b].residual);
-      products(column, row) = products(row, column);
+      const auto j = static_cast<Eigen::Index>(b);
+      products(i, j) = dot(weights, changes_[a].residual, changes_[b].residual);
+      products(j, i) = products(i, j);
     }
   });
   const Eigen::VectorXd scales =

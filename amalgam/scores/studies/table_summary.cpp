@@ -20,7 +20,8 @@ double quantile(const std::vector<double>& sorted, double share) {
 
 void check_study_options(const TableStudyOptions& options) {
   for (const double share : options.shares) {
-    if (!(share > 0 && share < 1)) {
+    const bool is_share = share > 0 && share < 1;  // and no NaN
+    if (!is_share) {
       throw InputError("a sample of {} of the rows; expected a share above 0 and below 1", share);
     }
   }
