@@ -1,3 +1,4 @@
+// PlanTensors: what becomes what. What models lack or have besides is in plan_differences.cpp.
 #include "amalgam/weights/plan_tensors.hpp"
 
 #include <algorithm>
@@ -8,26 +9,10 @@
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/plan_parameters.hpp"
-#include "amalgam/weights/plan_parts.hpp"
 #include "amalgam/weights/plan_shapes.hpp"
 #include "amalgam/weights/vocabulary.hpp"
 
 namespace amalgam {
-namespace {
-
-constexpr std::size_t kNamesShown = 10;
-constexpr std::uint64_t kComparedPerTensor = 1 << 20;
-constexpr std::uint64_t kComparedAtMost = 64 << 20;
-
-}  // namespace
-
-std::string shown_names(const std::vector<std::string>& names) {
-  const std::size_t count = std::min(names.size(), kNamesShown);
-  std::string text = join(std::span(names).first(count), ", ");
-  if (count < names.size()) text += fmt::format(", ... ({} more)", names.size() - count);
-  return text;
-}
-
 std::string PlanTensors::name_in(const PlanCast& cast, const PlanRole& role,
                                  const PlanPlace& place) {
   if (!place.in_slice) return place.output;
@@ -326,70 +311,6 @@ void PlanTensors::push(PlanTensor planned) {
   if (planned.base) key.push_back(storage_of(*planned.base));
   storages_.emplace(planned.output.name, std::move(key));
   plan_.tensors.push_back(std::move(planned));
-}
-
-void PlanTensors::report_missing() const {
-  if (missing_.empty()) return;
-  const auto& [model, missing] = *missing_.begin();
-  throw InputError("{}: {} tensor{} that '{}' has {} missing: {}{}", models_.source(model).label(),
-                   missing.second.size(), missing.second.size() == 1 ? "" : "s",
-                   models_.name(missing.first), missing.second.size() == 1 ? "is" : "are",
-                   shown_names(missing.second),
-                   parts_advice(missing.second, models_.name(missing.first)));
-}
-
-void PlanTensors::note_extra(const PlanCast& cast) {
-  const PlanRole& reference = cast.reference();
-  for (const PlanRole& role : cast.members) {
-    if (role.model == reference.model) continue;
-    for (const std::size_t i : models_.part(role.model, cast.section->module).tensors) {
-      const std::string& name = models_.source(role.model).tensors()[i].name;
-      const bool is_there =
-          models_.find(reference.model, name).has_value() &&
-          (!models_.is_tied(reference.model, name) || models_.has_tied_embeddings(role.model));
-      if (!is_there) extra_[role.model].insert(name);
-    }
-  }
-}
-
-void PlanTensors::report_extra() const {
-  for (const auto& [model, names] : extra_) {
-    log::warn(
-        "{}: {} tensor{} not in the output, because the base (or first) model has none of "
-        "that name: {}",
-        models_.source(model).label(), names.size(), names.size() == 1 ? " is" : "s are",
-        shown_names({names.begin(), names.end()}));
-  }
-}
-
-void PlanTensors::note_differing(const std::string& name, const PlanInput& first,
-                                 const std::vector<PlanInput>& members) {
-  if (!options_.compare_copied) return;
-  const bool differs = std::any_of(members.begin(), members.end(), [&](const PlanInput& member) {
-    return member.source != first.source && contents_differ(first, member);
-  });
-  if (differs) differing_.push_back(name);
-}
-
-bool PlanTensors::contents_differ(const PlanInput& a, const PlanInput& b) {
-  if (info(a).dtype != info(b).dtype || info(a).shape != info(b).shape) return true;
-  const std::uint64_t bytes = std::min(
-      {info(a).bytes, kComparedPerTensor, kComparedAtMost - std::min(kComparedAtMost, compared_)});
-  compared_ += bytes;
-  std::vector<std::byte> left(bytes);
-  std::vector<std::byte> right(bytes);
-  plan_.sources[a.source]->read_bytes(a.tensor, 0, left);
-  plan_.sources[b.source]->read_bytes(b.tensor, 0, right);
-  return left != right;
-}
-
-void PlanTensors::report_differing() const {
-  if (differing_.empty()) return;
-  log::warn(
-      "the models differ in {} tensor{} of integers, which {} not merged but copied from the "
-      "base (or first) model: {}",
-      differing_.size(), differing_.size() == 1 ? "" : "s", differing_.size() == 1 ? "is" : "are",
-      shown_names(differing_));
 }
 
 // The names of all tensors decide which ones a mixture favours.
