@@ -55,7 +55,7 @@ auto shared_fold(Cluster& cluster, const Parallel& parallel, std::size_t count, 
                       [&, first = node.first()](std::size_t index, std::size_t worker) {
                         return make_leaf(first + index, worker);
                       });
-    state->archive(sent);
+    if (state) state->archive(sent);
   }
   const auto received = gather_bytes(cluster, sent.take());
 
