@@ -85,10 +85,11 @@ ConversionStatistics run(const TensorSource& source, TensorSink& sink,
   return convert_tensors(source, sink, options.common.parallel(), &progress, importance);
 }
 
-void report(const ConvertOptions& options, const TensorSource& source,
+// `output`: the file or folder to open.
+void report(const ConvertOptions& options, const std::string& output, const TensorSource& source,
             const ConversionStatistics& statistics) {
   if (options.common.json) {
-    Json json = {{"output", options.output},
+    Json json = {{"output", output},
                  {"tensors", source.tensors().size()},
                  {"tensors_converted", statistics.tensors_converted},
                  {"bytes_read", statistics.bytes_read},
@@ -99,10 +100,10 @@ void report(const ConvertOptions& options, const TensorSource& source,
   }
   if (options.errors) print(quantisation_table(statistics.errors));
   const std::string summary = quantisation_summary(statistics.errors);
-  log::info("{}: {} {} ({} converted), {} read, {} written{}{}", options.output,
-            source.tensors().size(), source.tensors().size() == 1 ? "tensor" : "tensors",
-            statistics.tensors_converted, format_bytes(statistics.bytes_read),
-            format_bytes(statistics.bytes_written), summary.empty() ? "" : "; ", summary);
+  log::info("{}: {} {} ({} converted), {} read, {} written{}{}", output, source.tensors().size(),
+            source.tensors().size() == 1 ? "tensor" : "tensors", statistics.tensors_converted,
+            format_bytes(statistics.bytes_read), format_bytes(statistics.bytes_written),
+            summary.empty() ? "" : "; ", summary);
 }
 
 // Writes sparse tensors as compressed sparse rows.
@@ -148,7 +149,7 @@ void convert_to_fp8(const ConvertOptions& options, std::shared_ptr<const TensorS
   const MergeStatistics done = write_fp8({source, model, options.output, std::move(choice), shards},
                                          transaction, options.common);
   transaction.commit();
-  report(options, *source,
+  report(options, options.output, *source,
          {.bytes_read = done.bytes_read,
           .bytes_written = done.bytes_written,
           .tensors_converted = done.tensors_merged,
@@ -180,9 +181,11 @@ void convert(const ConvertOptions& options) {
 
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
   ConversionStatistics statistics;
+  std::string place;
   {
     CreatedOutput made =
         create_output(transaction.work_path(), std::move(tensors), {*source, model}, shards);
+    place = path_to_open(output, made.parts).string();
     transaction.place_parts(std::move(made.parts), {model});
     statistics = run(*source, *made.sink, options, importance ? &*importance : nullptr);
   }
@@ -194,7 +197,7 @@ void convert(const ConvertOptions& options) {
     }
   }
   transaction.commit();
-  report(options, *source, statistics);
+  report(options, place, *source, statistics);
 }
 
 }  // namespace

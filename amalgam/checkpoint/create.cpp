@@ -82,6 +82,10 @@ std::unique_ptr<FileSink> create_checkpoint(const fs::path& place, std::vector<T
                                    shard_bytes, start);
 }
 
+fs::path path_to_open(const fs::path& output, const std::vector<fs::path>& parts) {
+  return parts.empty() ? output : output.parent_path() / parts.front().filename();
+}
+
 CreatedOutput create_output(const fs::path& place, std::vector<TensorInfo> tensors,
                             const OutputOrigin& origin, std::optional<std::uint64_t> shard_bytes,
                             SinkStart start) {

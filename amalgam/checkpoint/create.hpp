@@ -47,4 +47,9 @@ CreatedOutput create_output(const std::filesystem::path& place, std::vector<Tens
                             const OutputOrigin& origin, std::optional<std::uint64_t> shard_bytes,
                             SinkStart start = SinkStart::create);
 
+/// Where an output that is asked for as `output` is opened once it is in place: there, or, of a
+/// split one, at the first of `parts`.
+std::filesystem::path path_to_open(const std::filesystem::path& output,
+                                   const std::vector<std::filesystem::path>& parts);
+
 }  // namespace amalgam

@@ -399,6 +399,10 @@ void OutputTransaction::place_folder() {
   std::optional<FolderLock> lock = FolderLock::try_lock(places_.final_path);
   if (!lock) throw Error("{}: another run is using this folder", places_.final_path.string());
   locks_.push_back(std::move(*lock));
+  // Beside its parts, what was there before under the output's own name would be taken for it.
+  if (options_.overwrite && !parts_.empty() && exists_at(places_.final_path)) {
+    remove_or_warn(places_.final_path);
+  }
 
   fs::path old = places_.partial;
   const int error = rename_with(places_.partial, places_.final_path, RENAME_EXCHANGE);

@@ -222,7 +222,7 @@ std::vector<const PlannedStage*> planned(const std::vector<Stage>& stages) {
 }
 
 // Carries out all documents into one output place.
-MergeStatistics merge_one(const std::vector<Recipe>& documents, const MergeOptions& options) {
+PlacedOutput merge_one(const std::vector<Recipe>& documents, const MergeOptions& options) {
   const std::vector<Stage> stages = plan_stages(documents, options);
   if (documents.back().all_models().size() > 1) warn_of_batch_norm(stages.back().plan);
   return run_planned_merge({.recipe = format_recipes(documents),
@@ -289,14 +289,16 @@ MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeO
     }
   }
   for (const Job& job : jobs) {
-    report.outputs.push_back(job.output);
     if (is_done(job)) {
-      log::info("{}: is there already and stays as it is", job.output.string());
+      report.outputs.push_back(find_first_gguf_part(job.output).value_or(job.output));
+      log::info("{}: is there already and stays as it is", report.outputs.back().string());
       continue;
     }
     MergeOptions one = options;
     one.output = job.output;
-    add_statistics(report.statistics, merge_one(job.documents, one));
+    const PlacedOutput made = merge_one(job.documents, one);
+    add_statistics(report.statistics, made.statistics);
+    report.outputs.push_back(made.place);
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

@@ -38,8 +38,9 @@ struct MergeOptions {
 
 /// What was done.
 struct MergeReport {
-  std::vector<std::filesystem::path> outputs;  ///< more than one for a list of alphas (wise_ft)
-  MergeStatistics statistics;                  ///< summed over stages
+  /// More than one for a list of alphas (wise_ft); of a split GGUF output the first part.
+  std::vector<std::filesystem::path> outputs;
+  MergeStatistics statistics;  ///< summed over stages
   double seconds = 0;
 };
 

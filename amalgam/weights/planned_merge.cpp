@@ -48,7 +48,7 @@ class PlacedMerge {
         processes_(options.cluster == nullptr ? 1 : options.cluster->size()),
         places_(output_places(options.output)) {}
 
-  MergeStatistics run() {
+  PlacedOutput run() {
     const nlohmann::ordered_json identity =
         merge_identity(merge_.recipe, merge_.models, options_, plans_of(merge_.stages));
     if (rank_ == 0) prepare(identity);
@@ -57,7 +57,7 @@ class PlacedMerge {
     merge_stages(identity);
     if (rank_ == 0) finish();
     wait_for_all(options_.cluster);
-    return statistics_;
+    return {statistics_, path_to_open(options_.output, parts_)};
   }
 
  private:
@@ -130,7 +130,11 @@ class PlacedMerge {
       transaction_->place_parts(parts_, merge_.models);
     }
     wait_for_all(options_.cluster);
-    if (rank_ != 0) sink = open_output(stage, place, SinkStart::join).sink;
+    if (rank_ != 0) {
+      CreatedOutput made = open_output(stage, place, SinkStart::join);
+      sink = std::move(made.sink);
+      parts_ = std::move(made.parts);
+    }
     JournalLog leaves(journal, finished_ ? &*finished_ : nullptr,
                       static_cast<std::uint32_t>(number), *sink);
     EngineOptions engine = options_.engine;
@@ -173,13 +177,13 @@ class PlacedMerge {
     }
   }
 
-  // The manifest of a file comes into its place first: no crash leaves the file without it. Without
   // What is the output now: a folder, a file, or the parts of a split one.
   std::vector<fs::path> made_files() const {
     return parts_.empty() ? std::vector<fs::path>{places_.work} : parts_;
   }
 
   // the file, or beside an older one, it says of nothing else that it is right, and --resume goes
+  // The manifest of a file comes into its place first: no crash leaves the file without it. Without
   // on. `manifest`: empty if there is to be none, also not that of a file which is overwritten.
   void commit_file(const std::string& manifest) {
     const fs::path place = manifest_place(options_.output);
@@ -219,13 +223,13 @@ class PlacedMerge {
   const OutputPlaces places_;
   std::optional<OutputTransaction> transaction_;  // of the first process
   std::optional<FinishedWork> finished_;
-  std::vector<fs::path> parts_;                   // likewise: of a split output
+  std::vector<fs::path> parts_;                   // of a split output
   MergeStatistics statistics_;
 };
 
 }  // namespace
 
-MergeStatistics run_planned_merge(const PlannedMerge& merge, const MergeOptions& options) {
+PlacedOutput run_planned_merge(const PlannedMerge& merge, const MergeOptions& options) {
   return PlacedMerge(merge, options).run();
 }
 

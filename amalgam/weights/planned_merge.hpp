@@ -33,10 +33,16 @@ struct PlannedMerge {
   std::function<void(const std::filesystem::path& folder)> write_side_files;
 };
 
+/// What was done, and where what came out is opened: options.output, or the first part of it.
+struct PlacedOutput {
+  MergeStatistics statistics;
+  std::filesystem::path place;
+};
+
 /// Carries the work out and puts the result in place: alone or as one of several processes
 /// (options.cluster), with a journal, and with a manifest if options say so. The same result for
 /// any threads and memory, whether in one piece or resumed. Errors as merge_checkpoints.
-MergeStatistics run_planned_merge(const PlannedMerge& merge, const MergeOptions& options);
+PlacedOutput run_planned_merge(const PlannedMerge& merge, const MergeOptions& options);
 
 /// What the stages read and write.
 WorkEstimate estimate_stages(const std::vector<const PlannedStage*>& stages,

@@ -156,9 +156,11 @@ TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
     return words;
   };
   run_well(merge(path("whole.gguf"), {"--shard-size", "1MB"}));
-  run_well(merge(path("m.gguf"), {"--shard-size", "16kB", "--manifest"}));
+  const auto report =
+      run_well(merge(path("m.gguf"), {"--shard-size", "16kB", "--manifest", "--json"})).json();
   EXPECT_FALSE(fs::exists(path("m.gguf")));
   const std::string first = path("m-00001-of-00003.gguf");
+  EXPECT_EQ(report["outputs"], nlohmann::json{first});
   ASSERT_TRUE(fs::exists(first));
   expect_equal(first, path("whole.gguf"));
   for (const std::string& name : {path("m.gguf"), first}) {
@@ -166,6 +168,10 @@ TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
     EXPECT_EQ(good.json()["files"], 3);
     EXPECT_EQ(good.json()["recomputed"], 14);
   }
+  // The parts take the place of a whole file, which nobody should take for the output.
+  run_well(merge(path("whole.gguf"), {"--shard-size", "16kB", "--overwrite"}));
+  EXPECT_FALSE(fs::exists(path("whole.gguf")));
+  expect_equal(path("whole-00001-of-00003.gguf"), first);
   {
     std::fstream part(path("m-00003-of-00003.gguf"), std::ios::in | std::ios::out);
     part.seekp(-1, std::ios::end);

@@ -97,8 +97,7 @@ MergeReport assemble_moe(const MoeRecipe& recipe, const MergeOptions& options,
   }
   const MoePlan plan = plan_checked(recipe, options, states);
   MergeReport report;
-  report.outputs = {options.output};
-  report.statistics =
+  const PlacedOutput made =
       run_planned_merge({.recipe = format_moe_recipe(recipe),
                          .models = inputs_of(recipe),
                          .stages = {&plan.stage},
@@ -107,6 +106,8 @@ MergeReport assemble_moe(const MoeRecipe& recipe, const MergeOptions& options,
                                write_side_files(folder, recipe, plan, options.engine.seed);
                              }},
                         options);
+  report.outputs = {made.place};
+  report.statistics = made.statistics;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
