@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -91,8 +92,10 @@ void write_html(const RankOptions& options, const Ranked& result) {
 
 void run(const RankOptions& options) {
   check_outputs(options.scores.paths, {options.out, options.html, options.pairs});
-  if (options.common.json && (options.out == "-" || options.html == "-")) {
-    throw InputError("--json and an output of - both want the standard output");
+  const auto outputs = {options.out, options.html, options.pairs};
+  const auto to_standard_output = std::ranges::count(outputs, "-");
+  if (to_standard_output + (options.common.json ? 1 : 0) > 1) {
+    throw InputError("only one of --json and the outputs called - can have the standard output");
   }
   const Ranked result = rank(options);
   // Warnings of reading were shown when they were noticed.
@@ -104,7 +107,7 @@ void run(const RankOptions& options) {
   if (!options.html.empty()) write_html(options, result);
   if (options.common.json) {
     print_json(ranking_json(result));
-  } else if (options.out != "-" && options.html != "-") {
+  } else if (to_standard_output == 0) {
     show_ranking(result);
   }
 }

@@ -198,7 +198,11 @@ void show_ranking(const Ranked& result) {
                       100 * result.disagreement.share,
                       format_number(result.disagreement.distortion)));
   }
-  if (result.uncertainty) print(uncertainty_text(result));
+  if (result.uncertainty) {
+    print(uncertainty_text(result));
+  } else if (result.table.ballot_count() + result.table.comparisons.size() > 1) {
+    print("which of these places can be told apart is not known: --bootstrap 1000 says it\n");
+  }
 }
 
 namespace {

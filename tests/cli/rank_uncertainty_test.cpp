@@ -71,10 +71,25 @@ TEST_F(RankUncertaintyTest, ABootstrapSaysHowProbablyOneIsBeforeTheOther) {
                    "shared-instances", "--pairs", path("pairs.csv"), "--html", path("page.html")});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_THAT(result.out, HasSubstr("200 resamples of 20 shared-instances"));
+  EXPECT_THAT(result.out, Not(HasSubstr("--bootstrap")));
   EXPECT_THAT(content(path("pairs.csv")),
               HasSubstr("first,second,wins,losses,ties,preference,before,p,p_holm,"
                         "p_benjamini_hochberg\n"));
   EXPECT_THAT(content(path("page.html")), HasSubstr("cannot be told apart"));
+  // A board without intervals says that it has none.
+  EXPECT_THAT(run_amalgam({"rank", answers_, "--long"}).out,
+              HasSubstr("is not known: --bootstrap 1000 says it"));
+}
+
+// a wins 8 questions against b and loses 2; the pairs alone are on the standard output.
+TEST_F(RankUncertaintyTest, PairsAreTheVotesWithoutABootstrapToo) {
+  const RunResult pairs =
+      run_amalgam({"rank", answers_, "--long", "--missing", "observed", "--pairs", "-", "-q"});
+  ASSERT_EQ(pairs.code, 0) << pairs.err;
+  EXPECT_TRUE(pairs.out.starts_with("first,second,wins,losses,ties,preference\n")) << pairs.out;
+  EXPECT_THAT(pairs.out, HasSubstr("a,b,8,2,10,0.65\n"));
+  EXPECT_THAT(pairs.out, Not(HasSubstr("rank")));
+  EXPECT_EQ(run_amalgam({"rank", answers_, "--long", "--pairs", "-", "--json"}).code, 2);
 }
 
 TEST_F(RankUncertaintyTest, SignificanceNamesTheNearestSystem) {
