@@ -28,7 +28,8 @@ void register_convert(CLI::App& root);
 void register_lora(CLI::App& root);
 /// `needs_library` as register_merge.
 void register_moe(CLI::App& root, bool& needs_library);
-void register_verify(CLI::App& root);
+/// `needs_library` as register_merge.
+void register_verify(CLI::App& root, bool& needs_library);
 /// Sets `needs_library`, and does no more, where a merge runs networks: the learning library then
 /// gets the same command line.
 void register_merge(CLI::App& root, bool& needs_library);

@@ -72,8 +72,8 @@ int run(int argc, char** argv) {
   register_diff(root);
   register_convert(root);
   register_lora(root);
-  register_verify(root);
   bool needs_library = false;
+  register_verify(root, needs_library);
   register_merge(root, needs_library);
   register_moe(root, needs_library);
   register_label(root, needs_library);

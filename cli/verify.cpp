@@ -1,95 +1,20 @@
 // `amalgam verify`: checks a merge by its manifest.
 #include "amalgam/weights/verify.hpp"
 
-#include <fmt/format.h>
-
 #include <memory>
-#include <optional>
-#include <random>
 
-#include "amalgam/core/error.hpp"
-#include "amalgam/core/log.hpp"
-#include "amalgam/core/text.hpp"
 #include "cli/command.hpp"
-#include "cli/common_options.hpp"
-#include "cli/output.hpp"
+#include "cli/verify_command.hpp"
 
 namespace amalgam::cli {
-namespace {
 
-struct VerifyCommand {
-  std::string output;
-  std::uint64_t recompute = 0;
-  bool inputs = false;
-  bool no_hash = false;
-  std::optional<std::uint64_t> sample_seed;
-  CommonOptions common;
-};
-
-void verify(const VerifyCommand& command) {
-  if (command.no_hash && !command.inputs && command.recompute == 0) {
-    throw InputError("verify: --no-hash leaves nothing to check; add --recompute N or --inputs");
-  }
-  VerifyOptions options;
-  options.hash = !command.no_hash;
-  options.hash_inputs = command.inputs;
-  options.recompute = command.recompute;
-  options.engine.parallel = command.common.parallel();
-  options.engine.memory = command.common.memory;
-  options.progress = command.common.progress_mode();
-  // Whoever makes a false output must not know which blocks will be looked at.
-  options.sample_seed = command.sample_seed ? *command.sample_seed : std::random_device{}();
-  const VerifyReport report = verify_merge(command.output, options);
-  if (command.common.json) {
-    print_json({{"good", report.differences.empty()},
-                {"files", report.files},
-                {"inputs", report.inputs},
-                {"bytes", report.bytes},
-                {"recomputed", report.recomputed},
-                {"sample_seed", options.sample_seed},
-                {"differences", report.differences}});
-  } else {
-    for (const std::string& difference : report.differences) print(printable(difference) + "\n");
-  }
-  if (!report.differences.empty()) {
-    throw Error("{}: is not as its manifest says: {} difference{}", command.output,
-                report.differences.size(), report.differences.size() == 1 ? "" : "s");
-  }
-  if (command.common.json || command.common.quiet) return;
-  print(
-      fmt::format("{}: as its manifest says; {} files of the output and {} inputs hashed ({}), "
-                  "{} blocks made again (--sample-seed {})\n",
-                  command.output, report.files, report.inputs, format_bytes(report.bytes),
-                  report.recomputed, options.sample_seed));
-}
-
-}  // namespace
-
-void register_verify(CLI::App& root) {
-  CLI::App* app =
-      root.add_subcommand("verify", "Check a merge by the manifest that 'merge --manifest' wrote.");
-  app->footer(
-      example("amalgam verify merged\n"
-              "amalgam verify merged --recompute 20\n"
-              "amalgam verify merged.safetensors --no-hash --recompute 100"));
+void register_verify(CLI::App& root, bool& needs_library) {
   auto command = std::make_shared<VerifyCommand>();
-  app->add_option("output", command->output, "What a merge wrote: a folder or file")
-      ->required()
-      ->type_name("OUT");
-  app->add_option("--recompute", command->recompute,
-                  "Make N blocks, drawn at random, again from the inputs, which lie where the "
-                  "recipe says, and compare")
-      ->type_name("N")
-      ->check(whole_number());
-  app->add_option("--sample-seed", command->sample_seed,
-                  "Draw these blocks as the run that printed this number did")
-      ->type_name("N")
-      ->check(whole_number());
-  app->add_flag("--inputs", command->inputs, "Hash the inputs too");
-  app->add_flag("--no-hash", command->no_hash, "Do not hash the files of the output");
-  add_common_options(*app, command->common,
-                     {Common::json, Common::quiet, Common::threads, Common::memory});
-  app->callback([command] { verify(*command); });
+  CLI::App* app = add_verify(root, *command);
+  app->callback([command, &needs_library] {
+    needs_library = command->recompute > 0 && model_to_run(command->output).has_value();
+    if (!needs_library) run_verify(*command);
+  });
 }
 
 }  // namespace amalgam::cli

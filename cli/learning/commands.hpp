@@ -19,6 +19,8 @@ void register_report(CLI::App& root);
 void register_learned_merge(CLI::App& root);
 /// `amalgam moe` with gates of hidden states.
 void register_learned_moe(CLI::App& root);
+/// `amalgam verify` of mixtures with such gates.
+void register_learned_verify(CLI::App& root);
 /// `amalgam label` by verbs that run networks.
 void register_learned_label(CLI::App& root);
 

@@ -34,6 +34,7 @@ int amalgam_learning_main(int argc, const char* const* argv) {
   register_learned_merge(root);
   register_learned_label(root);
   register_learned_moe(root);
+  register_learned_verify(root);
   register_reproduce(root);
   register_study(root);
   register_report(root);

@@ -1,5 +1,8 @@
 #include <cmath>
+#include <cstring>
+#include <fstream>
 
+#include "tests/checkpoint/tensor_access.hpp"
 #include "tests/cli/run_binary.hpp"
 #include "tests/weights/moe_fixture.hpp"
 
@@ -20,6 +23,18 @@ class Moe : public MoeFixture {
                            "\n  positive_prompts: [ab]\n- source_model: " + path("b") +
                            "\n  positive_prompts: [c]\n  noise_scale: 0.1\n");
   }
+  // Sets the first number of a tensor of floats in a file.
+  static void set_first_number(const std::string& file, const std::string& name, float value) {
+    const std::string text = contents_of(file);
+    std::uint64_t header = 0;
+    std::memcpy(&header, text.data(), sizeof(header));
+    const auto json = nlohmann::json::parse(text.substr(8, header));
+    std::fstream out(file, std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(static_cast<std::streamoff>(8 + header) +
+              json[name]["data_offsets"][0].get<std::streamoff>());
+    out.write(reinterpret_cast<const char*>(&value), sizeof(value));
+  }
+
   std::string recipe_;
 };
 
@@ -53,6 +68,74 @@ TEST_F(Moe, TheBitsDependOnNeitherThreadsNorShardsNorResuming) {
   const auto differences = compared.json();
   EXPECT_EQ(differences["tensors"].size(), 29U);
   for (const auto& tensor : differences["tensors"]) EXPECT_EQ(tensor["distance"], 0.0);
+}
+
+// Matrices of experts and attention become FP8, routers and embeddings do not.
+TEST_F(Moe, CanBeFp8WithScales) {
+  const RunResult made = run_amalgam(
+      {"moe", recipe_, "-o", path("out"), "--dtype", "fp8_channel", "--manifest", "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  // Per layer 4 of attention and 2 experts of 3.
+  EXPECT_EQ(made.json()["quantisation"]["tensors"].size(), 2 * (4 + 6));
+  const auto out = open_checkpoint(path("out"));
+  const auto stored = open_stored_checkpoint(path("out"));
+  const std::string expert = "model.layers.1.block_sparse_moe.experts.0.w1.weight";
+  EXPECT_EQ(stored->tensors()[*stored->find(expert)].dtype, DType::f8_e4m3);
+  EXPECT_EQ(stored->tensors()[*stored->find(expert + "_scale")].shape, (Shape{6, 1}));
+  const std::string router = "model.layers.1.block_sparse_moe.gate.weight";
+  EXPECT_EQ(stored->tensors()[*stored->find(router)].dtype, DType::bf16);
+  const std::vector<double> before =
+      values_of(*open_checkpoint(path("a")), "model.layers.1.mlp.gate_proj.weight");
+  const std::vector<double> after = values_of(*out, expert);
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    EXPECT_NEAR(after[i], before[i], std::max(std::abs(before[i]) / 16, 0.01));
+  }
+  const auto config = nlohmann::json::parse(contents_of(path("out") + "/config.json"));
+  const auto& quantisation = config["quantization_config"];
+  EXPECT_EQ(quantisation["quant_method"], "compressed-tensors");
+  EXPECT_EQ(quantisation["ignore"],
+            (nlohmann::json{"lm_head", "model.layers.0.block_sparse_moe.gate",
+                            "model.layers.1.block_sparse_moe.gate"}));
+  // Codes and scales of 20 matrices, and 9 tensors that are not FP8.
+  const RunResult good = run_amalgam({"verify", path("out"), "--recompute", "100", "--json"});
+  EXPECT_EQ(good.code, 0) << good.err << good.out;
+  EXPECT_EQ(good.json()["recomputed"], 49);
+  // The expert with noise is rounded once: the same without FP8, quantised.
+  ASSERT_EQ(run_amalgam({"moe", recipe_, "-o", path("wide"), "--dtype", "f32"}).code, 0);
+  ASSERT_EQ(run_amalgam({"convert", path("wide"), path("narrow"), "--dtype", "fp8_channel"}).code,
+            0);
+  const auto narrow = open_stored_checkpoint(path("narrow"));
+  for (const TensorInfo& info : stored->tensors()) {
+    if (info.name.find("experts.1.") == std::string::npos) continue;
+    EXPECT_EQ(bytes_of(*stored, info.name), bytes_of(*narrow, info.name)) << info.name;
+  }
+}
+
+// What comes in as FP8 goes out as FP8, byte for byte.
+TEST_F(Moe, OfFp8ModelsIsFp8) {
+  for (const char* name : {"base", "a", "b"}) {
+    const std::string fp8 = path(std::string(name) + "8");
+    ASSERT_EQ(run_amalgam({"convert", path(name), fp8, "--dtype", "fp8_block"}).code, 0);
+  }
+  const std::string recipe =
+      write_recipe("base_model: " + path("base8") +
+                   "\ngate_mode: random\nexperts:\n- source_model: " + path("a8") +
+                   "\n- source_model: " + path("b8") + "\n");
+  const RunResult made = run_amalgam({"moe", recipe, "-o", path("out"), "--json"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  const auto stored = open_stored_checkpoint(path("out"));
+  const auto expert = open_stored_checkpoint(path("b8"));
+  for (const char* ending : {"", "_scale_inv"}) {
+    EXPECT_EQ(bytes_of(*stored,
+                       std::string("model.layers.0.block_sparse_moe.experts.1.w2.weight") + ending),
+              bytes_of(*expert, std::string("model.layers.0.mlp.down_proj.weight") + ending));
+  }
+  const auto config = nlohmann::json::parse(contents_of(path("out") + "/config.json"));
+  EXPECT_EQ(config["quantization_config"]["quant_method"], "fp8");
+  EXPECT_EQ(config["quantization_config"]["modules_to_not_convert"].size(), 3);
+  ASSERT_EQ(run_amalgam({"moe", recipe, "-o", path("plain"), "--dtype", "bf16"}).code, 0);
+  EXPECT_FALSE(nlohmann::json::parse(contents_of(path("plain") + "/config.json"))
+                   .contains("quantization_config"));
 }
 
 // What enters the first layer is the embedding of the token.
@@ -91,8 +174,19 @@ TEST_F(Moe, RoutersOfHiddenStatesSeeWhatEntersEachLayer) {
   for (std::size_t i = 0; i < 4; ++i) square += router("1")[i] * router("1")[i];
   EXPECT_NEAR(square, 1, 1e-6);
   EXPECT_NE(router("0"), router("1"));
-  expect_bad_usage(run_amalgam({"verify", path("out"), "--recompute", "1"}), "gate_mode hidden");
+  // The base is run again to check them.
+  const RunResult good = run_amalgam({"verify", path("out"), "--recompute", "100", "--json"});
+  EXPECT_EQ(good.code, 0) << good.err << good.out;
+  EXPECT_EQ(good.json()["recomputed"], 29);
   EXPECT_EQ(run_amalgam({"verify", path("out")}).code, 0);
+  // A router that is another one is found.
+  set_first_number(path("out") + "/model.safetensors",
+                   "model.layers.1.block_sparse_moe.gate.weight", 1.5F);
+  const RunResult changed = run_amalgam({"verify", path("out"), "--no-hash", "--recompute", "100"});
+  EXPECT_EQ(changed.code, 1) << changed.err;
+  EXPECT_NE(changed.out.find("tensor 'model.layers.1.block_sparse_moe.gate.weight'"),
+            std::string::npos)
+      << changed.out;
 }
 
 TEST_F(Moe, ADryRunSaysWhatWouldBeAndDoesNothing) {
@@ -114,8 +208,6 @@ TEST_F(Moe, BadInputIsOneSentence) {
                    "mergekit-moe's YAML");
   expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out"), "--dtype", "Q4_K"}),
                    "Q4_K is no type of a safetensors folder");
-  expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out"), "--dtype", "fp8_block"}),
-                   "not written as FP8 with scales");
   expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("a") + "/out"}), path("a"));
   fs::remove(path("base") + "/config.json");
   expect_bad_usage(run_amalgam({"moe", recipe_, "-o", path("out")}), "no config.json");

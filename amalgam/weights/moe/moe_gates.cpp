@@ -16,7 +16,8 @@ MoeGates::MoeGates(const MoeRecipe& recipe, const std::vector<MoeExpert>& expert
   if (gates_ == MoeRecipe::Gates::hidden && model.states == nullptr) {
     throw InputError(
         "{}: gate_mode hidden (the default) needs the hidden states of the base, which only "
-        "'amalgam moe' itself computes, where the learning library is installed; set 'gate_mode: "
+        "'amalgam moe' and 'amalgam verify' compute, where the learning library is installed; set "
+        "'gate_mode: "
         "cheap_embed' for token embeddings of the prompts",
         recipe.label);
   }
