@@ -119,6 +119,10 @@ bool is_module(const fs::directory_entry& entry, const std::vector<std::string>&
                      belongs_to_checkpoint);
 }
 
+// In the partial folder: the names of the parts that are being brought into place.
+constexpr const char* kPlacing = "placing";
+constexpr std::uint64_t kLongestPlacing = 64'000'000;
+
 bool is_weights(const fs::path& path) {
   return is_one_of(path.extension().string(), {".safetensors", ".gguf", ".bin", ".pt", ".pth"});
 }
@@ -127,10 +131,6 @@ bool is_weights(const fs::path& path) {
 // --overwrite` must not cost anyone their home.
 void check_may_be_replaced(const fs::path& folder) {
   if (is_within(fs::weakly_canonical(fs::current_path()), folder)) {
-// In the partial folder: the names of the parts that are being brought into place.
-constexpr const char* kPlacing = "placing";
-constexpr std::uint64_t kLongestPlacing = 64'000'000;
-
     throw InputError("{}: holds the working directory; not overwritten", folder.string());
   }
   bool is_empty = true;
@@ -231,6 +231,7 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
     check_final_place(places_.final_path, is_file_, options_.overwrite);
     make_parents();
     acquire();
+    if (options_.resume && is_file_) take_parts_back();
   } catch (const fs::filesystem_error& error) {
     throw InputError("{}: cannot prepare the output: {}", final_path.string(), error.what());
   }
@@ -239,7 +240,6 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
 OutputTransaction::~OutputTransaction() {
   if (committed_) return;
   try {
-    if (options_.resume && is_file_) take_parts_back();
     std::error_code unknown;
     const bool keep = options_.keep_partial || options_.resume;
     if (keep && !fs::is_empty(places_.partial, unknown)) {
@@ -345,20 +345,6 @@ fs::path OutputTransaction::place_of(const fs::path& part) const {
   return places_.final_path.parent_path() / part.filename();
 }
 
-void OutputTransaction::place_file() {
-  std::vector<std::pair<fs::path, fs::path>> moves;  // from, to
-  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
-    moves.emplace_back(*part, place_of(*part));
-  }
-  if (moves.empty()) moves.emplace_back(places_.work, places_.final_path);
-  for (std::size_t done = 0; done < moves.size(); ++done) {
-    const auto& [from, to] = moves[done];
-    if (options_.overwrite) {
-      rename_or_throw(from, to);
-      continue;
-    }
-    try {
-      rename_to_free_place(from, to);
 void OutputTransaction::begin_placing() const {
   std::string names;
   for (const fs::path& part : parts_) names += part.filename().string() + '\n';
@@ -378,13 +364,31 @@ void OutputTransaction::take_parts_back() const {
   fs::remove(list);
 }
 
-    } catch (...) {
+void OutputTransaction::place_file() {
   if (!parts_.empty()) begin_placing();
+  std::vector<std::pair<fs::path, fs::path>> moves;  // from, to
+  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
+    moves.emplace_back(*part, place_of(*part));
+  }
+  if (moves.empty()) moves.emplace_back(places_.work, places_.final_path);
+  for (std::size_t done = 0; done < moves.size(); ++done) {
+    const auto& [from, to] = moves[done];
+    if (options_.overwrite) {
+      rename_or_throw(from, to);
+      continue;
+    }
+    try {
+      rename_to_free_place(from, to);
+    } catch (...) {
       while (done-- > 0) remove_or_warn(moves[done].second);
       throw;
     }
   }
   committed_ = true;
+  // Beside its parts, what was there before under the output's own name would be taken for it.
+  if (options_.overwrite && !parts_.empty() && exists_at(places_.final_path)) {
+    remove_or_warn(places_.final_path);
+  }
   remove_or_warn(places_.partial);
 }
 
@@ -399,10 +403,6 @@ void OutputTransaction::place_folder() {
   std::optional<FolderLock> lock = FolderLock::try_lock(places_.final_path);
   if (!lock) throw Error("{}: another run is using this folder", places_.final_path.string());
   locks_.push_back(std::move(*lock));
-  // Beside its parts, what was there before under the output's own name would be taken for it.
-  if (options_.overwrite && !parts_.empty() && exists_at(places_.final_path)) {
-    remove_or_warn(places_.final_path);
-  }
 
   fs::path old = places_.partial;
   const int error = rename_with(places_.partial, places_.final_path, RENAME_EXCHANGE);
