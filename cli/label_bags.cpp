@@ -57,16 +57,17 @@ void add_bag_noise_options(CLI::App& command, BagNoiseOptions& options) {
 }
 
 labels::PrivacyOptions privacy_of(const BagNoiseOptions& options, std::uint64_t rows) {
-  if ((options.clip != 0) == (options.bound != 0)) {
+  if (options.clip.has_value() == options.bound.has_value()) {
     throw InputError("private noise needs a bound of the responses: --clip C or --bound B");
   }
+  if (!options.epsilon) throw InputError("private noise needs an --epsilon");
   labels::PrivacyOptions privacy{
       .mechanism = mechanism_of(options.mechanism),
       .neighbours =
           options.neighbours == "zero" ? labels::Neighbours::zero : labels::Neighbours::replace,
-      .epsilon = options.epsilon,
+      .epsilon = *options.epsilon,
       .delta = options.delta,
-      .bound = options.clip != 0 ? labels::clip_bound(options.clip, rows) : options.bound};
+      .bound = options.clip ? labels::clip_bound(*options.clip, rows) : *options.bound};
   labels::check_privacy(privacy);
   return privacy;
 }

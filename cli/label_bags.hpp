@@ -20,15 +20,16 @@ void register_label_bags_release(CLI::App& bags);
 
 /// The options of private noise, of `release` and `plan`.
 struct BagNoiseOptions {
-  double epsilon = 0;
+  std::optional<double> epsilon;
   double delta = 0;
-  double clip = 0;   ///< C of the bound C sqrt(log n)
-  double bound = 0;  ///< or the bound itself
+  std::optional<double> clip;   ///< C of the bound C sqrt(log n)
+  std::optional<double> bound;  ///< or the bound itself
   std::string mechanism = "laplace";
   std::string neighbours = "replace";
 };
 void add_bag_noise_options(CLI::App& command, BagNoiseOptions& options);
-/// InputError unless exactly one of --clip and --bound is there, or a value is out of range.
+/// InputError unless --epsilon and exactly one of --clip and --bound are there, or a value is out
+/// of range.
 labels::PrivacyOptions privacy_of(const BagNoiseOptions& options, std::uint64_t rows);
 
 /// `amalgam label bags fit` as it was asked for. The program fits linear models, the learning

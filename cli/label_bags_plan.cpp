@@ -64,7 +64,7 @@ void show_table(const PlanOptions& options, const std::vector<labels::BagPlan>& 
       {"instance level", Align::right}, {"best rho", Align::right},
       {"its risk", Align::right},       {"threshold", Align::right}};
   if (options.rho) columns.push_back({fmt::format("at rho {}", *options.rho), Align::right});
-  if (options.privacy.epsilon != 0) columns.push_back({"added noise", Align::right});
+  if (options.privacy.epsilon) columns.push_back({"added noise", Align::right});
   Table table(std::move(columns));
   for (const labels::BagPlan& plan : plans) {
     std::vector<std::string> cells{
@@ -72,7 +72,7 @@ void show_table(const PlanOptions& options, const std::vector<labels::BagPlan>& 
         format_number(plan.instance_level),    format_number(plan.best.rho),
         format_number(plan.best.risk.total()), cell(plan.threshold)};
     if (options.rho) cells.push_back(cell(plan.chosen));
-    if (options.privacy.epsilon != 0) cells.push_back(format_number(plan.added_noise));
+    if (options.privacy.epsilon) cells.push_back(format_number(plan.added_noise));
     table.add_row(std::move(cells));
   }
   print(table.text());
@@ -88,9 +88,9 @@ void run(const PlanOptions& options) {
       .noise = options.noise};
   const BagNoiseOptions& privacy = options.privacy;
   labels::AddedNoise noise;
-  if (privacy.epsilon != 0) {
+  if (privacy.epsilon) {
     noise = labels::added_noise(privacy_of(privacy, options.rows));
-  } else if (privacy.clip != 0 || privacy.bound != 0 || privacy.delta != 0) {
+  } else if (privacy.clip || privacy.bound || privacy.delta != 0) {
     throw InputError("--clip, --bound and --delta are about private noise; --epsilon is missing");
   }
   const auto plans =

@@ -25,7 +25,7 @@ struct ReleaseOptions {
   std::string out;
   std::string record;
   std::string ledger;
-  double budget = 0;
+  std::optional<double> budget;
   CommonOptions common;
 };
 
@@ -89,11 +89,11 @@ Ledger spend(const ReleaseOptions& options, const labels::PrivacyOptions& privac
   Ledger ledger;
   if (!options.ledger.empty()) ledger = read_ledger(options.ledger);
   const double total = ledger.epsilon + privacy.epsilon;
-  if (options.budget != 0 && total > options.budget) {
+  if (options.budget && total > *options.budget) {
     throw InputError(
         "the budget of epsilon is {}, of which {} is spent already ({} releases): a release with"
         " epsilon {} is too much",
-        options.budget, ledger.epsilon, ledger.releases.size(), privacy.epsilon);
+        *options.budget, ledger.epsilon, ledger.releases.size(), privacy.epsilon);
   }
   ledger.epsilon = total;
   ledger.delta += privacy.delta;
@@ -111,10 +111,12 @@ Ledger spend(const ReleaseOptions& options, const labels::PrivacyOptions& privac
 
 void run(const ReleaseOptions& options) {
   check_outputs({options.rows}, {options.out, options.record, options.ledger});
-  if (options.budget != 0 && options.ledger.empty()) {
+  if (options.budget && options.ledger.empty()) {
     throw InputError("--budget needs --ledger, which says what is spent already");
   }
-  if (options.budget < 0) throw InputError("--budget is {}; expected > 0", options.budget);
+  if (options.budget && !(*options.budget >= 0)) {
+    throw InputError("--budget is {}; expected a number >= 0", *options.budget);
+  }
   const labels::BagRows rows = labels::read_bag_rows(options.rows, {.bag = options.bag,
                                                                     .response = options.response,
                                                                     .class_column = {},

@@ -248,6 +248,14 @@ TEST_F(LabelBags, ReleaseRefusesWhatIsNotPrivate) {
   expect_bad_usage(release({"--epsilon", "1", "--bound", "1", "--mechanism", "gaussian"}),
                    "delta is 0");
   expect_bad_usage(release({"--epsilon", "1", "--bound", "1", "--budget", "1"}), "needs --ledger");
+  expect_bad_usage(release({"--epsilon", "1", "--bound", "0"}), "clipped at 0");
+  // A budget that is spent is one.
+  const auto with_budget = [&](const char* budget) {
+    return release(
+        {"--epsilon", "1", "--bound", "1", "--ledger", path("l.json"), "--budget", budget});
+  };
+  expect_bad_usage(with_budget("0"), "the budget of epsilon is 0");
+  expect_bad_usage(with_budget("nan"), "--budget is nan");
   EXPECT_FALSE(std::filesystem::exists(path("no")));
 }
 
@@ -268,6 +276,9 @@ TEST_F(LabelBags, PlanShowsRisks) {
   expect_bad_usage(bags({"plan", "--rows", "100", "--features", "0"}), "--features is 0");
   expect_bad_usage(bags({"plan", "--rows", "100", "--features", "9", "--clip", "1"}),
                    "--epsilon is missing");
+  expect_bad_usage(
+      bags({"plan", "--rows", "100", "--features", "9", "--clip", "1", "--epsilon", "0"}),
+      "epsilon is 0");
 }
 
 // The noise of a private release decides: with much of it large bags are best at rho = 1.
