@@ -145,8 +145,9 @@ void register_label_masks(CLI::App& label) {
   auto options = std::make_shared<MaskOptions>();
   app->add_option("masks", options->path,
                   "Comma- or tab-separated values with a header; a mask is the name of an .npy "
-                  "file of 0 and 1, relative to this file, or ROWSxCOLUMNS:RUNS, row by row so "
-                  "many pixels outside, so many inside, and so on")
+                  "file of 0 and 1, relative to this file, or ROWSxCOLUMNS:a,b,c,..., row by row a "
+                  "pixels outside, b inside, c outside, and so on (in quotes where commas part "
+                  "cells)")
       ->required()
       ->type_name("MASKS");
   app->add_option("--task", options->task, "Column of the task")->capture_default_str();

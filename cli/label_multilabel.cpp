@@ -5,6 +5,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/data/csv_output.hpp"
+#include "amalgam/labels/abstentions.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/multilabel.hpp"
 #include "cli/label_commands.hpp"
@@ -51,7 +52,13 @@ void run(const MultilabelOptions& options) {
   annotations.duplicates = "all";
   const std::vector<std::filesystem::path> paths(annotations.paths.begin(),
                                                  annotations.paths.end());
-  const labels::AnnotationTable table = labels::read_annotations(paths, format_of(annotations));
+  labels::AnnotationFormat format = format_of(annotations);
+  format.several_labels = true;
+  labels::AnnotationTable table = labels::read_annotations(paths, format);
+  if (!annotations.abstain.empty()) {
+    table =
+        labels::with_abstentions(std::move(table), annotations.abstain, labels::Abstained::dropped);
+  }
   labels::FitContext context;
   context.seed = options.common.seed;
   context.parallel = options.common.parallel();

@@ -25,8 +25,8 @@ constexpr JsonLimits kLimits{.depth = 64, .values = 100'000'000};
 class ExportReader {
  public:
   ExportReader(std::string_view question,
-               const std::function<void(const ExportedAnnotation&)>& take)
-      : question_(question), take_(take) {}
+               const std::function<void(const ExportedAnnotation&)>& take, bool several)
+      : question_(question), take_(take), several_(several) {}
 
   void read(ExportKind kind, const std::filesystem::path& path) {
     file_ = path;
@@ -122,10 +122,25 @@ class ExportReader {
                      value.type_name());
   }
 
-  // An answer that is one label, alone or in a list of one.
-  std::string one_label(const Json& value) const {
-    if (!value.is_array()) return text(value, "label");
-    if (value.size() == 1) return text(value.front(), "label");
+  // Takes an answer: one label, alone or in a list of one, or several.
+  void take(const std::string& task, const std::string& worker, const Json& value,
+            const Json* time = nullptr) const {
+    ExportedAnnotation one{task, worker, {}, {}, place_};
+    if (time != nullptr) one.time = text(*time, "time");
+    const bool is_list = value.is_array();
+    if (is_list && value.size() != 1 && !several_) refuse_several(value);
+    if (!is_list) {
+      one.label = text(value, "label");
+      take_(one);
+      return;
+    }
+    for (const Json& label : value) {
+      one.label = text(label, "label");
+      take_(one);
+    }
+  }
+
+  [[noreturn]] void refuse_several(const Json& value) const {
     throw InputError(
         "{}: the answer has {} labels; expected one ('amalgam label multilabel' is for "
         "several)",
@@ -151,16 +166,15 @@ class ExportReader {
       for (const Json& result : need(annotation, "result")) {
         const Json* name = find(result, "from_name");
         if (name == nullptr || !is_asked(text(*name, "from_name"))) continue;
-        ExportedAnnotation one{id, worker, label_studio_label(need(result, "value")), {}, place_};
-        if (const Json* time = find(annotation, "created_at")) one.time = text(*time, "time");
-        take_(one);
+        take(id, worker, label_studio_answer(need(result, "value")),
+             find(annotation, "created_at"));
       }
     }
   }
 
-  std::string label_studio_label(const Json& value) const {
+  const Json& label_studio_answer(const Json& value) const {
     for (const char* key : {"choices", "rating", "number", "text"}) {
-      if (const Json* found = find(value, key)) return one_label(*found);
+      if (const Json* found = find(value, key)) return *found;
     }
     throw InputError(
         "{}: the answer has no choices, rating, number or text; other kinds are not "
@@ -172,17 +186,13 @@ class ExportReader {
     const std::string id = text(need(record, "id"), "id");
     if (const Json* annotations = find(record, "annotations")) {
       for (const Json& annotation : *annotations) {
-        take_({id,
-               text(need(annotation, "user"), "user"),
-               one_label(need(annotation, "label")),
-               {},
-               place_});
+        take(id, text(need(annotation, "user"), "user"), need(annotation, "label"));
       }
     } else {
       const Json* labels = find(record, "label");
       if (labels == nullptr) labels = find(record, "labels");
       if (labels == nullptr || (labels->is_array() && labels->empty())) return;
-      take_({id, file_.stem().string(), one_label(*labels), {}, place_});
+      take(id, file_.stem().string(), *labels);
     }
     questions_.insert(std::string(question_));
   }
@@ -192,16 +202,15 @@ class ExportReader {
     const std::string task = text(id != nullptr ? *id : need(record, "id"), "id");
     if (const Json* annotation = find(record, "annotation")) {
       const Json* agent = find(record, "annotation_agent");
-      take_({task,
-             agent != nullptr ? text(*agent, "agent") : "unknown",
-             one_label(*annotation),
-             {},
-             place_});
+      take(task, agent != nullptr ? text(*agent, "agent") : "unknown", *annotation);
       questions_.insert(std::string(question_));
       return;
     }
     const Json* responses = find(record, "responses");
-    if (responses == nullptr) return;
+    if (responses == nullptr) {
+      flat_argilla_record(task, record);
+      return;
+    }
     if (responses->is_object()) {
       for (const auto& [name, answers] : responses->items()) {
         if (!is_asked(name)) continue;
@@ -218,15 +227,38 @@ class ExportReader {
     }
   }
 
+  // `QUESTION.responses` are the answers, one per user, beside lists of users and statuses.
+  void flat_argilla_record(const std::string& task, const Json& record) {
+    constexpr std::string_view kEnd = ".responses";
+    for (const auto& [key, answers] : record.items()) {
+      if (!key.ends_with(kEnd) || !answers.is_array()) continue;
+      if (!is_asked(key.substr(0, key.size() - kEnd.size()))) continue;
+      const Json* users = list_beside(record, key + ".users", answers.size());
+      const Json* states = list_beside(record, key + ".status", answers.size());
+      for (std::size_t i = 0; i < answers.size(); ++i) {
+        if (states != nullptr && (*states)[i] != "submitted") continue;
+        take(task, users != nullptr ? text((*users)[i], "user") : "unknown", answers[i]);
+      }
+    }
+  }
+
+  const Json* list_beside(const Json& record, const std::string& key, std::size_t size) const {
+    const Json* list = find(record, key.c_str());
+    if (list == nullptr || (list->is_array() && list->size() == size)) return list;
+    throw InputError("{}: '{}' is no list of {}; expected one entry for each answer", place_, key,
+                     size);
+  }
+
   void argilla_answer(const std::string& task, const Json& answer, const Json& value) const {
     const Json* status = find(answer, "status");
     if (status != nullptr && *status != "submitted") return;
     const Json* user = find(answer, "user_id");
-    take_({task, user != nullptr ? text(*user, "user") : "unknown", one_label(value), {}, place_});
+    take(task, user != nullptr ? text(*user, "user") : "unknown", value);
   }
 
   std::string question_;
   const std::function<void(const ExportedAnnotation&)>& take_;
+  const bool several_;
   std::filesystem::path file_;
   std::string place_;
   std::set<std::string, std::less<>> questions_;
@@ -236,8 +268,9 @@ class ExportReader {
 
 void each_exported_annotation(ExportKind kind, const std::filesystem::path& path,
                               std::string_view question,
-                              const std::function<void(const ExportedAnnotation&)>& take) {
-  ExportReader(question, take).read(kind, path);
+                              const std::function<void(const ExportedAnnotation&)>& take,
+                              bool several) {
+  ExportReader(question, take, several).read(kind, path);
 }
 
 }  // namespace amalgam::labels

@@ -31,14 +31,18 @@ struct ExportedAnnotation {
 ///
 /// Label Studio: choices, ratings, numbers and texts; the worker is `completed_by` (an id, or an
 /// object with an id). doccano: the worker is the name of the file without its extension, or the
-/// annotation's `user`. Argilla: version 2 (`responses` by question) and version 1 (`responses` by
-/// user with `values`, or `annotation` with `annotation_agent`).
+/// annotation's `user`. Argilla: version 2 (`responses` by question, or flat as
+/// `QUESTION.responses`, `QUESTION.responses.users` and `QUESTION.responses.status`) and version 1
+/// (`responses` by user with `values`, or `annotation` with `annotation_agent`).
+///
+/// `several`: an answer may have any number of labels, each of which is taken.
 ///
 /// InputError naming the place: malformed JSON, another shape than the tool's, several questions
-/// and none chosen (with their names), and an answer of several labels at once (those are for
-/// 'amalgam label multilabel').
+/// and none chosen (with their names), and unless `several` an answer of several labels at once
+/// (those are for 'amalgam label multilabel').
 void each_exported_annotation(ExportKind kind, const std::filesystem::path& path,
                               std::string_view question,
-                              const std::function<void(const ExportedAnnotation&)>& take);
+                              const std::function<void(const ExportedAnnotation&)>& take,
+                              bool several = false);
 
 }  // namespace amalgam::labels

@@ -133,9 +133,10 @@ class Rows {
 // Whether all files have a column, or none: the first one decides.
 class Presence {
  public:
-  void check(bool present, const fs::path& path, std::string_view column) {
+  // `where`: a file, or a line or item of one.
+  void check(bool present, std::string_view where, std::string_view column) {
     if (first_ && present != *first_) {
-      throw InputError("{}: it has {} column '{}', but the files before it have {}", path.string(),
+      throw InputError("{}: it has {} '{}', but what was read before has {}", where,
                        present ? "a" : "no", column, present ? "none" : "one");
     }
     first_ = present;
@@ -180,8 +181,8 @@ class FileReader {
     at[kTime] = format_.needs_time ? need_column(path, names, format_.time) : column(format_.time);
     const bool weighs = at[kWeight] < names.size();
     const bool has_time = at[kTime] < names.size();
-    weights_.check(weighs, path, format_.weight);
-    times_.check(has_time, path, format_.time);
+    weights_.check(weighs, path.string(), format_.weight);
+    times_.check(has_time, path.string(), format_.time);
     const auto place = [&](Part part) { return reader.place(at[part]); };
     while (reader.next()) {
       const auto fields = reader.fields();
@@ -204,21 +205,23 @@ class FileReader {
     while (reader.next()) {
       if (format_.on_bytes) format_.on_bytes(reader.line().size() + 1);
       if (reader.line().find_first_not_of(" \t") == std::string_view::npos) continue;
-      add_object(parse_json(reader.line(), reader.place()), path, reader.place());
+      add_object(parse_json(reader.line(), reader.place()), reader.place());
     }
   }
 
   void read_export(const fs::path& path) {
-    each_exported_annotation(*format_.exported, path, format_.question,
-                             [&](const ExportedAnnotation& one) {
-                               times_.check(one.time.has_value(), path, "time");
-                               rows_.add({one.task, one.worker, one.label, {}, one.time},
-                                         [&](Part) { return one.place; });
-                             });
+    each_exported_annotation(
+        *format_.exported, path, format_.question,
+        [&](const ExportedAnnotation& one) {
+          times_.check(one.time.has_value(), one.place, "time");
+          rows_.add({one.task, one.worker, one.label, {}, one.time},
+                    [&](Part) { return one.place; });
+        },
+        format_.several_labels);
     if (format_.on_bytes) format_.on_bytes(total_size({path}));
   }
 
-  void add_object(const nlohmann::json& object, const fs::path& path, const std::string& where) {
+  void add_object(const nlohmann::json& object, const std::string& where) {
     if (!object.is_object()) {
       throw InputError("{}: the line is no JSON object; expected one annotation per line", where);
     }
@@ -227,8 +230,8 @@ class FileReader {
     const std::string label = need_text(object, format_.label, where);
     const auto weight = find_text(object, format_.weight, format_.needs_weight, where);
     const auto time = find_text(object, format_.time, format_.needs_time, where);
-    weights_.check(weight.has_value(), path, format_.weight);
-    times_.check(time.has_value(), path, format_.time);
+    weights_.check(weight.has_value(), where, format_.weight);
+    times_.check(time.has_value(), where, format_.time);
     rows_.add({task, worker, label, weight, time}, [&](Part) { return where; });
   }
 

@@ -27,7 +27,8 @@ struct AnnotationFormat {
   char separator = ',';  ///< .tsv and .tab files have tabs whatever this says
   /// Files of a tool for annotation instead; columns do not matter then.
   std::optional<ExportKind> exported = std::nullopt;
-  std::string question;  ///< which one of the export; see each_exported_annotation
+  std::string question;         ///< which one of the export; see each_exported_annotation
+  bool several_labels = false;  ///< of exports: one answer may have several, a row for each
   Duplicates duplicates = Duplicates::all;
   /// Called with the bytes that were read since the last call.
   std::function<void(std::uint64_t bytes)> on_bytes;

@@ -107,5 +107,22 @@ TEST_F(LabelOther, MultilabelFindsEachLabelByItself) {
   EXPECT_THAT(read("soft.csv"), ::testing::StartsWith("task,cat,dog,sky\np,0.666"));
 }
 
+TEST_F(LabelOther, MultilabelReadsExportsWithSeveralLabelsAnAnswer) {
+  const std::string amy = write("amy.jsonl",
+                                "{\"id\":1,\"label\":[\"cat\",\"dog\"]}\n"
+                                "{\"id\":2,\"label\":[\"unsure\"]}\n");
+  const std::string bob = write("bob.jsonl",
+                                "{\"id\":1,\"label\":[\"cat\",\"dog\"]}\n"
+                                "{\"id\":2,\"label\":[\"sky\"]}\n");
+  const RunResult result =
+      run_amalgam({"label", "multilabel", amy, bob, "--format", "doccano", "--abstain", "unsure",
+                   "--method", "standard", "--out", path("out.csv"), "--soft", path("soft.csv")});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(read("out.csv"), "task,label\n1,cat\n1,dog\n2,sky\n");
+  EXPECT_THAT(read("soft.csv"), ::testing::StartsWith("task,cat,dog,sky\n1,1,1,0\n"));
+  expect_refused({"label", "aggregate", amy, "--format", "doccano", "--out", path("o")},
+                 "'amalgam label multilabel' is for several");
+}
+
 }  // namespace
 }  // namespace amalgam
