@@ -108,6 +108,13 @@ labels::ConfusionFile read_initial_confusion(const AggregateOptions& options,
   return file;
 }
 
+// Figures of no task are none; most often the names of tasks are spelled differently.
+void warn_of_gold_elsewhere(const Aggregated& result) {
+  if (!result.gold || result.gold->uncovered < result.gold->tasks) return;
+  log::warn("none of the {} gold tasks has annotations: nothing can be judged by them",
+            result.gold->tasks);
+}
+
 Aggregated aggregate(const AggregateOptions& options) {
   const labels::LabelModelInfo& info = labels::find_label_model(options.method).info();
   const std::vector<std::string> parameters = parameters_of(options);
@@ -183,6 +190,7 @@ Aggregated aggregate(const AggregateOptions& options) {
               result.fit.iterations);
   }
   result.hard = labels::hard_labels(result.fit.posterior);
+  warn_of_gold_elsewhere(result);
   return result;
 }
 
@@ -230,6 +238,7 @@ Json json_of(const AggregateOptions& options, const Aggregated& result) {
                {"seconds", result.seconds},
                {"warnings", result.fit.warnings}};
   if (!result.fit.prior.empty()) json["prior"] = result.fit.prior;
+  if (result.fit.mean_diagonal) json["mean_diagonal"] = *result.fit.mean_diagonal;
   if (!result.gold) return json;
   const labels::LabelQuality quality =
       labels::label_quality(covered_labels(result), result.gold->gold.labels);
@@ -253,6 +262,10 @@ void show(const AggregateOptions& options, const Aggregated& result) {
   if (result.fit.iterations > 0) {
     text += fmt::format("{} iterations in {:.2f} s{}\n", result.fit.iterations, result.seconds,
                         result.fit.converged ? "" : " (not converged)");
+  }
+  if (result.fit.mean_diagonal) {
+    text += fmt::format("mean probability of being right, over workers and labels: {:.4f}\n",
+                        *result.fit.mean_diagonal);
   }
   if (result.gold) {
     const labels::LabelQuality quality =
@@ -335,11 +348,15 @@ void register_label_aggregate(CLI::App& label) {
       ->type_name("LABELS.csv");
   app->add_option("--soft", options->soft, "Write the probability of each label")
       ->type_name("SOFT.csv");
-  app->add_option("--workers", options->workers, "Write each worker's skill")
+  app->add_option("--workers", options->workers,
+                  "Write each worker's skill, and how often he gave the label that was found")
       ->type_name("WORKERS.csv");
   app->add_option("--confusion", options->confusion, "Write each worker's confusion matrix")
       ->type_name("CONFUSION.csv");
-  app->add_option("--tasks", options->tasks, "Write what the method says of tasks besides labels")
+  app->add_option(
+         "--tasks", options->tasks,
+         "Write of each task the number of annotations, the label's probability, entropy, whether "
+         "labels are tied, and what else the method says")
       ->type_name("TASKS.csv");
   app->add_option("--state", options->state,
                   "Fit until no probability changes by --settle, and write a state that 'label "

@@ -1,9 +1,32 @@
 #include "amalgam/labels/label_files.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/data/csv_output.hpp"
 
 namespace amalgam::labels {
+namespace {
+
+void share_or_nothing(CsvOutput& lines, double part, double whole) {
+  if (whole > 0) {
+    lines.field(part / whole);
+  } else {
+    lines.field("");
+  }
+}
+
+double entropy_in_bits(std::span<const double> probabilities) {
+  double sum = 0;
+  for (const double p : probabilities) {
+    if (p > 0) sum -= p * std::log2(p);
+  }
+  return std::max(sum, 0.0);
+}
+
+}  // namespace
+
 void write_hard_labels(const std::filesystem::path& path, const AnnotationTable& table,
                        std::span<const Label> labels) {
   CsvOutput lines(path);
@@ -31,14 +54,19 @@ void write_soft_labels(const std::filesystem::path& path, const AnnotationTable&
 void write_workers(const std::filesystem::path& path, const AnnotationTable& table,
                    const LabelFit& fit, const GoldLabels* gold) {
   std::vector<double> count(table.worker_count(), 0);
+  std::vector<double> weight(table.worker_count(), 0);
+  std::vector<double> found(table.worker_count(), 0);
   std::vector<double> judged(table.worker_count(), 0);
   std::vector<double> right(table.worker_count(), 0);
+  const std::vector<Label> labels = hard_labels(fit.posterior).labels;
   for (std::size_t row = 0; row < table.rows(); ++row) {
     const Worker worker = table.workers[row];
     count[worker] += 1;
     // An abstention (weight 0) is neither right nor wrong.
-    if (gold == nullptr || gold->labels[table.tasks[row]] == kNoLabel) continue;
     if (!(table.weight(row) > 0)) continue;
+    weight[worker] += table.weight(row);
+    if (labels[table.tasks[row]] == table.labels[row]) found[worker] += table.weight(row);
+    if (gold == nullptr || gold->labels[table.tasks[row]] == kNoLabel) continue;
     judged[worker] += 1;
     if (gold->labels[table.tasks[row]] == table.labels[row]) right[worker] += 1;
   }
@@ -46,19 +74,17 @@ void write_workers(const std::filesystem::path& path, const AnnotationTable& tab
   lines.field("worker").field("annotations");
   if (!fit.skills.empty()) lines.field("skill");
   for (const auto& [name, values] : fit.worker_columns) lines.field(name);
+  lines.field("label_accuracy");
   if (gold != nullptr) lines.field("gold_annotations").field("gold_accuracy");
   lines.end();
   for (std::size_t w = 0; w < table.worker_count(); ++w) {
     lines.field(table.worker_names[w]).field(count[w]);
     if (!fit.skills.empty()) lines.field(fit.skills[w]);
     for (const auto& [name, values] : fit.worker_columns) lines.field(values[w]);
+    share_or_nothing(lines, found[w], weight[w]);
     if (gold != nullptr) {
       lines.field(judged[w]);
-      if (judged[w] > 0) {
-        lines.field(right[w] / judged[w]);
-      } else {
-        lines.field("");
-      }
+      share_or_nothing(lines, right[w], judged[w]);
     }
     lines.end();
   }
@@ -85,16 +111,22 @@ void write_confusion(const std::filesystem::path& path, const AnnotationTable& t
 
 void write_task_columns(const std::filesystem::path& path, const AnnotationTable& table,
                         const LabelFit& fit) {
-  if (fit.task_columns.empty()) {
-    throw InputError("{}: this method says nothing of tasks but their labels; glad does",
-                     path.string());
-  }
   CsvOutput lines(path);
-  lines.field("task");
+  for (const char* name : {"task", "annotations", "probability", "entropy", "tied"}) {
+    lines.field(name);
+  }
   for (const auto& [name, values] : fit.task_columns) lines.field(name);
   lines.end();
   for (const Task task : table.appearance) {
-    lines.field(table.task_names[task]);
+    const auto [begin, end] = table.rows_of(task);
+    double annotations = 0;
+    for (std::size_t row = begin; row < end; ++row) annotations += table.weight(row) > 0 ? 1 : 0;
+    const std::span<const double> probabilities = fit.posterior.row(task);
+    const double most = *std::ranges::max_element(probabilities);
+    const auto best =
+        std::ranges::count_if(probabilities, [&](double p) { return p >= most - kTie; });
+    lines.field(table.task_names[task]).field(annotations).field(most);
+    lines.field(entropy_in_bits(probabilities)).field(best > 1 ? 1.0 : 0.0);
     for (const auto& [name, values] : fit.task_columns) lines.field(values[task]);
     lines.end();
   }

@@ -19,8 +19,11 @@ void write_hard_labels(const std::filesystem::path& path, const AnnotationTable&
 void write_soft_labels(const std::filesystem::path& path, const AnnotationTable& table,
                        const SoftLabels& soft);
 
-/// worker,annotations,skill (if the method has one), the method's own columns, and
-/// gold_annotations, gold_accuracy with gold. Workers in their canonical order.
+/// worker,annotations,skill (if the method has one), the method's own columns,
+/// label_accuracy: the share of the worker's annotations (each as its weight) that are the label
+/// that was found, which is no proof where he helped to find it; and gold_annotations,
+/// gold_accuracy with gold. Workers in their canonical order; cells are empty where there is
+/// nothing to judge by.
 void write_workers(const std::filesystem::path& path, const AnnotationTable& table,
                    const LabelFit& fit, const GoldLabels* gold = nullptr);
 
@@ -28,7 +31,9 @@ void write_workers(const std::filesystem::path& path, const AnnotationTable& tab
 void write_confusion(const std::filesystem::path& path, const AnnotationTable& table,
                      const LabelFit& fit);
 
-/// task and the method's own columns of tasks. InputError if it has none.
+/// task,annotations,probability,entropy,tied and the method's own columns of tasks: how many
+/// annotations (of weight above 0) there are; the probability of the label; the entropy of the
+/// probabilities in bits; 1 if several labels are equally probable, else 0.
 void write_task_columns(const std::filesystem::path& path, const AnnotationTable& table,
                         const LabelFit& fit);
 

@@ -82,7 +82,7 @@ TEST_F(LabelStart, AbstentionsAreNoLabelAndMaySaySomething) {
   ASSERT_EQ(marked.code, 0) << marked.err;
   EXPECT_EQ(marked.json()["annotations"], 120);
   EXPECT_THAT(contents_of(path("w.csv")),
-              StartsWith("worker,annotations,skill,abstains:0,abstains:1\n"));
+              StartsWith("worker,annotations,skill,abstains:0,abstains:1,label_accuracy\n"));
   // cal abstains on class 1, and on nothing else.
   EXPECT_THAT(contents_of(path("w.csv")), HasSubstr("cal,40,"));
   EXPECT_THAT(aggregate({"--abstain", "unsre"}).err,

@@ -39,8 +39,9 @@ TEST_F(LabelTest, WritesLabelsAndSaysHowGoodTheyAre) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(text("l.csv"), "task,label\nt10,a\nt9,b\nt8,a\nt7,a\n");
   EXPECT_EQ(text("s.csv"), "task,a,b\nt10,1,0\nt9,0,1\nt8,0.5,0.5\nt7,1,0\n");
-  EXPECT_THAT(text("w.csv"), StartsWith("worker,annotations,skill,gold_annotations,gold_accuracy\n"
-                                        "amy,4,1,3,"));
+  EXPECT_THAT(text("w.csv"),
+              StartsWith("worker,annotations,skill,label_accuracy,gold_annotations,gold_accuracy\n"
+                         "amy,4,1,1,3,"));
   const auto json = result.json();
   EXPECT_EQ(json["ties"], 1);
   EXPECT_EQ(json["tasks"], 4);
@@ -48,6 +49,21 @@ TEST_F(LabelTest, WritesLabelsAndSaysHowGoodTheyAre) {
   EXPECT_EQ(json["gold_uncovered"], 1);
   EXPECT_DOUBLE_EQ(json["accuracy"].get<double>(), 2.0 / 3);
   EXPECT_DOUBLE_EQ(json["macro_f1"].get<double>(), 2.0 / 3);
+}
+
+TEST_F(LabelTest, SaysOfEachTaskHowSureItIsAndWhatGoldCannotJudge) {
+  const RunResult result = run_amalgam({"label", "aggregate", annotations_, "--method", "standard",
+                                        "--gold", write("h.csv", "task,label\nT10,a\n"), "--out",
+                                        path("l.csv"), "--tasks", path("t.csv"), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_THAT(text("t.csv"), StartsWith("task,annotations,probability,entropy,tied\nt10,3,0.66"));
+  EXPECT_THAT(text("t.csv"), HasSubstr("\nt8,2,0.5,1,1\n"));
+  EXPECT_THAT(result.err, HasSubstr("none of the 1 gold tasks has annotations"));
+  EXPECT_TRUE(result.json()["accuracy"].is_null());
+  const RunResult fitted =
+      run_amalgam({"label", "aggregate", annotations_, "--out", path("l.csv"), "--json"});
+  ASSERT_EQ(fitted.code, 0) << fitted.err;
+  EXPECT_GT(fitted.json()["mean_diagonal"].get<double>(), 0.5);
 }
 
 TEST_F(LabelTest, TheOrderOfRowsChangesNoBit) {

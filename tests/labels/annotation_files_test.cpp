@@ -8,6 +8,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/label_metrics.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -82,7 +83,7 @@ TEST_F(AnnotationFiles, SeveralFilesAreOneTable) {
       [&] {
         read_annotations({a, c}, {});
       },
-      ThrowsMessage<InputError>(HasSubstr("it has a column 'weight', but the files before")));
+      ThrowsMessage<InputError>(HasSubstr("it has a 'weight', but what was read before")));
 }
 
 TEST_F(AnnotationFiles, SaysWhereAndWhatIsWrong) {
@@ -179,6 +180,33 @@ TEST_F(AnnotationFiles, DoccanoExports) {
               ThrowsMessage<InputError>(HasSubstr("no 'id'")));
 }
 
+TEST_F(AnnotationFiles, ExportsOfAnswersWithSeveralLabels) {
+  AnnotationFormat format{.exported = ExportKind::doccano, .several_labels = true};
+  EXPECT_THAT(rows_of(read("amy.jsonl", "{\"id\":1,\"label\":[\"x\",\"y\"]}\n", format)),
+              ElementsAre("1 amy x", "1 amy y"));
+  format.exported = ExportKind::label_studio;
+  EXPECT_THAT(rows_of(read("e.json",
+                           R"([{"id": 1, "annotations": [{"completed_by": 5, "result": [
+                             {"from_name": "m", "value": {"choices": ["b", "a"]}}]}]}])",
+                           format)),
+              ElementsAre("1 5 a", "1 5 b"));
+}
+
+TEST_F(AnnotationFiles, EveryAnnotationHasATimeOrNone) {
+  const AnnotationFormat format{.exported = ExportKind::label_studio};
+  EXPECT_THAT(
+      [&] {
+        read("e.json",
+             R"([{"id": 1, "annotations": [{"completed_by": 5, "created_at": "2024-05-01T12:00:00Z",
+               "result": [{"from_name": "m", "value": {"choices": ["a"]}}]}]},
+              {"id": 2, "annotations": [{"completed_by": 5,
+               "result": [{"from_name": "m", "value": {"choices": ["a"]}}]}]}])",
+             format);
+      },
+      ThrowsMessage<InputError>(
+          HasSubstr("e.json: item 2: it has no 'time', but what was read before has one")));
+}
+
 TEST_F(AnnotationFiles, ArgillaExportsOfBothVersions) {
   const AnnotationFormat format{.exported = ExportKind::argilla};
   const std::string second =
@@ -192,6 +220,16 @@ TEST_F(AnnotationFiles, ArgillaExportsOfBothVersions) {
   std::string line = first;
   std::erase(line, '\n');
   EXPECT_THAT(rows_of(read("v1.jsonl", line, format)), ElementsAre("r1 u1 x"));
+  const std::string flat =
+      R"([{"id": "r1", "label.responses": ["x", "y", "z"],
+           "label.responses.users": ["u1", "u2", "u3"],
+           "label.responses.status": ["submitted", "draft", "submitted"]}])";
+  EXPECT_THAT(rows_of(read("flat.json", flat, format)), ElementsAre("r1 u1 x", "r1 u3 z"));
+  EXPECT_THAT(
+      [&] {
+        read("bad.json", R"([{"id": 1, "l.responses": ["x"], "l.responses.users": []}])", format);
+      },
+      ThrowsMessage<InputError>(HasSubstr("'l.responses.users' is no list of 1")));
   EXPECT_THAT(
       rows_of(read("v0.jsonl", R"({"id":3,"annotation":"z","annotation_agent":"me"})", format)),
       ElementsAre("3 me z"));
@@ -212,10 +250,29 @@ TEST_F(AnnotationFiles, WritesLabelsInTheOrderInWhichTasksCame) {
   GoldLabels gold{{0, kNoLabel}};
   write_workers(folder_ / "w.csv", table, fit, &gold);
   EXPECT_EQ(text_of(folder_ / "w.csv"),
-            "worker,annotations,gold_annotations,gold_accuracy\namy,2,1,0\nbob,1,0,\n");
+            "worker,annotations,label_accuracy,gold_annotations,gold_accuracy\namy,2,1,1,0\n"
+            "bob,1,1,0,\n");
   EXPECT_THROW(write_confusion(folder_ / "c.csv", table, fit), InputError);
   EXPECT_THROW(write_hard_labels(folder_, table, {}), InputError);
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 4);  // nothing half-written
+}
+
+TEST_F(AnnotationFiles, WritesDoubtAndTiesOfTasksAndHowOftenWorkersGaveTheLabel) {
+  // t1 is tied, t2 has an abstention besides two votes, t3 is 3 : 1.
+  const AnnotationTable table =
+      read("a.csv",
+           "task,worker,label,weight\nt1,amy,x,1\nt1,bob,y,1\nt2,amy,y,1\nt2,bob,y,1\n"
+           "t2,eve,x,0\nt3,amy,y,1\nt3,bob,x,3\n");
+  LabelFit fit = fit_labels("standard", table);
+  fit.task_columns["easiness"] = {1, 2, 3};
+  write_task_columns(folder_ / "t.csv", table, fit);
+  EXPECT_EQ(contents_of(folder_ / "t.csv"),
+            "task,annotations,probability,entropy,tied,easiness\nt1,2,0.5,1,1,1\n"
+            "t2,2,1,0,0,2\nt3,2,0.75,0.8112781244591328,0,3\n");
+  // t1's label is x, the lowest of the tied; bob has 3 + 1 of 5 right, eve said nothing.
+  write_workers(folder_ / "w.csv", table, fit);
+  EXPECT_EQ(contents_of(folder_ / "w.csv"),
+            "worker,annotations,label_accuracy\namy,3,0.6666666666666666\nbob,3,0.8\neve,1,\n");
 }
 
 }  // namespace

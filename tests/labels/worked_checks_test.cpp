@@ -25,6 +25,13 @@ TEST(Glad, FirstExpectationIsTheOneWorkedByHand) {
   EXPECT_NEAR(fit.posterior.row(1)[1], 0.999713, 1e-6);
 }
 
+// Votes 0, 0, 1 of right workers of odds e^e: odds 15.154262 of class 0, times 1 / 3.
+TEST(Glad, TakesTheBalanceOfClasses) {
+  const LabelFit fit = fit_tiny("glad", {"iterations=1", "balance=1,3"});
+  EXPECT_NEAR(fit.posterior.row(0)[0], 0.834750, 1e-6);
+  EXPECT_THAT(fit.prior, ElementsAre(near(0.25), near(0.75)));
+}
+
 // The derivatives, written out once more.
 TEST(Glad, MaximisationEndsWhereTheGradientVanishes) {
   const Made made =
@@ -282,6 +289,23 @@ TEST(Generative, DescendsToTheModelThatMadeTheVotes) {
   EXPECT_NEAR(fit.skills[0], .7 * .8 + .3 * .9, 1e-3);
   EXPECT_NEAR(fit.skills[1], .7 * .9 + .3 * .8, 1e-3);
   EXPECT_NEAR(fit.skills[2], .7 * .6 + .3 * .7, 1e-3);
+}
+
+// At the model's own probabilities, which sum to 1, the penalty changes nothing; it takes the way
+// there through probabilities that sum to 1.
+TEST(Generative, ColumnSumsAreDrawnToOne) {
+  const auto fit_with = [](const char* weight) {
+    return fit_labels("generative", exact_votes(kVerifiers),
+                      std::vector<std::string>{"balance=0.7,0.3", "iterations=20000",
+                                               "learning_rate=0.01", weight});
+  };
+  const LabelFit fit = fit_with("column_sums=10");
+  EXPECT_LT(fit.trace.back(), 1e-9);
+  EXPECT_NEAR(fit.skills[0], .7 * .8 + .3 * .9, 1e-3);
+  EXPECT_NEAR(fit.skills[2], .7 * .6 + .3 * .7, 1e-3);
+  // The first value differs by the penalty at the start: 10 times the sum over workers and classes
+  // of (1 - s min(1, .7 share / balance))^2 with the random number s, at least 0.
+  EXPECT_GT(fit.trace.front(), fit_with("column_sums=0").trace.front());
 }
 
 // Per worker and class an accuracy: for two classes that is Dawid-Skene's model with a known prior,

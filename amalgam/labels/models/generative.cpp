@@ -59,13 +59,15 @@ Overlaps overlaps_of(const AnnotationTable& table, const Parallel& parallel) {
 }
 
 /// The objective of matrix completion, with O = overlaps and P = diag(balance):
-/// |mask o (O - mu P mu')|^2 + |mu p - diag O|^2 + l2 |mu - mu_0|^2.
+/// |mask o (O - mu P mu')|^2 + |mu p - diag O|^2 + l2 |mu - mu_0|^2
+/// + sums * (sum over workers and classes of (1 - what a worker says in all of a class)^2).
 struct Completion {
   const Overlaps& overlaps;
   const Vector& balance;
   const Matrix& start;
   Eigen::Index classes;
   double l2;
+  double sums;
 
   /// The value at `mu`, whose gradient goes to `gradient`.
   double value(const Matrix& mu, Matrix& gradient) const {
@@ -85,7 +87,13 @@ struct Completion {
     }
     const Vector excess = mu * balance - overlaps.alone;
     gradient = -4 * image + 2 * excess * balance.transpose() + 2 * l2 * (mu - start);
-    return fit + excess.squaredNorm() + l2 * (mu - start).squaredNorm();
+    double penalty = 0;
+    for (Eigen::Index j = 0; sums > 0 && j < mu.rows(); j += classes) {
+      const Eigen::RowVectorXd over = (mu.middleRows(j, classes).colwise().sum().array() - 1);
+      penalty += over.squaredNorm();
+      gradient.middleRows(j, classes).rowwise() += 2 * sums * over;
+    }
+    return fit + excess.squaredNorm() + l2 * (mu - start).squaredNorm() + sums * penalty;
   }
 
  private:
@@ -173,6 +181,12 @@ class Generative final : public LabelModel {
                         .doc = "weight of the squared distance to the start",
                         .default_value = 0.0,
                         .low = 0},
+                       {.name = "column_sums",
+                        .doc = "weight of the squared distance of the probabilities of what a "
+                               "worker says of a class from a sum of 1, for workers who never "
+                               "abstain (Weaver 10)",
+                        .default_value = 0.0,
+                        .low = 0},
                        {.name = "precision",
                         .doc = "assumed share of right votes, to start from",
                         .default_value = 0.7,
@@ -236,7 +250,12 @@ class Generative final : public LabelModel {
           std::clamp(overlaps.alone(i) * parameters.number("precision") / balance(k), 0.0, 1.0);
     }
     start *= RandomStream(context.seed, "generative start").uniform();
-    const Completion objective{overlaps, balance, start, classes, parameters.number("l2")};
+    const Completion objective{overlaps,
+                               balance,
+                               start,
+                               classes,
+                               parameters.number("l2"),
+                               parameters.number("column_sums")};
     const auto iterations = static_cast<std::size_t>(parameters.number("iterations"));
     const double rate = parameters.number("learning_rate");
     const double momentum = parameters.number("momentum");

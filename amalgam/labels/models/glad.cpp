@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "amalgam/labels/models/class_balance.hpp"
 #include "amalgam/labels/models/em.hpp"
 #include "amalgam/labels/models/glad_solver.hpp"
 #include "amalgam/labels/models/models.hpp"
@@ -34,7 +35,8 @@ class Glad final : public LabelModel {
         .name = "glad",
         .summary = "EM for the ability of each worker and the easiness of each task.",
         .source = "Whitehill, Wu, Bergsma, Movellan and Ruvolo 2009",
-        .parameters = {iterations_parameter(100),
+        .parameters = {balance_parameter("uniform"),
+                       iterations_parameter(100),
                        tolerance_parameter(1e-5),
                        {.name = "inner_iterations",
                         .kind = ParameterInfo::Kind::integer,
@@ -62,7 +64,7 @@ class Glad final : public LabelModel {
     const double inner_tolerance = context.parameters.number("inner_tolerance");
     LabelFit fit;
     fit.posterior = SoftLabels(table.task_count(), classes);
-    fit.prior.assign(classes, 1.0 / static_cast<double>(classes));
+    fit.prior = class_balance("glad", context.parameters.text("balance"), table, context);
     const std::vector<double> log_prior = log_of(fit.prior);
     const double log_others = portable_log(static_cast<double>(classes - 1));
     GladParameters at{std::vector<double>(table.worker_count(), 1),
