@@ -31,7 +31,7 @@ std::size_t count_rows(const fs::path& path) {
 class Encoder {
  public:
   Encoder(const TableRows& rows, const TableLayout& layout)
-      : layout_(layout), label_(rows.column(layout.label)) {
+      : layout_(layout), label_(layout.label.empty() ? kNowhere : rows.column(layout.label)) {
     for (const TableColumn& column : layout.columns) places_.push_back(rows.column(column.name));
     for (std::size_t c = 0; c < layout.class_names.size(); ++c) {
       classes_.emplace(layout.class_names[c], static_cast<std::int64_t>(c));
@@ -39,6 +39,7 @@ class Encoder {
   }
 
   std::int64_t label(const TableRows& rows) const {
+    if (label_ == kNowhere) return 0;
     const std::string cell(rows.cell(label_));
     const auto found = classes_.find(cell);
     if (found != classes_.end()) return found->second;
@@ -98,7 +99,7 @@ class Encoder {
   }
 
   const TableLayout& layout_;
-  std::size_t label_;
+  std::size_t label_;                // kNowhere: there is none
   std::vector<std::size_t> places_;  // of the layout's columns in the file
   std::unordered_map<std::string, std::int64_t> classes_;
   std::size_t strangers_ = 0;

@@ -27,7 +27,7 @@ struct TableColumn {
 
 /// How the rows of a table become examples.
 struct TableLayout {
-  std::string label;                     ///< the column that holds the class
+  std::string label;                     ///< the column that holds the class; empty: none does
   std::vector<std::string> class_names;  ///< in the order of the class numbers
   std::vector<TableColumn> columns;
 
@@ -36,7 +36,7 @@ struct TableLayout {
 
 /// What a person says about a table.
 struct TableOptions {
-  std::string label;
+  std::string label;                     ///< empty: rows have no label, and there are no classes
   std::vector<std::string> ignore;       ///< columns that are not looked at
   std::vector<std::string> categorical;  ///< columns of names, although they look like numbers
 };
@@ -46,7 +46,7 @@ struct TableData {
   std::string source;
   TableLayout layout;
   std::vector<float> values;         ///< [count, layout.width()]
-  std::vector<std::int64_t> labels;  ///< [count], class numbers
+  std::vector<std::int64_t> labels;  ///< [count], class numbers; 0 without a label
 
   std::size_t count() const { return labels.size(); }
 };

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <unordered_set>
 #include <utility>
@@ -17,7 +18,7 @@ namespace fs = std::filesystem;
 // What the first pass over the file finds out.
 struct Survey {
   std::size_t rows = 0;
-  std::size_t label = 0;                // its column
+  std::optional<std::size_t> label;     // its column
   std::vector<bool> used;               // columns that become inputs
   std::vector<std::string> first_text;  // the first cell that is no number; empty: none
   std::vector<std::string> first_text_place;
@@ -25,15 +26,17 @@ struct Survey {
 };
 
 void note_label(Survey& survey, const TableRows& rows) {
-  const std::string_view cell = rows.cell(survey.label);
-  const std::string& name = rows.names()[survey.label];
+  if (!survey.label) return;
+  const std::size_t label = *survey.label;
+  const std::string_view cell = rows.cell(label);
+  const std::string& name = rows.names()[label];
   if (is_missing_cell(cell)) {
-    throw InputError("{}: the label '{}' is missing ('{}'); every row needs one",
-                     rows.place(survey.label), printable(name), cell);
+    throw InputError("{}: the label '{}' is missing ('{}'); every row needs one", rows.place(label),
+                     printable(name), cell);
   }
   if (survey.classes.contains(cell)) return;
   if (!is_utf8(cell)) {
-    throw InputError("{}: '{}' is not UTF-8", rows.place(survey.label), printable(cell));
+    throw InputError("{}: '{}' is not UTF-8", rows.place(label), printable(cell));
   }
   survey.classes.emplace(cell);
   if (survey.classes.size() > kMostTableClasses) {
@@ -47,9 +50,11 @@ Survey survey_table(const fs::path& path, const TableOptions& options) {
   TableRows rows(path);
   const std::size_t columns = rows.names().size();
   Survey survey;
-  survey.label = rows.column(options.label);
   survey.used.assign(columns, true);
-  survey.used[survey.label] = false;
+  if (!options.label.empty()) {
+    survey.label = rows.column(options.label);
+    survey.used[*survey.label] = false;
+  }
   for (const std::string& name : options.ignore) survey.used[rows.column(name)] = false;
   survey.first_text.resize(columns);
   survey.first_text_place.resize(columns);
@@ -173,7 +178,9 @@ TableLayout learn_table_layout(const fs::path& path, const TableOptions& options
     }
   }
   if (layout.columns.empty()) {
-    throw InputError("{}: no column besides the label '{}'", rows.where(), options.label);
+    throw InputError(
+        "{}: no column to learn from{}", rows.where(),
+        options.label.empty() ? "" : fmt::format(" besides the label '{}'", options.label));
   }
   if (layout.width() > kWidestTable) {
     throw InputError("{}: {} numbers per row; expected at most {}", rows.where(), layout.width(),

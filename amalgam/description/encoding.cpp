@@ -49,7 +49,8 @@ TableColumn parse_column(const nlohmann::json& json, const std::string& where, s
 }  // namespace
 
 nlohmann::json to_json(const TableLayout& layout) {
-  nlohmann::json json{{"kind", kTable}, {"label", layout.label}};
+  nlohmann::json json{{"kind", kTable}};
+  if (!layout.label.empty()) json["label"] = layout.label;
   json["columns"] = nlohmann::json::array();
   for (const TableColumn& column : layout.columns) {
     nlohmann::json one{{"name", column.name}};

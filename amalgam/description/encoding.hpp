@@ -16,7 +16,7 @@ namespace amalgam::learning {
 ///                                                     {"name": "sex", "categories": ["f", "m"]}]}
 ///     {"kind": "text", "tokens": "character", "characters": ["\n", " ", "a"]}
 ///
-/// The classes of a table are those of the network.
+/// The classes of a table are those of the network. A table without a label has no `label`.
 nlohmann::json to_json(const TableLayout& layout);
 nlohmann::json to_json(const TextTokens& tokens);
 

@@ -10,6 +10,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/data/shuffle.hpp"
+#include "amalgam/learning/soft_targets.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -20,6 +21,19 @@ void mix_targets(Batch& batch) {
   if (!batch.soft_labels.defined()) return;
   batch.soft_labels =
       batch.soft_labels * batch.share + batch.soft_labels.flip(0) * (1.0 - batch.share);
+}
+
+// What a batch of examples with soft labels is trained on.
+void set_soft_targets(Batch& batch, const torch::Tensor& soft, const torch::Tensor& places,
+                      const TrainingRecipe& recipe, std::uint64_t epoch) {
+  using Use = SoftTargets::Use;
+  const SoftTargets how = recipe.data.soft.value_or(SoftTargets{});
+  if (how.use == Use::sampled) {
+    batch.labels = sampled_labels(soft, places, recipe.seed, epoch);
+  } else if (how.use == Use::most_probable || !how.head.empty()) {
+    batch.labels = soft.argmax(1);
+  }
+  if (how.use == Use::probabilities) batch.soft_labels = soft;
 }
 
 }  // namespace
@@ -67,7 +81,9 @@ Batch Batches::get(std::uint64_t epoch, std::uint64_t index) {
   Batch batch;
   batch.inputs = data_.inputs.index_select(0, places);
   batch.labels = data_.labels.index_select(0, places);
-  if (data_.soft_labels.defined()) batch.soft_labels = data_.soft_labels.index_select(0, places);
+  if (data_.soft_labels.defined()) {
+    set_soft_targets(batch, data_.soft_labels.index_select(0, places), places, recipe_, epoch);
+  }
   if (recipe_.augment.any()) augment(batch.inputs, epoch, first);
   // An example alone would be mixed with itself.
   if (count > 1 && recipe_.mixup > 0) mix(batch, epoch, index);

@@ -13,6 +13,8 @@ struct Judged {
   std::vector<double> correct;
   std::vector<double> confidence;
   std::vector<double> nll;
+  std::vector<double> brier;
+  std::vector<std::int64_t> guess;
   std::vector<std::uint32_t> bin;
 };
 
@@ -23,9 +25,14 @@ Judged judge(const torch::Tensor& log_probabilities, const torch::Tensor& labels
   const auto truth = labels.accessor<std::int64_t, 1>();
   for (std::int64_t i = 0; i < rows.size(0); ++i) {
     std::int64_t best = 0;
-    for (std::int64_t k = 1; k < rows.size(1); ++k) {
+    double squares = 0;
+    for (std::int64_t k = 0; k < rows.size(1); ++k) {
       if (rows[i][k] > rows[i][best]) best = k;
+      const double away = std::exp(rows[i][k]) - (k == truth[i] ? 1 : 0);
+      squares += away * away;
     }
+    judged.brier.push_back(squares);
+    judged.guess.push_back(best);
     const double confidence = std::exp(rows[i][best]);
     const auto bin = static_cast<std::size_t>(confidence * static_cast<double>(bins));
     judged.correct.push_back(best == truth[i] ? 1.0 : 0.0);
@@ -51,6 +58,27 @@ double calibration_error(const Judged& judged, const Indices& indices, std::size
   double sum = 0;
   for (const double one : gap) sum += std::abs(one);
   return sum / static_cast<double>(indices.size());
+}
+
+double macro_f1(const Judged& judged, const torch::Tensor& labels, std::size_t classes) {
+  std::vector<double> hits(classes);
+  std::vector<double> seen(classes);  // as label, and as prediction
+  const auto truth = labels.accessor<std::int64_t, 1>();
+  for (std::int64_t i = 0; i < truth.size(0); ++i) {
+    const auto label = static_cast<std::size_t>(truth[i]);
+    const auto guess = static_cast<std::size_t>(judged.guess[static_cast<std::size_t>(i)]);
+    if (label == guess) ++hits[label];
+    ++seen[label];
+    ++seen[guess];
+  }
+  double sum = 0;
+  double count = 0;
+  for (std::size_t c = 0; c < classes; ++c) {
+    if (seen[c] == 0) continue;
+    sum += 2 * hits[c] / seen[c];
+    ++count;
+  }
+  return sum / count;
 }
 
 std::vector<ClassAccuracy> accuracy_by_class(const Judged& judged, const torch::Tensor& labels,
@@ -117,6 +145,8 @@ Evaluation evaluate(const torch::Tensor& log_probs, const torch::Tensor& truth,
   result.accuracy_interval = wilson_interval(static_cast<std::uint64_t>(hits), all.size());
   result.nll = mean_nll(judged, all);
   result.ece = calibration_error(judged, all, options.bins);
+  result.macro_f1 = macro_f1(judged, labels, class_names.size());
+  for (const double one : judged.brier) result.brier += one / static_cast<double>(all.size());
   if (options.resamples > 0) {
     const auto interval = [&](const auto& statistic) {
       return bootstrap_interval(all.size(), options.resamples, options.seed, statistic);

@@ -41,6 +41,10 @@ struct Evaluation {
   /// of |accuracy - confidence| weighted by the bin's share of examples (Naeini et al. 2015).
   double ece = 0;
   Interval ece_interval;  ///< bootstrap
+  /// Mean of the F1 of the classes that labels or predictions have; 0 where one is undefined.
+  double macro_f1 = 0;
+  /// Mean squared distance of the probabilities from the one-hot label (Brier 1950): 0 to 2.
+  double brier = 0;
   std::vector<ClassAccuracy> per_class;
   std::vector<double> correct;  ///< 1 or 0 per example, for paired comparisons
 };

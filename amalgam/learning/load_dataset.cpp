@@ -13,6 +13,7 @@
 #include "amalgam/data/table.hpp"
 #include "amalgam/data/text.hpp"
 #include "amalgam/description/encoding.hpp"
+#include "amalgam/learning/soft_targets.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -52,6 +53,8 @@ void check_kind(const DataRecipe& recipe, Kind kind) {
   only_for(!recipe.categorical.empty(), "categorical", {Kind::table});
   only_for(!recipe.tokens.empty(), "tokens", {Kind::text});
   only_for(recipe.context > 0, "context", {Kind::text});
+  only_for(recipe.soft.has_value(), "soft", {Kind::images, Kind::table});
+  only_for(recipe.soft && !recipe.soft->task.empty(), "soft.task", {Kind::table});
   only_for(!recipe.corruption.empty(), "corrupt", {Kind::images});
   only_for(!recipe.classes.empty(), "classes", {Kind::images, Kind::table});
   // The classes of a table are those that its network knows.
@@ -59,6 +62,10 @@ void check_kind(const DataRecipe& recipe, Kind kind) {
   only_for(recipe.imbalance > 1, "imbalance", {Kind::images, Kind::table});
   only_for(recipe.partition && recipe.partition->alpha, "partition.alpha",
            {Kind::images, Kind::table});
+  if (recipe.soft && !recipe.classes.empty()) {
+    throw InputError("{}: 'classes' keeps examples by their labels; soft labels are of all classes",
+                     recipe.set);
+  }
 }
 
 std::vector<std::string> class_names_of(const NetworkDescription& network,
@@ -68,22 +75,39 @@ std::vector<std::string> class_names_of(const NetworkDescription& network,
   return {first, first + head.classes};
 }
 
-Dataset load_table_data(const DataRecipe& recipe, Split split, const NetworkDescription* network) {
+// The layout of a table that a new network will learn: by its label, or without one by the classes
+// of soft labels.
+TableLayout new_layout(const DataRecipe& recipe, const SoftTable* soft) {
+  if (recipe.label.empty() && soft == nullptr) {
+    throw InputError("{}: a table needs a label: the name of the column that holds the class",
+                     recipe.set);
+  }
+  TableOptions options{
+      .label = recipe.label, .ignore = recipe.ignore, .categorical = recipe.categorical};
+  if (recipe.soft && !recipe.soft->task.empty()) options.ignore.push_back(recipe.soft->task);
+  TableLayout layout = learn_table_layout(recipe.set, options);
+  if (recipe.label.empty()) layout.class_names = soft->class_names;
+  return layout;
+}
+
+Dataset load_table_data(const DataRecipe& recipe, Split split, const NetworkDescription* network,
+                        const SoftTable* soft) {
   TableLayout layout;
   if (network != nullptr) {
     layout =
         parse_table_layout(network->input_encoding, class_names_of(*network, recipe), recipe.set);
-  } else if (recipe.label.empty()) {
-    throw InputError("{}: a table needs a label: the name of the column that holds the class",
-                     recipe.set);
   } else {
-    layout = learn_table_layout(
-        recipe.set,
-        {.label = recipe.label, .ignore = recipe.ignore, .categorical = recipe.categorical});
+    layout = new_layout(recipe, soft);
   }
   Dataset data;
   data.encoding = to_json(layout);
-  if (!recipe.label.empty()) layout.label = recipe.label;
+  if (!recipe.label.empty() || soft != nullptr) layout.label = recipe.label;
+  if (layout.label.empty() && soft == nullptr) {
+    throw InputError(
+        "{}: the network was trained on soft labels of a table without a label; name the column"
+        " that holds the class (--label)",
+        recipe.set);
+  }
   TableData table = load_table(recipe.set, layout, split);
   data.source = table.source;
   data.class_names = layout.class_names;
@@ -206,9 +230,16 @@ Dataset load_dataset(const DataRecipe& recipe, Split split, std::uint64_t seed,
                      const NetworkDescription* network) {
   const Kind kind = kind_of(recipe);
   check_kind(recipe, kind);
-  Dataset data = kind == Kind::images  ? to_tensors(load_images(recipe.set, split))
-                 : kind == Kind::table ? load_table_data(recipe, split, network)
-                                       : load_text_data(recipe, split, network);
+  // Elsewhere examples are judged by their labels, if they have any.
+  const bool soft_here =
+      recipe.soft && (split == Split::train || (kind == Kind::table && recipe.label.empty()));
+  std::optional<SoftTable> soft;
+  if (soft_here) soft = read_soft_table(recipe.soft->file);
+  Dataset data = kind == Kind::images ? to_tensors(load_images(recipe.set, split))
+                 : kind == Kind::table
+                     ? load_table_data(recipe, split, network, soft ? &*soft : nullptr)
+                     : load_text_data(recipe, split, network);
+  if (soft) data = with_soft_targets(data, *soft, recipe, split, kind == Kind::table);
   data.head = recipe.head;
   if (!recipe.classes.empty()) data = with_classes(data, recipe);
   data = with_range(data, recipe);
@@ -230,7 +261,10 @@ TrainingData load_training_data(const TrainingRecipe& recipe, const NetworkDescr
     like.class_names = data.train.class_names;
     like.input_encoding = data.train.encoding;
     if (data.train.is_text()) like.input_shape = {data.train.inputs.size(1)};
-    data.validation = load_held_out(recipe, network != nullptr ? *network : like);
+    TrainingRecipe held_out = recipe;
+    if (network == nullptr) held_out.data.head.clear();  // `like` has one output
+    data.validation = load_held_out(held_out, network != nullptr ? *network : like);
+    data.validation->head = recipe.data.head;
   } else if (recipe.validation.kind == Kind::share) {
     const auto all = static_cast<std::uint64_t>(data.train.count());
     const auto held_out = static_cast<std::uint64_t>(
@@ -258,6 +292,11 @@ std::vector<std::string> classes_without_examples(const Dataset& data, const Dat
   if (data.is_text()) return {};
   std::vector<bool> seen(data.class_names.size(), false);
   for (const std::int64_t label : labels_of(data)) seen[static_cast<std::size_t>(label)] = true;
+  if (data.soft_labels.defined()) {
+    for (std::size_t c = 0; c < seen.size(); ++c) {
+      seen[c] = data.soft_labels.select(1, static_cast<std::int64_t>(c)).sum().item<double>() > 0;
+    }
+  }
   std::vector<std::string> missing;
   for (std::size_t c = 0; c < seen.size(); ++c) {
     const bool wanted =

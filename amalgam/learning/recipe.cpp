@@ -124,6 +124,24 @@ ClientPart read_partition(Options options) {
   return client;
 }
 
+SoftTargets read_soft_targets(Options options) {
+  SoftTargets soft;
+  soft.file = options.text("file", "");
+  if (soft.file.empty()) options.refuse("file", "a file that 'amalgam label' wrote with --soft");
+  soft.task = options.text("task", "");
+  const std::string use =
+      options.choice("use", "probabilities", {"probabilities", "sampled", "most-probable"});
+  soft.use = use == "probabilities" ? SoftTargets::Use::probabilities
+             : use == "sampled"     ? SoftTargets::Use::sampled
+                                    : SoftTargets::Use::most_probable;
+  soft.head = options.text("head", "");
+  if (!soft.head.empty() && soft.use != SoftTargets::Use::probabilities) {
+    options.refuse("head", "nothing unless data.soft.use is probabilities");
+  }
+  options.finish();
+  return soft;
+}
+
 DataRecipe read_data(Options options) {
   constexpr std::size_t kMostNames = 10'000;
   constexpr std::uint64_t kLongestContext = 100'000;
@@ -145,6 +163,7 @@ DataRecipe read_data(Options options) {
   if (options.has("partition")) data.partition = read_partition(options.section("partition"));
   data.corruption = options.text("corrupt", "");
   data.head = options.text("head", "");
+  if (options.has("soft")) data.soft = read_soft_targets(options.section("soft"));
   options.finish();
   return data;
 }

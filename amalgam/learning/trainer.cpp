@@ -20,12 +20,21 @@
 namespace amalgam::learning {
 namespace {
 
+// The data for the head that the recipe has for soft labels (the tensors are shared).
+std::optional<Dataset> of_soft_head(const Dataset& data, const TrainingRecipe& recipe) {
+  if (!recipe.data.soft || recipe.data.soft->head.empty()) return std::nullopt;
+  Dataset side = data;
+  side.head = recipe.data.soft->head;
+  return side;
+}
+
 class Trainer {
  public:
   Trainer(Network& network, const Dataset& data, const TrainingRecipe& recipe,
           const TrainingOptions& options)
       : network_(network),
         data_(data),
+        soft_side_(of_soft_head(data, recipe)),
         recipe_(recipe),
         options_(options),
         batches_(data, recipe),
@@ -122,8 +131,7 @@ class Trainer {
       const std::uint64_t step = epoch * batches_.per_epoch() + index;
       const Batch batch = batches_.get(epoch, index);
       if (options_.before_forward) options_.before_forward(step);
-      const torch::Tensor logits = logits_of_head(network_, data_, network_.forward(batch.inputs));
-      const torch::Tensor loss = training_loss(logits, batch, recipe_.label_smoothing);
+      const torch::Tensor loss = loss_of(network_.forward(batch.inputs), batch);
       const auto value = loss.item<double>();
       if (!std::isfinite(value)) throw diverged(fmt::format("the loss is {}", value), step, epoch);
       optimizer_.zero_gradients();
@@ -142,6 +150,17 @@ class Trainer {
     }
     check_weights(epoch);
     return {loss_sum / examples, factor * recipe_.optimizer.learning_rate};
+  }
+
+  // Of two heads, if the recipe has one for soft labels: labels by the data's, soft labels by it.
+  torch::Tensor loss_of(const torch::Tensor& logits, const Batch& batch) const {
+    const torch::Tensor own = logits_of_head(network_, data_, logits);
+    if (!soft_side_) return training_loss(own, batch, recipe_.label_smoothing);
+    Batch labelled = batch;
+    labelled.soft_labels = torch::Tensor();
+    return training_loss(own, labelled, recipe_.label_smoothing) +
+           training_loss(logits_of_head(network_, *soft_side_, logits), batch,
+                         recipe_.label_smoothing);
   }
 
   // What the last whole epoch's validation figures look like beside the progress bar.
@@ -172,6 +191,7 @@ class Trainer {
 
   Network& network_;
   const Dataset& data_;
+  const std::optional<Dataset> soft_side_;  // the same for the head that learns soft labels
   const TrainingRecipe& recipe_;
   const TrainingOptions& options_;
   Batches batches_;
@@ -222,15 +242,16 @@ nlohmann::json input_of(const Dataset& data, bool standardise) {
   return input;
 }
 
-// The data's classes are those of a new network, or of the one of its heads that it is trained by.
-void add_classes(nlohmann::json& network, const Dataset& data) {
+// The data's classes are those of a new network, or of the heads of it that are trained.
+void add_classes(nlohmann::json& network, const Dataset& data, const std::string& soft_head) {
   if (!network.contains("heads")) {
     network["classes"] = data.class_names;
     return;
   }
   for (nlohmann::json& head : network["heads"]) {
-    if (head.is_object() && head.value("name", nlohmann::json()) == data.head &&
-        !head.contains("classes")) {
+    if (!head.is_object() || head.contains("classes")) continue;
+    const nlohmann::json name = head.value("name", nlohmann::json());
+    if (name == data.head || (!soft_head.empty() && name == soft_head)) {
       head["classes"] = data.class_names;
     }
   }
@@ -240,6 +261,15 @@ void check_trainable(const Network& network, const Dataset& data, const Training
                      const TrainingOptions& options) {
   if (data.count() == 0) throw InputError("{}: no examples to train on", data.source);
   check_fits(network, data);
+  if (const auto side = of_soft_head(data, recipe)) {
+    if (side->head == data.head || data.head.empty() || !data.soft_labels.defined()) {
+      throw InputError(
+          "{}: data.soft.head '{}' learns soft labels beside data.head, which learns the most"
+          " probable class; expected two heads of the network, and soft labels",
+          data.source, side->head);
+    }
+    check_fits(network, *side);
+  }
   check_mixing(recipe, data);
   const auto count = static_cast<std::uint64_t>(data.count());
   check_schedule(recipe.schedule, recipe.epochs * ((count + recipe.batch - 1) / recipe.batch));
@@ -278,7 +308,7 @@ std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dat
     json.erase(asked);
   }
   json["input"] = input_of(data, standardise);
-  add_classes(json, data);
+  add_classes(json, data, recipe.data.soft ? recipe.data.soft->head : "");
   const std::string where = "the recipe's network";
   auto network = make_network(parse_network_description(json, where), where);
   initialise(*network, recipe.seed);

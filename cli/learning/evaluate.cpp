@@ -11,11 +11,13 @@
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/learning/trainer.hpp"
+#include "amalgam/predictions/calibrated_likelihood.hpp"
 #include "amalgam/weights/learned/twin_file.hpp"
 #include "amalgam/weights/learned/twin_routing.hpp"
 #include "cli/learning/commands.hpp"
@@ -34,6 +36,7 @@ struct EvaluateOptions {
   bool ensemble = false;
   bool probability_ensemble = false;
   bool best = false;
+  bool calibrated = false;
   std::string network;
   std::string reference;
   std::string expert;
@@ -47,9 +50,25 @@ struct Judged {
   std::size_t networks = 1;
   double seconds = 0;  // of the predictions
   Evaluation evaluation;
+  std::optional<double> calibrated;        // log-likelihood, if asked for
   std::optional<MeanInterval> difference;  // of accuracy, against the reference
   Json router;                             // of a model that merges per input
 };
+
+// Log-probabilities are logits too.
+double calibrated(const std::string& name, const torch::Tensor& log_probs, const Dataset& data,
+                  std::uint64_t seed) {
+  const torch::Tensor rows = log_probs.flatten(0, -2).to(torch::kFloat).contiguous();
+  const torch::Tensor labels = data.labels.flatten().contiguous();
+  const auto* first = labels.data_ptr<std::int64_t>();
+  const std::vector<std::uint32_t> truth(first, first + labels.numel());
+  return calibrated_log_likelihood(
+      {name,
+       {rows.data_ptr<float>(), static_cast<std::size_t>(rows.numel())},
+       truth.size(),
+       static_cast<std::size_t>(rows.size(1))},
+      truth, seed);
+}
 
 Judged judge(std::string name, const torch::Tensor& log_probs, const Dataset& data,
              const EvaluateOptions& options) {
@@ -58,6 +77,9 @@ Judged judge(std::string name, const torch::Tensor& log_probs, const Dataset& da
   judged.evaluation =
       evaluate(log_probs.flatten(0, -2), data.labels.flatten(), data.class_names,
                {.resamples = options.common.json ? 1000U : 0U, .seed = options.common.seed});
+  if (options.calibrated) {
+    judged.calibrated = calibrated(judged.name, log_probs, data, options.common.seed);
+  }
   return judged;
 }
 
@@ -142,6 +164,15 @@ std::shared_ptr<Network> load(const std::string& path, const EvaluateOptions& op
   return network;
 }
 
+// Not finite: of any class, or any token of a text.
+void warn_of_not_finite(const std::string& path, const torch::Tensor& logits) {
+  const torch::Tensor wrong = logits.flatten(0, -2).isfinite().all(1).logical_not().sum();
+  const auto count = wrong.item<std::int64_t>();
+  if (count == 0) return;
+  log::warn("{}: the predictions of {} of {} examples are not finite; its figures mean nothing",
+            path, count, logits.flatten(0, -2).size(0));
+}
+
 std::vector<Judged> judge_all(const EvaluateOptions& options) {
   const auto description = stated_network(options);
   const auto first =
@@ -162,6 +193,7 @@ std::vector<Judged> judge_all(const EvaluateOptions& options) {
     const auto start = std::chrono::steady_clock::now();
     const torch::Tensor logits = predict_logits(*network, data).to(torch::kDouble);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    warn_of_not_finite(path, logits);
     all.push_back(judge(path, log_probabilities(logits), data, options));
     all.back().seconds = taken.count();
     all.back().router = router_json(*network, data, all.back().evaluation);
@@ -194,6 +226,7 @@ Json to_json(const Judged& judged) {
   const Evaluation& evaluation = judged.evaluation;
   Json json{{"name", judged.name}, {"networks", judged.networks}};
   json.update(figures_json(evaluation));
+  if (judged.calibrated) json["calibrated_log_likelihood"] = *judged.calibrated;
   if (judged.difference) {
     json["accuracy_difference"] = judged.difference->mean;
     json["accuracy_difference_interval"] = pair(judged.difference->interval);
@@ -210,16 +243,25 @@ void print_table(const std::vector<Judged>& all) {
                                      {"accuracy %", Align::right},
                                      {"95 % interval", Align::right},
                                      {"nll", Align::right},
-                                     {"ece %", Align::right}};
+                                     {"ece %", Align::right},
+                                     {"brier", Align::right},
+                                     {"macro-F1 %", Align::right}};
+  const bool calibrated = all.front().calibrated.has_value();
+  if (calibrated) columns.push_back({"calibrated", Align::right});
   const bool compared = all.front().difference.has_value();
   if (compared) columns.push_back({"difference (95 % interval)", Align::right});
   Table table(columns);
   for (const Judged& one : all) {
     const Evaluation& evaluation = one.evaluation;
-    std::vector<std::string> row{one.name, percent(evaluation.accuracy),
+    std::vector<std::string> row{one.name,
+                                 percent(evaluation.accuracy),
                                  percent(evaluation.accuracy_interval.low) + " - " +
                                      percent(evaluation.accuracy_interval.high),
-                                 fmt::format("{:.4f}", evaluation.nll), percent(evaluation.ece)};
+                                 fmt::format("{:.4f}", evaluation.nll),
+                                 percent(evaluation.ece),
+                                 fmt::format("{:.4f}", evaluation.brier),
+                                 percent(evaluation.macro_f1)};
+    if (calibrated) row.push_back(fmt::format("{:.4f}", one.calibrated.value_or(0)));
     if (const auto& difference = one.difference) {
       row.push_back(fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", 100 * difference->mean,
                                 100 * difference->interval.low, 100 * difference->interval.high));
@@ -294,6 +336,9 @@ void register_evaluate(CLI::App& root) {
       "--best", options->best,
       "Print only the checkpoint with the highest accuracy; of several the one with the"
       " lowest nll");
+  command->add_flag("--calibrated", options->calibrated,
+                    "Also print the calibrated log-likelihood: that of one half of the examples"
+                    " after a temperature fitted on the other, mean of 5 halvings");
   command
       ->add_option("--network", options->network,
                    "A checkpoint whose network the others have, if they do not say themselves")

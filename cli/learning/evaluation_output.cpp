@@ -21,7 +21,9 @@ Json figures_json(const learning::Evaluation& evaluation) {
           {"nll", evaluation.nll},
           {"nll_interval", pair(evaluation.nll_interval)},
           {"ece", evaluation.ece},
-          {"ece_interval", pair(evaluation.ece_interval)}};
+          {"ece_interval", pair(evaluation.ece_interval)},
+          {"macro_f1", evaluation.macro_f1},
+          {"brier", evaluation.brier}};
 }
 
 void add_classes(Json& json, const learning::Evaluation& evaluation) {

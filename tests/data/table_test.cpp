@@ -148,7 +148,7 @@ TEST(Table, RefusesTablesThatCannotBeLearnedFrom) {
   refused(names, {.label = "y"}, "not a column of numbers ('v0' at ");
   std::string only = "y\n";
   for (int i = 0; i < 20; ++i) only += "a\n";
-  refused(only, {.label = "y"}, "no column besides the label");
+  refused(only, {.label = "y"}, "no column to learn from besides the label");
 }
 
 }  // namespace

@@ -35,6 +35,20 @@ TEST(Evaluation, WorkedByHand) {
   EXPECT_DOUBLE_EQ(*result.per_class[0].accuracy, 0.5);
   EXPECT_DOUBLE_EQ(*result.per_class[1].accuracy, 0.5);
   EXPECT_EQ(result.correct, (std::vector<double>{1, 0, 1, 0}));
+  // Twice the square of what the label lacks: 2 (.01 + .64 + .09 + .36) / 4.
+  EXPECT_NEAR(result.brier, .55, 1e-12);
+  EXPECT_DOUBLE_EQ(result.macro_f1, 0.5);
+}
+
+TEST(Evaluation, MacroF1IsOverClassesThatLabelsOrPredictionsHave) {
+  const torch::Tensor sure = torch::tensor({{.8, .1, .1}, {.8, .1, .1}, {.1, .8, .1}}).log();
+  // Predicted 0 0 1, labels 0 1 1: F1 2/3 and 2/3; class 2 is nowhere.
+  const std::vector<std::string> three{"a", "b", "c"};
+  EXPECT_NEAR(evaluate(sure.to(torch::kDouble), torch::tensor({0L, 1L, 1L}), three).macro_f1,
+              2.0 / 3, 1e-12);
+  // Labels 0 2 1: F1 2/3, 1, and 0 of class 2, which nobody predicts.
+  EXPECT_NEAR(evaluate(sure.to(torch::kDouble), torch::tensor({0L, 2L, 1L}), three).macro_f1,
+              5.0 / 9, 1e-12);
 }
 
 TEST(Evaluation, CalibrationErrorCancelsWithinABin) {
