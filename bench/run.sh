@@ -5,5 +5,6 @@ set -eu
 build=$1
 shift
 "$build/bin/kernels_bench" --benchmark_min_time=0.2
+"$build/bin/rules_bench"
 "$build/bin/merge_bench" --folder "$build/bench-data" "$@"
 rm -rf "$build/bench-data"
