@@ -54,9 +54,10 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
   std::set<std::size_t> hidden;
   std::size_t inputs = 0;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    scales[i] = scale_of(*inner_, all[i]);
-    if (!scales[i]) continue;
-    hidden.insert(*scales[i]);
+    const std::optional<std::size_t> own = scale_of(*inner_, all[i]);
+    if (!own) continue;
+    scales[i] = own;
+    hidden.insert(*own);
     if (!all[i].name.ends_with(kWeight)) continue;
     const std::string stem = all[i].name.substr(0, all[i].name.size() - kWeight.size());
     if (const auto input = inner_->find(stem + "input_scale")) {
@@ -75,10 +76,11 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
     if (hidden.contains(i)) continue;
     places_.push_back({.weight = i, .scales = {}});
     infos.push_back(all[i]);
-    if (!scales[i]) continue;
-    Fp8Format format = format_of(i, *scales[i], layout);
+    const std::optional<std::size_t>& own = scales[i];
+    if (!own) continue;
+    Fp8Format format = format_of(i, *own, layout);
     const Fp8Grid grid(all[i].shape, format);
-    places_.back().scales = Scales{*scales[i], std::move(format), grid};
+    places_.back().scales = Scales{*own, std::move(format), grid};
     infos.back() = make_tensor_info(all[i].name, DType::f32, all[i].shape, inner_->label());
   }
   set_tensors(inner_->label(), std::move(infos));

@@ -335,7 +335,7 @@ void PlanTensors::finish() {
   report_missing();
   report_extra();
   report_differing();
-  if (quantised_) {
+  if (quantised_ && type_) {
     warn_of_replaced_types(recipe_.label, std::get<Quantisation>(*type_), outputs_of(plan_));
   }
   if (plan_.tensors.empty()) throw InputError("{}: there is nothing to merge", recipe_.label);

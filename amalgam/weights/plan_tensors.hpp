@@ -75,7 +75,7 @@ class PlanTensors {
   void choose_types();
   // A model that does not have the tensor is noted for report_missing.
   void plan(const PlanCast& cast, const PlanPlace& place);
-  void plan_copy(const PlanPlace& place, const PlanInput& from);
+  void plan_copy(const PlanPlace& place, const PlanInput& original);
 
   const TensorInfo& info(const PlanInput& input) const {
     return plan_.sources[input.source]->tensors()[input.tensor];
@@ -91,7 +91,7 @@ class PlanTensors {
   TensorInfo make_output(const std::string& name, DType dtype, const Shape& shape) const;
   // `input`, or what it is in the output's vocabulary.
   PlanInput in_vocabulary(const PlanInput& input, const PlanPlace& place);
-  void plan_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& inputs,
+  void plan_merge(const PlanCast& cast, const PlanPlace& place, const Inputs& given,
                   const PlanInput& first);
   void add_auxiliary(PlanTensor& planned, const PlanRole& role, const std::string& name,
                      const Shape& shape) const;

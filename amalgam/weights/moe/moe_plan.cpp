@@ -361,7 +361,10 @@ class MoePlanner {
     const auto made = std::make_shared<GeneratedSource>(kMade, std::move(made_));
     for (PlanTensor& planned : plan_.tensors) {
       if (planned.action == PlanTensor::Action::scales) continue;
-      if (planned.members.empty()) planned.members = {{number, *made->find(planned.output.name)}};
+      if (!planned.members.empty()) continue;
+      const auto found = made->find(planned.output.name);
+      if (!found) throw Error("'{}' is planned, but nothing makes it", planned.output.name);
+      planned.members = {{number, *found}};
     }
     plan_.sources.push_back(made);
     std::sort(plan_.tensors.begin(), plan_.tensors.end(),
@@ -369,6 +372,7 @@ class MoePlanner {
   }
 
   void set_dtype(json& config) const {
+    if (!wanted_) return;
     const std::string_view name = torch_dtype_name(*wanted_);
     if (name.empty()) return;
     config[config.contains("dtype") ? "dtype" : "torch_dtype"] = name;
