@@ -17,6 +17,7 @@
 #include "cli/output.hpp"
 #include "cli/study_commands.hpp"
 #include "cli/study_decisions_page.hpp"
+#include "cli/study_decisions_table.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -38,6 +39,7 @@ struct DecisionsCommand {
   std::uint64_t length = 20;
   std::string corpus;
   std::string save;
+  std::string out;
   std::string html;
   CommonOptions common;
 };
@@ -187,39 +189,6 @@ std::string group_table(const DecisionReport& report) {
   return table.text();
 }
 
-// All comparisons, or of many those that reject.
-std::string comparison_table(const DecisionReport& report, double level) {
-  constexpr std::size_t kMostShown = 12;
-  using Align = Table::Align;
-  Table table({{"compared"},
-               {"test"},
-               {"statistic", Align::right},
-               {"p", Align::right},
-               {"adjusted p", Align::right}});
-  std::size_t tests = 0;
-  for (const scores::DecisionComparison& comparison : report.comparisons) {
-    tests += comparison.tests.size();
-  }
-  if (tests == 0) return {};
-  std::size_t left_out = 0;
-  for (const scores::DecisionComparison& comparison : report.comparisons) {
-    const std::string what = comparison.groups.size() == 2
-                                 ? comparison.groups[0] + " and " + comparison.groups[1]
-                                 : fmt::format("all {} groups", comparison.groups.size());
-    for (const NamedTest& test : comparison.tests) {
-      if (tests > kMostShown && !test.rejects(level)) {
-        ++left_out;
-        continue;
-      }
-      table.add_row({what, test.name, three_digits(test.test.statistic),
-                     fmt::format("{:.3g}", test.test.p), fmt::format("{:.3g}", test.adjusted_p)});
-    }
-  }
-  std::string text = "\n" + table.text();
-  if (left_out > 0) text += fmt::format("and {} comparisons that do not reject\n", left_out);
-  return text;
-}
-
 std::string rejections(const DecisionReport& report, double level) {
   std::string text;
   for (const DecisionFindings& group : report.groups) {
@@ -280,7 +249,13 @@ void check_command(const DecisionsCommand& command) {
   if (command.files.empty() && command.references.empty()) {
     throw InputError("no answers: give files of answers, or --reference for a source to look at");
   }
-  check_outputs(command.files, {command.save, command.html});
+  std::vector<std::string> inputs = command.files;
+  if (!command.corpus.empty()) inputs.push_back(command.corpus);
+  check_outputs(inputs, {command.save, command.out, command.html});
+  for (const std::string& output : {command.save, command.out, command.html}) {
+    if (output == "-")
+      throw InputError("an output of - and the result both want the standard output");
+  }
   if (command.series == 0 || command.length == 0 || command.series > 1'000'000 ||
       command.length > 100'000'000 / command.series) {
     throw InputError("{} series of {} answers; expected at least one, and 10^8 answers at most",
@@ -313,6 +288,7 @@ void run(DecisionsCommand command) {
   const DecisionReport report = scores::study_decisions(data, command.options, corpus);
   for (const std::string& warning : report.warnings) log::warn("{}", warning);
   if (!command.save.empty()) scores::write_decisions(command.save, data);
+  if (!command.out.empty()) write_decision_tests(command.out, report);
   if (!command.html.empty()) {
     TextOutput output(command.html);
     output.write(decisions_page(report, command.options));
@@ -397,6 +373,7 @@ void register_study_decisions(CLI::App& study) {
       ->type_name("TEXT");
   app->add_option("--save", command->save, "Write all answers, those of references included")
       ->type_name("ANSWERS.csv");
+  app->add_option("--out", command->out, "Write all tests")->type_name("TESTS.csv");
   app->add_option("--html", command->html, "Write a page with plots and all tests")
       ->type_name("PAGE.html");
   add_common_options(*app, command->common, {Common::json, Common::quiet, Common::seed});

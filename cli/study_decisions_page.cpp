@@ -10,6 +10,7 @@
 #include "amalgam/report/page.hpp"
 #include "amalgam/report/plots.hpp"
 #include "amalgam/report/scatter_plot.hpp"
+#include "cli/study_decisions_table.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -198,9 +199,7 @@ void add_tests(report::Page& page, const DecisionReport& found, const DecisionOp
     for (const NamedTest& test : group.tests) add(group.name, test);
   }
   for (const scores::DecisionComparison& comparison : found.comparisons) {
-    const std::string what = comparison.groups.size() == 2
-                                 ? comparison.groups[0] + " and " + comparison.groups[1]
-                                 : fmt::format("all {} groups", comparison.groups.size());
+    const std::string what = compared_text(comparison);
     for (const NamedTest& test : comparison.tests) add(what, test);
   }
   page.heading("All tests");

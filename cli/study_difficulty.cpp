@@ -234,9 +234,11 @@ void check_command(const DifficultyCommand& command) {
 
 void run(const DifficultyCommand& command) {
   check_command(command);
-  check_outputs({command.data, command.labels}, {command.html});
-  if (command.html == "-")
-    throw InputError("--html - and the result both want the standard output");
+  check_outputs({command.data, command.labels}, {command.out, command.html});
+  if (command.html == "-" || command.out == "-") {
+    throw InputError("{} - and the result both want the standard output",
+                     command.html == "-" ? "--html" : "--out");
+  }
   DifficultyReport report{.data = command.data,
                           .kind = command.kind,
                           .found = {},
@@ -250,6 +252,7 @@ void run(const DifficultyCommand& command) {
   for (const double error : command.errors) report.results.push_back(report.task.at(error));
   report.warnings = warnings_of(command, report);
   for (const std::string& warning : report.warnings) log::warn("{}", warning);
+  if (!command.out.empty()) write_difficulty(command.out, report);
   if (!command.html.empty()) {
     TextOutput output(command.html);
     output.write(difficulty_page(report));

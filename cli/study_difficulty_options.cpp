@@ -90,6 +90,7 @@ void add_difficulty_options(CLI::App& app, DifficultyCommand& command) {
   add_data_options(app, command);
   add_constant_options(app, command);
   add_estimate_options(app, command);
+  app.add_option("--out", command.out, "Write the bits for each error")->type_name("BITS.csv");
   app.add_option("--html", command.html, "Write a page with plots")->type_name("PAGE.html");
   add_common_options(app, command.common,
                      {Common::json, Common::quiet, Common::threads, Common::seed});

@@ -42,6 +42,7 @@ struct DifficultyCommand {
   std::size_t pairs = 4'000'000;
   std::size_t tail = 2'000;
   double ignore_below = 0;
+  std::string out;
   std::string html;
   CommonOptions common;
 };

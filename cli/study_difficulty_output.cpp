@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "amalgam/core/elementary.hpp"
+#include "amalgam/data/csv_output.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -148,6 +149,33 @@ std::string difficulty_text(const DifficultyReport& report) {
     table.add_row(cells);
   }
   return text + table.text();
+}
+
+void write_difficulty(const std::string& path, const DifficultyReport& report) {
+  CsvOutput out(path);
+  for (const char* title : {"error", "bits", "log10_bits", "log10_bits_unrounded",
+                            "bits_per_dimension", "over_determined", "everything_general"}) {
+    out.field(title);
+  }
+  out.end();
+  const auto add = [&](double value) {
+    if (std::isfinite(value)) {
+      out.field(value);
+    } else {
+      out.field("");
+    }
+  };
+  for (const Difficulty& result : report.results) {
+    out.field(result.error);
+    add(result.bits);
+    add(result.log10_bits);
+    add(log10_bits_unrounded(report.task, result.error).value_or(NAN));
+    add(result.log2_ratio);
+    out.field(result.over_determined ? "true" : "false");
+    out.field(result.everything_general ? "true" : "false");
+    out.end();
+  }
+  out.commit();
 }
 
 }  // namespace amalgam::cli

@@ -36,6 +36,10 @@ struct DifficultyReport {
 
 Json difficulty_json(const DifficultyReport& report);
 std::string difficulty_text(const DifficultyReport& report);
+/// Writes one row per error: error, bits, log10_bits, log10_bits_unrounded, bits_per_dimension,
+/// over_determined and everything_general; what is not finite or not there is empty. InputError or
+/// Error as CsvOutput.
+void write_difficulty(const std::string& path, const DifficultyReport& report);
 /// A page of HTML: the text, and how the bits grow with smaller errors and more dimensions.
 std::string difficulty_page(const DifficultyReport& report);
 

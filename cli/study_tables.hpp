@@ -37,6 +37,7 @@ struct TablesCommand {
   std::size_t pairs = 20000;
   std::size_t resamples = 1000;
   std::size_t steps = 600;
+  std::string out;
   std::string html;
   CommonOptions common;
 };
@@ -53,6 +54,15 @@ std::vector<scores::RelationalTable> read_study_tables(const TablesCommand& comm
 /// Runs the study and shows it. `trained` is the encoder of that name; null: it is not asked for.
 void study_tables(const TablesCommand& command, const std::vector<scores::RelationalTable>& tables,
                   const scores::TableEmbedder* trained);
+
+/// A property for the terminal: tables of its measures and figures, and what was not applicable.
+std::string property_text(const scores::TableProperty& property, const TablesCommand& command);
+
+/// Writes one row per measure and figure: property, figure, tables, mean (of a figure that is not
+/// of tables, the figure) with its interval, pooled_mean, least, quartiles and greatest; what there
+/// is not is empty. InputError or Error as CsvOutput.
+void write_tables_figures(const std::string& path, const TablesCommand& command,
+                          const std::vector<scores::TableProperty>& properties);
 
 /// A page of HTML with a drawing and a table for each property.
 std::string tables_page(const TablesCommand& command, const std::string& encoder,

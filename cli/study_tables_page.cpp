@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "amalgam/data/csv_output.hpp"
 #include "amalgam/report/heat_map.hpp"
 #include "amalgam/report/page.hpp"
 #include "amalgam/report/plots.hpp"
+#include "cli/output.hpp"
 #include "cli/study_tables.hpp"
 
 namespace amalgam::cli {
@@ -107,7 +109,82 @@ void add_pairs(report::Page& page, const TableProperty& property) {
   page.figure(draw(map), "1: both have the same cells near each cell.");
 }
 
+void add_number(CsvOutput& out, double value) {
+  if (std::isfinite(value)) {
+    out.field(value);
+  } else {
+    out.field("");
+  }
+}
+
+void add_measure(CsvOutput& out, const TablesCommand& command,
+                 const scores::TableProperty& property, const scores::TableMeasure& measure) {
+  const scores::MeasureSummary one =
+      scores::summarise(measure, command.resamples, command.common.seed);
+  if (one.values == 0) return;
+  out.field(property.id).field(measure.name).field(static_cast<double>(one.tables));
+  out.field(one.mean);
+  add_number(out, one.interval ? one.interval->low : NAN);
+  add_number(out, one.interval ? one.interval->high : NAN);
+  out.field(one.pooled_mean).field(one.least);
+  for (const double quartile : one.quartiles) out.field(quartile);
+  out.field(one.greatest).end();
+}
+
+std::string number_text(double value) {
+  return std::isfinite(value) ? fmt::format("{:.4g}", value) : "-";
+}
+
+std::string interval_text(const std::optional<Interval>& interval) {
+  return interval ? fmt::format("{:.4g} to {:.4g}", interval->low, interval->high) : "";
+}
+
 }  // namespace
+
+std::string property_text(const TableProperty& property, const TablesCommand& command) {
+  using Align = Table::Align;
+  std::string text = fmt::format("{} {}\n", property.id, property.title);
+  Table measures({{"measure"},
+                  {"tables", Align::right},
+                  {"mean", Align::right},
+                  {"95 %", Align::right},
+                  {"median", Align::right},
+                  {"least", Align::right},
+                  {"greatest", Align::right}});
+  std::size_t shown = 0;
+  for (const scores::TableMeasure& measure : property.measures) {
+    const MeasureSummary one = scores::summarise(measure, command.resamples, command.common.seed);
+    if (one.values == 0) continue;
+    ++shown;
+    measures.add_row({measure.name, fmt::to_string(one.tables), number_text(one.mean),
+                      interval_text(one.interval), number_text(one.quartiles[1]),
+                      number_text(one.least), number_text(one.greatest)});
+  }
+  if (shown > 0) text += measures.text();
+  Table figures({{"figure"}, {"value", Align::right}, {"95 %", Align::right}});
+  for (const auto& [name, value] : property.figures) {
+    const auto found = property.intervals.find(name);
+    figures.add_row({name, number_text(value),
+                     found == property.intervals.end() ? "" : interval_text(found->second)});
+  }
+  if (!property.figures.empty()) text += figures.text();
+  if (!property.pairs.empty()) {
+    Table pairs({{"embedders"}, {"k", Align::right}, {"common neighbours", Align::right}});
+    for (const scores::EmbedderPair& one : property.pairs) {
+      pairs.add_row({fmt::format("{} and {}", one.first, one.second),
+                     fmt::to_string(one.neighbours), number_text(one.overlap)});
+    }
+    text += pairs.text();
+  }
+  constexpr std::size_t kMostNotes = 5;
+  for (std::size_t i = 0; i < std::min(kMostNotes, property.notes.size()); ++i) {
+    text += fmt::format("not applicable: {}\n", printable(property.notes[i]));
+  }
+  if (property.notes.size() > kMostNotes) {
+    text += fmt::format("and {} more (--json)\n", property.notes.size() - kMostNotes);
+  }
+  return text + "\n";
+}
 
 std::string tables_page(const TablesCommand& command, const std::string& encoder,
                         const std::vector<TableProperty>& properties) {
@@ -126,6 +203,32 @@ std::string tables_page(const TablesCommand& command, const std::string& encoder
     }
   }
   return page.html();
+}
+
+void write_tables_figures(const std::string& path, const TablesCommand& command,
+                          const std::vector<scores::TableProperty>& properties) {
+  CsvOutput out(path);
+  for (const char* title : {"property", "figure", "tables", "mean", "low", "high", "pooled_mean",
+                            "least", "first_quartile", "median", "third_quartile", "greatest"}) {
+    out.field(title);
+  }
+  out.end();
+  for (const scores::TableProperty& property : properties) {
+    for (const scores::TableMeasure& measure : property.measures) {
+      add_measure(out, command, property, measure);
+    }
+    for (const auto& [name, value] : property.figures) {
+      const auto interval = property.intervals.find(name);
+      const bool has = interval != property.intervals.end();
+      out.field(property.id).field(name).field("");
+      add_number(out, value);
+      add_number(out, has ? interval->second.low : NAN);
+      add_number(out, has ? interval->second.high : NAN);
+      for (int i = 0; i < 6; ++i) out.field("");
+      out.end();
+    }
+  }
+  out.commit();
 }
 
 }  // namespace amalgam::cli

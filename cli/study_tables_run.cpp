@@ -171,61 +171,9 @@ Json json_of(const TableProperty& property, const TablesCommand& command) {
   return json;
 }
 
-std::string number_text(double value) {
-  return std::isfinite(value) ? fmt::format("{:.4g}", value) : "-";
-}
-
-std::string interval_text(const std::optional<Interval>& interval) {
-  return interval ? fmt::format("{:.4g} to {:.4g}", interval->low, interval->high) : "";
-}
-
-std::string text_of(const TableProperty& property, const TablesCommand& command) {
-  using Align = Table::Align;
-  std::string text = fmt::format("{} {}\n", property.id, property.title);
-  Table measures({{"measure"},
-                  {"tables", Align::right},
-                  {"mean", Align::right},
-                  {"95 %", Align::right},
-                  {"median", Align::right},
-                  {"least", Align::right},
-                  {"greatest", Align::right}});
-  std::size_t shown = 0;
-  for (const TableMeasure& measure : property.measures) {
-    const MeasureSummary one = scores::summarise(measure, command.resamples, command.common.seed);
-    if (one.values == 0) continue;
-    ++shown;
-    measures.add_row({measure.name, fmt::to_string(one.tables), number_text(one.mean),
-                      interval_text(one.interval), number_text(one.quartiles[1]),
-                      number_text(one.least), number_text(one.greatest)});
-  }
-  if (shown > 0) text += measures.text();
-  Table figures({{"figure"}, {"value", Align::right}, {"95 %", Align::right}});
-  for (const auto& [name, value] : property.figures) {
-    const auto found = property.intervals.find(name);
-    figures.add_row({name, number_text(value),
-                     found == property.intervals.end() ? "" : interval_text(found->second)});
-  }
-  if (!property.figures.empty()) text += figures.text();
-  if (!property.pairs.empty()) {
-    Table pairs({{"embedders"}, {"k", Align::right}, {"common neighbours", Align::right}});
-    for (const scores::EmbedderPair& one : property.pairs) {
-      pairs.add_row({fmt::format("{} and {}", one.first, one.second),
-                     fmt::to_string(one.neighbours), number_text(one.overlap)});
-    }
-    text += pairs.text();
-  }
-  constexpr std::size_t kMostNotes = 5;
-  for (std::size_t i = 0; i < std::min(kMostNotes, property.notes.size()); ++i) {
-    text += fmt::format("not applicable: {}\n", printable(property.notes[i]));
-  }
-  if (property.notes.size() > kMostNotes) {
-    text += fmt::format("and {} more (--json)\n", property.notes.size() - kMostNotes);
-  }
-  return text + "\n";
-}
-
 void show(const TablesCommand& command, const std::string& encoder,
           const std::vector<TableProperty>& found, std::size_t tables) {
+  if (!command.out.empty()) write_tables_figures(command.out, command, found);
   if (!command.html.empty()) {
     TextOutput page(command.html);
     page.write(tables_page(command, encoder, found));
@@ -239,7 +187,7 @@ void show(const TablesCommand& command, const std::string& encoder,
     return;
   }
   std::string text = fmt::format("{} tables, embedded by {}\n\n", tables, encoder);
-  for (const TableProperty& one : found) text += text_of(one, command);
+  for (const TableProperty& one : found) text += property_text(one, command);
   print(text);
 }
 
@@ -326,6 +274,7 @@ void add_tables_options(CLI::App& app, TablesCommand& options) {
   app.add_option("--steps", options.steps, "Steps of training (--encoder trained)")
       ->check(whole_number())
       ->capture_default_str();
+  app.add_option("--out", options.out, "Write all measures and figures")->type_name("FIGURES.csv");
   app.add_option("--html", options.html, "Write a page with drawings")->type_name("PAGE.html");
   add_common_options(app, options.common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
@@ -347,7 +296,11 @@ void check_tables_command(const TablesCommand& command) {
   for (const std::string& file : {command.renamings, command.types, command.entities}) {
     if (!file.empty()) inputs.push_back(file);
   }
-  check_outputs(inputs, {command.requests, command.html});
+  check_outputs(inputs, {command.requests, command.out, command.html});
+  for (const std::string& output : {command.out, command.html}) {
+    if (output == "-")
+      throw InputError("an output of - and the result both want the standard output");
+  }
 }
 
 std::vector<RelationalTable> read_study_tables(const TablesCommand& command) {

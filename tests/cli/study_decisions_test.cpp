@@ -33,7 +33,12 @@ TEST_F(StudyDecisions, FindsThatAReferenceAlternatesAsPeopleDo) {
   EXPECT_EQ(first["groups"][0]["patterns"].size(), 12U);
 
   // What was saved gives the same figures.
-  result = run_amalgam({"study", "decisions", path("answers.csv"), "--json"});
+  result = run_amalgam(
+      {"study", "decisions", path("answers.csv"), "--json", "--out", path("tests.csv")});
+  const std::string tests = contents_of(path("tests.csv"));
+  EXPECT_TRUE(tests.starts_with("of,test,statistic,degrees_of_freedom,p,exact,adjusted_p\n"));
+  EXPECT_THAT(tests, HasSubstr("\nreference: human,order 1,"));
+  EXPECT_THAT(tests, HasSubstr("\nreference: human and reference: prng,same share of yes,"));
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.json()["groups"], first["groups"]);
   result = run_amalgam({"study", "decisions", path("answers.csv")});

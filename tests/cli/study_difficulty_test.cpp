@@ -84,6 +84,23 @@ TEST_F(StudyDifficulty, RefusesInOneSentence) {
                    "resolution is 0");
 }
 
+TEST_F(StudyDifficulty, WritesARowPerError) {
+  const std::string path = (folder_ / "bits.csv").string();
+  const RunResult result =
+      run_amalgam({"study", "difficulty", "--count", "100", "--dimension", "2", "--radius", "1",
+                   "--resolution", "1", "--classes", "2", "--error", "0.1,0.9", "--out", path});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const std::string written = contents_of(path);
+  EXPECT_TRUE(written.starts_with("error,bits,log10_bits,log10_bits_unrounded,")) << written;
+  // 389.03 bits of 85.13 dimensions (worked by hand).
+  EXPECT_THAT(written, HasSubstr("\n0.1,389.0"));
+  EXPECT_THAT(written, HasSubstr(",false,false\n0.9,"));
+  EXPECT_EQ(run_amalgam({"study", "difficulty", "--count", "100", "--dimension", "2", "--radius",
+                         "1", "--resolution", "1", "--classes", "2", "--out", "-"})
+                .code,
+            2);
+}
+
 TEST_F(StudyDifficulty, WritesAPageWithCurves) {
   const std::string page = (folder_ / "page.html").string();
   const RunResult result = run_amalgam(

@@ -111,9 +111,13 @@ TEST_F(StudyTables, EmbedsByHashedNGramsAndTakesEntitiesFromAFile) {
     words.insert(words.end(), options.begin(), options.end());
     return run_amalgam(words);
   };
-  const RunResult order = run({"--property", "P1,P3"});
+  const RunResult order = run({"--property", "P1,P3", "--out", path("figures.csv")});
   ASSERT_EQ(order.code, 0) << order.err;
   EXPECT_EQ(order.json()["encoder"], "ngrams");
+  const std::string written = contents_of(path("figures.csv"));
+  EXPECT_TRUE(written.starts_with("property,figure,tables,mean,low,high,")) << written;
+  EXPECT_THAT(written, HasSubstr("\nP1,\"cosine, columns\",2,1,,,1,"));
+  EXPECT_THAT(written, HasSubstr("\nP3,pairs,,9,,,,,,,,\n"));
   const auto properties = order.json()["properties"];
   EXPECT_GT(properties[0]["measures"]["cosine, columns"]["mean"].get<double>(), 1 - 1e-6);
   const auto figures = properties[1]["figures"];
