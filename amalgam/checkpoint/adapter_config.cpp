@@ -189,7 +189,7 @@ AdapterConfig parse_adapter_config(std::string_view content, std::string_view wh
 
 std::string format_adapter_config(const AdapterConfig& config,
                                   const std::vector<std::string>& targets) {
-  nlohmann::ordered_json out;
+  nlohmann::ordered_json out = nlohmann::ordered_json::object();
   const auto text_or_null = [](const std::string& value) {
     return value.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(value);
   };

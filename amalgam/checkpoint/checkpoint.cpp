@@ -16,6 +16,7 @@
 #include "amalgam/checkpoint/scaled_fp8.hpp"
 #include "amalgam/checkpoint/torch_archive.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/system_failure.hpp"
 
 namespace amalgam {
 namespace {
@@ -100,7 +101,7 @@ bool is_folder(const fs::path& path) {
   if (status.type() == fs::file_type::not_found) {
     throw InputError("{}: no such file or folder", path.string());
   }
-  if (error) throw InputError("{}: {}", path.string(), error.message());
+  if (error) throw_system_error(error, fmt::format("{}: {}", path.string(), error.message()));
   return status.type() == fs::file_type::directory;
 }
 

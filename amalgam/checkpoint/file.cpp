@@ -15,6 +15,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/system_failure.hpp"
 #include "amalgam/core/text.hpp"
 
 namespace amalgam {
@@ -61,10 +62,8 @@ File File::open(const fs::path& path) {
   if (descriptor < 0) {
     const int error = errno;
     if (error == ENOENT) throw InputError("{}: no such file", path.string());
-    if (error == EIO || error == ENOMEM || error == EMFILE || error == ENFILE) {
-      throw Error("{}: cannot open for reading: {}", path.string(), reason(error));
-    }
-    throw InputError("{}: cannot open for reading: {}", path.string(), reason(error));
+    throw_system_error(
+        error, fmt::format("{}: cannot open for reading: {}", path.string(), reason(error)));
   }
   File file(path, descriptor);
   struct stat status {};

@@ -12,6 +12,7 @@
 #include "amalgam/checkpoint/joined.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
 
@@ -26,15 +27,10 @@ constexpr std::string_view kIndexEnding = ".index.json";
 constexpr std::size_t kNamesShown = 8;
 
 std::vector<std::string> names_in(const fs::path& folder) {
-  std::error_code error;
-  fs::directory_iterator entries(folder, error);
   std::vector<std::string> names;
-  while (!error && entries != fs::directory_iterator()) {
-    names.push_back(entries->path().filename().string());
-    entries.increment(error);
+  for (const fs::directory_entry& entry : folder_entries(folder)) {
+    names.push_back(entry.path().filename().string());
   }
-  if (error) throw InputError("{}: cannot list the folder: {}", folder.string(), error.message());
-  std::sort(names.begin(), names.end());
   return names;
 }
 

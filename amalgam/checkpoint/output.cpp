@@ -16,7 +16,9 @@
 
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/system_failure.hpp"
 #include "amalgam/core/text.hpp"
 
 namespace amalgam {
@@ -71,6 +73,12 @@ void remove_or_warn(const fs::path& path) noexcept {
   }
 }
 
+// Others may use them by now.
+void remove_if_empty(const std::vector<fs::path>& folders) {
+  std::error_code ignored;
+  for (const fs::path& folder : folders) fs::remove(folder, ignored);
+}
+
 void warn_of_entry(const fs::path& place, const char* reason) noexcept {
   try {
     log::warn("{}: is in place, but a power failure now might undo that: {}", place.string(),
@@ -81,7 +89,7 @@ void warn_of_entry(const fs::path& place, const char* reason) noexcept {
 }
 
 void sync_tree(const fs::path& folder) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : folder_entries(folder)) {
     const fs::file_type type = entry.symlink_status().type();
     if (type == fs::file_type::directory) sync_tree(entry.path());
     if (type == fs::file_type::regular) File::open(entry.path()).sync();
@@ -115,8 +123,8 @@ bool is_module(const fs::directory_entry& entry, const std::vector<std::string>&
   if (!entry.is_directory() || entry.is_symlink()) return false;
   const std::string name = entry.path().filename().string();
   if (std::find(modules.begin(), modules.end(), name) == modules.end()) return false;
-  return std::all_of(fs::begin(fs::directory_iterator(entry.path())), fs::directory_iterator(),
-                     belongs_to_checkpoint);
+  const std::vector<fs::directory_entry> entries = folder_entries(entry.path());
+  return std::all_of(entries.begin(), entries.end(), belongs_to_checkpoint);
 }
 
 // In the partial folder: the names of the parts that are being brought into place.
@@ -136,7 +144,7 @@ void check_may_be_replaced(const fs::path& folder) {
   bool is_empty = true;
   bool has_weights = false;
   const std::vector<std::string> modules = module_folders(folder);
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : folder_entries(folder)) {
     is_empty = false;
     has_weights = has_weights || (entry.is_regular_file() && is_weights(entry.path()));
     if (!belongs_to_checkpoint(entry) && !is_module(entry, modules)) {
@@ -233,7 +241,12 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
     acquire();
     if (options_.resume && is_file_) take_parts_back();
   } catch (const fs::filesystem_error& error) {
-    throw InputError("{}: cannot prepare the output: {}", final_path.string(), error.what());
+    remove_if_empty(made_parents_);
+    throw_system_error(error.code(), fmt::format("{}: cannot prepare the output: {}",
+                                                 final_path.string(), error.what()));
+  } catch (...) {
+    remove_if_empty(made_parents_);
+    throw;
   }
 }
 
@@ -250,8 +263,7 @@ OutputTransaction::~OutputTransaction() {
     return;  // what stays is what a crash would leave
   }
   remove_or_warn(places_.partial);
-  std::error_code ignored;  // others may use them by now
-  for (const fs::path& parent : made_parents_) fs::remove(parent, ignored);
+  remove_if_empty(made_parents_);
 }
 
 void OutputTransaction::make_parents() {
@@ -269,7 +281,8 @@ void OutputTransaction::acquire() {
     std::error_code error;
     const bool is_new = fs::create_directory(places_.partial, error);
     if (error && !exists_at(places_.partial)) {
-      throw InputError("{}: cannot create folder: {}", places_.partial.string(), error.message());
+      throw_system_error(error, fmt::format("{}: cannot create folder: {}",
+                                            places_.partial.string(), error.message()));
     }
     if (fs::symlink_status(places_.partial).type() != fs::file_type::directory) {
       if (!exists_at(places_.partial)) continue;
@@ -280,6 +293,7 @@ void OutputTransaction::acquire() {
       lock = FolderLock::try_lock(places_.partial);
     } catch (const Error&) {
       if (!exists_at(places_.partial)) continue;
+      if (is_new) remove_if_empty({places_.partial});
       throw;
     }
     if (!lock) {
@@ -299,7 +313,7 @@ void OutputTransaction::clear() {
   if (fs::is_empty(partial)) return;
   log::warn("{}: deleting the unfinished output of an earlier run ({})", partial.string(),
             format_bytes(bytes_below(partial)));
-  for (const fs::directory_entry& entry : fs::directory_iterator(partial)) {
+  for (const fs::directory_entry& entry : folder_entries(partial)) {
     fs::remove_all(entry.path());
   }
 }

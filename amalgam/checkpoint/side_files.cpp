@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 
 namespace amalgam {
@@ -57,14 +58,9 @@ bool needs_no_files(const nlohmann::json& module) {
 
 std::vector<std::string> side_files(const fs::path& folder) {
   std::vector<std::string> names;
-  try {
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
-      if (is_side_file(entry)) names.push_back(entry.path().filename().string());
-    }
-  } catch (const fs::filesystem_error& error) {
-    throw InputError("{}: cannot list the folder: {}", folder.string(), error.code().message());
+  for (const fs::directory_entry& entry : folder_entries(folder)) {
+    if (is_side_file(entry)) names.push_back(entry.path().filename().string());
   }
-  std::sort(names.begin(), names.end());
   return names;
 }
 
@@ -99,7 +95,7 @@ std::vector<std::string> copy_module_folders(const fs::path& from, const fs::pat
     if (fs::exists(to / name)) continue;
     fs::create_directory(to / name);
     bool has_weights = false;
-    for (const fs::directory_entry& entry : fs::directory_iterator(from / name)) {
+    for (const fs::directory_entry& entry : folder_entries(from / name)) {
       if (!entry.is_regular_file()) continue;
       copy_file(entry.path(), to / name / entry.path().filename(), kLargestModuleFile);
       has_weights = has_weights || !is_side_file(entry);

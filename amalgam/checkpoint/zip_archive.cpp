@@ -13,6 +13,7 @@
 
 #include "amalgam/checkpoint/zip_directory.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/system_failure.hpp"
 #include "amalgam/core/utf8.hpp"
 
 namespace amalgam {
@@ -29,6 +30,26 @@ struct CloseMember {
   void operator()(zip_file_t* member) const { zip_fclose(member); }
 };
 
+// With the system's reason, where there is one for the code.
+struct ZipError {
+  ZipError(int code, int reason) {
+    zip_error_init(&error);
+    zip_error_set(&error, code, reason);
+  }
+  ~ZipError() { zip_error_fini(&error); }
+  ZipError(const ZipError&) = delete;
+  ZipError& operator=(const ZipError&) = delete;
+  zip_error_t error{};
+};
+
+// An archive that cannot be read is damaged, unless memory or the device failed.
+[[noreturn]] void fail(zip_error_t& error, const std::string& what) {
+  const std::string message = fmt::format("{}: {}", what, zip_error_strerror(&error));
+  if (zip_error_code_zip(&error) == ZIP_ER_MEMORY) throw Error(message);
+  const bool has_reason = zip_error_system_type(&error) == ZIP_ET_SYS;
+  throw_system_error(has_reason ? zip_error_code_system(&error) : 0, message);
+}
+
 // Of the very file that is open, whatever its path leads to by now.
 LibzipArchive open_with_libzip(const File& file) {
   const std::string label = file.path().string();
@@ -39,14 +60,48 @@ LibzipArchive open_with_libzip(const File& file) {
   int code = 0;
   LibzipArchive archive(zip_fdopen(descriptor, ZIP_CHECKCONS, &code));
   if (!archive) {
+    ZipError error(code, errno);
     ::close(descriptor);
-    zip_error_t error;
-    zip_error_init_with_code(&error, code);
-    const std::string reason = zip_error_strerror(&error);
-    zip_error_fini(&error);
-    throw InputError("{}: not a valid zip archive: {}", label, reason);
+    fail(error.error, label + ": not a valid zip archive");
   }
   return archive;
+}
+
+// libzip takes some failures of memory or device for damage; what is damaged is so at a second look
+// too.
+template <class Read>
+auto at_second_look(const Read& read) {
+  try {
+    return read();
+  } catch (const InputError&) {
+    return read();
+  }
+}
+
+std::string read_member(const File& file, const std::string& name, std::uint64_t bytes) {
+  const std::string label = file.path().string();
+  const std::string shown = printable(name);
+  const LibzipArchive archive = open_with_libzip(file);
+  const std::unique_ptr<zip_file_t, CloseMember> member(
+      zip_fopen(archive.get(), name.c_str(), ZIP_FL_ENC_RAW));
+  if (!member) {
+    fail(*zip_get_error(archive.get()), fmt::format("{}: cannot read '{}'", label, shown));
+  }
+  std::string contents;
+  std::array<char, 65536> piece{};
+  while (true) {
+    const zip_int64_t got = zip_fread(member.get(), piece.data(), piece.size());
+    if (got < 0) {
+      fail(*zip_file_get_error(member.get()), fmt::format("{}: cannot read '{}'", label, shown));
+    }
+    if (got == 0) break;
+    contents.append(piece.data(), static_cast<std::size_t>(got));
+    if (contents.size() > bytes) break;
+  }
+  if (contents.size() != bytes) {
+    throw InputError("{}: '{}' does not have the {} bytes its directory says", label, shown, bytes);
+  }
+  return contents;
 }
 
 zip_stat_t stat_member(zip_t& archive, std::uint64_t index, const std::string& label) {
@@ -56,7 +111,7 @@ zip_stat_t stat_member(zip_t& archive, std::uint64_t index, const std::string& l
                                    ZIP_STAT_COMP_METHOD | ZIP_STAT_ENCRYPTION_METHOD;
   if (zip_stat_index(&archive, index, ZIP_FL_ENC_RAW, &status) != 0 ||
       (status.valid & kNeeded) != kNeeded) {
-    throw InputError("{}: not a valid zip archive: {}", label, zip_strerror(&archive));
+    fail(*zip_get_error(&archive), label + ": not a valid zip archive");
   }
   return status;
 }
@@ -74,7 +129,7 @@ ZipArchive::ZipArchive(const std::filesystem::path& path)
     : file_(File::open(path)), label_(path.string()) {
   const ZipDirectory directory = read_zip_directory(file_);
   directory_ = directory.start;
-  const LibzipArchive archive = open_with_libzip(file_);
+  const LibzipArchive archive = at_second_look([&] { return open_with_libzip(file_); });
   const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
   if (std::cmp_not_equal(count, directory.members.size())) {
     throw InputError("{}: not a valid zip archive: it has two directories", label_);
@@ -143,28 +198,7 @@ std::string ZipArchive::read_record(std::string_view name, std::uint64_t limit) 
     throw InputError("{}: '{}' has {} bytes, at most {} are read", label_, shown, entry->bytes,
                      limit);
   }
-  const LibzipArchive archive = open_with_libzip(file_);
-  const std::unique_ptr<zip_file_t, CloseMember> member(
-      zip_fopen(archive.get(), std::string(name).c_str(), ZIP_FL_ENC_RAW));
-  if (!member) {
-    throw InputError("{}: cannot read '{}': {}", label_, shown, zip_strerror(archive.get()));
-  }
-  std::string contents;
-  std::array<char, 65536> piece{};
-  while (true) {
-    const zip_int64_t got = zip_fread(member.get(), piece.data(), piece.size());
-    if (got < 0) {
-      throw InputError("{}: cannot read '{}': {}", label_, shown, zip_file_strerror(member.get()));
-    }
-    if (got == 0) break;
-    contents.append(piece.data(), static_cast<std::size_t>(got));
-    if (contents.size() > entry->bytes) break;
-  }
-  if (contents.size() != entry->bytes) {
-    throw InputError("{}: '{}' does not have the {} bytes its directory says", label_, shown,
-                     entry->bytes);
-  }
-  return contents;
+  return at_second_look([&] { return read_member(file_, std::string(name), entry->bytes); });
 }
 
 }  // namespace amalgam

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/system_failure.hpp"
 
 namespace amalgam {
 
@@ -19,7 +20,7 @@ std::ifstream open_for_reading(const std::filesystem::path& path, std::string_vi
   const int error = errno;
   if (file) return file;
   const std::string reason = std::generic_category().message(error);
-  if (error == EIO || error == ENOMEM || error == EMFILE || error == ENFILE) {
+  if (is_system_failure(error)) {
     throw Error("{}: cannot be opened for reading: {}", path.string(), reason);
   }
   throw InputError("{}: cannot be opened for reading: {}; expected {}", path.string(), reason,

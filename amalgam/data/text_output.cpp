@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/system_failure.hpp"
 
 namespace amalgam {
 namespace {
@@ -18,11 +19,9 @@ constexpr std::size_t kBuffer = std::size_t{1} << 20U;
 // strerror is only unsafe for unknown numbers.
 std::string reason() { return std::strerror(errno); }  // NOLINT(concurrency-mt-unsafe)
 
-// A device that fails or is full is no matter of what the user asked for.
 [[noreturn]] void fail_to_open(const std::filesystem::path& path) {
-  const bool failed = errno == EIO || errno == ENOSPC || errno == EDQUOT || errno == EMFILE;
-  if (failed) throw Error("{}: cannot be written: {}", path.string(), reason());
-  throw InputError("{}: cannot be written: {}", path.string(), reason());
+  const int error = errno;
+  throw_system_error(error, fmt::format("{}: cannot be written: {}", path.string(), reason()));
 }
 
 }  // namespace

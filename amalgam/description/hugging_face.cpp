@@ -96,7 +96,7 @@ NetworkDescription hugging_face_description(const Json& config, const std::strin
                     static_cast<std::uint64_t>(kLongestContext));
   refuse_what_is_not_computed(config, options, context);
 
-  Json result;
+  Json result = Json::object();
   result["architecture"] = "llama";
   copy_keys(config, options, result);
   copy_rotation(config, options, result);

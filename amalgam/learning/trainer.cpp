@@ -220,7 +220,7 @@ std::vector<bool> flag_channels(const Dataset& data) {
 
 // What a new network's description says of its input.
 nlohmann::json input_of(const Dataset& data, bool standardise) {
-  nlohmann::json input;
+  nlohmann::json input = nlohmann::json::object();
   input["shape"] =
       std::vector<std::int64_t>(data.inputs.sizes().begin() + 1, data.inputs.sizes().end());
   if (!data.encoding.is_null()) input["encoding"] = data.encoding;

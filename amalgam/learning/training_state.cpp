@@ -81,7 +81,7 @@ void save_training_state(const std::filesystem::path& path, const Network& netwo
   append(all, kOptimizer, optimizer.memory());
   append(all, kAverage, average.memory());
   append(all, kBest, progress.best_weights);
-  nlohmann::json json;
+  nlohmann::json json = nlohmann::json::object();
   json["recipe"] = recipe.document;
   json["averaged"] = average.count();
   json["epochs"] = nlohmann::json::array();

@@ -10,6 +10,7 @@
 
 #include "amalgam/checkpoint/checksum.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 
 namespace amalgam {
 namespace {
@@ -80,10 +81,9 @@ std::optional<Beginning> read_beginning(const File& file) {
 
 std::vector<fs::path> journal_files(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : folder_entries(folder)) {
     if (entry.path().stem() == "journal" && entry.is_regular_file()) files.push_back(entry.path());
   }
-  std::sort(files.begin(), files.end());
   return files;
 }
 

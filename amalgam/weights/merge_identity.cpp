@@ -13,6 +13,7 @@
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 #include "amalgam/weights/planner.hpp"
 
 namespace amalgam {
@@ -28,7 +29,7 @@ void add_files(const fs::path& path, std::set<fs::path>& files) {
   if (fs::is_regular_file(path, unknown)) {
     files.insert(path);
   } else if (fs::is_directory(path, unknown)) {
-    for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+    for (const fs::directory_entry& entry : folder_entries(path)) {
       if (entry.is_regular_file(unknown)) files.insert(entry.path());
     }
   }
@@ -87,8 +88,8 @@ std::vector<fs::path> input_files(const std::vector<fs::path>& models,
 ordered_json merge_identity(const std::string& recipe, const std::vector<fs::path>& models,
                             const MergeOptions& options,
                             const std::vector<const MergePlan*>& plans) {
-  ordered_json stages = ordered_json::array();
   const std::uint64_t by_default = output_is_file(options.output) ? 0 : kDefaultShardBytes;
+  ordered_json stages = ordered_json::array();
   for (const MergePlan* plan : plans) stages.push_back(checksum_of_plan(*plan));
   ordered_json inputs = ordered_json::array();
   for (const fs::path& file : input_files(models, plans)) inputs.push_back(describe_input(file));

@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/model_config.hpp"
 
@@ -42,7 +43,7 @@ void write_json(const fs::path& path, const json& value) {
 
 // Configs of models with code of their own name it in "auto_map".
 void copy_modules(const fs::path& from, const fs::path& to) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
+  for (const fs::directory_entry& entry : folder_entries(from)) {
     if (entry.path().extension() == ".py" && is_file(entry.path())) {
       copy_file(entry.path(), to / entry.path().filename(), kLargestModule);
     }

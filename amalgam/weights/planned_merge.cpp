@@ -9,6 +9,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/journal.hpp"
 #include "amalgam/weights/manifest.hpp"
@@ -30,7 +31,7 @@ std::vector<const MergePlan*> plans_of(const std::vector<const PlannedStage*>& s
 
 // What lies beside weights and journals is written anew.
 void delete_side_files(const fs::path& work) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(work)) {
+  for (const fs::directory_entry& entry : folder_entries(work)) {
     const fs::path& path = entry.path();
     const bool kept = path.extension() == ".safetensors" || path.stem() == "journal" ||
                       path.filename() == kStageFolder;
@@ -182,8 +183,8 @@ class PlacedMerge {
     return parts_.empty() ? std::vector<fs::path>{places_.work} : parts_;
   }
 
-  // the file, or beside an older one, it says of nothing else that it is right, and --resume goes
   // The manifest of a file comes into its place first: no crash leaves the file without it. Without
+  // the file, or beside an older one, it says of nothing else that it is right, and --resume goes
   // on. `manifest`: empty if there is to be none, also not that of a file which is overwritten.
   void commit_file(const std::string& manifest) {
     const fs::path place = manifest_place(options_.output);
@@ -222,8 +223,8 @@ class PlacedMerge {
   const std::size_t processes_;
   const OutputPlaces places_;
   std::optional<OutputTransaction> transaction_;  // of the first process
-  std::optional<FinishedWork> finished_;
   std::vector<fs::path> parts_;                   // of a split output
+  std::optional<FinishedWork> finished_;
   MergeStatistics statistics_;
 };
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/system_failure.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 
@@ -164,9 +165,7 @@ std::vector<fs::path> files_below(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   fs::recursive_directory_iterator at(folder, error);
-  if (error) throw InputError("{}: cannot be listed: {}", folder.string(), error.message());
-  for (const fs::recursive_directory_iterator end; at != end; at.increment(error)) {
-    if (error) throw InputError("{}: cannot be listed: {}", folder.string(), error.message());
+  for (const fs::recursive_directory_iterator end; !error && at != end; at.increment(error)) {
     if (at.depth() >= kDeepestFolder) at.disable_recursion_pending();
     std::error_code ignored;
     if (at->is_symlink(ignored) || !at->is_regular_file(ignored)) continue;
@@ -174,6 +173,11 @@ std::vector<fs::path> files_below(const fs::path& folder) {
     if (files.size() > kMostFiles) {
       throw InputError("{}: more than {} files; expected fewer", folder.string(), kMostFiles);
     }
+  }
+  // At an error the iterator is at its end too.
+  if (error) {
+    throw_system_error(error,
+                       fmt::format("{}: cannot be listed: {}", folder.string(), error.message()));
   }
   std::ranges::sort(files);
   return files;

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/line_reader.hpp"
 #include "amalgam/scores/files/exports.hpp"
@@ -308,7 +309,7 @@ void read_lm_eval(const fs::path& path, MetricChooser& chooser, Measurements& in
   // A sample file alone: only what the results beside it say of model and directions counts.
   std::vector<Results> known;
   for (const fs::directory_entry& entry :
-       fs::directory_iterator(path.has_parent_path() ? path.parent_path() : ".", ignored)) {
+       folder_entries(path.has_parent_path() ? path.parent_path() : ".")) {
     if (is_results_file(entry.path())) known.push_back(read_results(entry.path(), {}));
   }
   std::ranges::sort(known, {}, &Results::path);
