@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/scores/pool/pool_addition.hpp"
 #include "amalgam/scores/pool/pool_import.hpp"
 #include "amalgam/scores/pool/sample_pool.hpp"
 #include "cli/common_options.hpp"
@@ -17,8 +18,8 @@
 namespace amalgam::cli {
 namespace {
 
+using scores::PoolAddition;
 using scores::PoolImport;
-using scores::PoolTransaction;
 using scores::SamplePool;
 
 struct AddOptions {
@@ -59,31 +60,29 @@ void add(const AddOptions& options) {
     const std::uintmax_t size = std::filesystem::file_size(file, error);
     bytes += error ? 0 : size;
   }
-  SamplePool pool(options.pool, SamplePool::Mode::create);
   // All files or none: a mistake in the last one leaves the pool as it was.
-  PoolTransaction transaction(pool);
+  PoolAddition addition(options.pool);
   Progress progress("adding", bytes, Progress::Unit::bytes, options.common.progress_mode());
   PoolImport all;
   for (const std::string& file : options.files) {
-    const PoolImport done =
-        scores::import_lines(pool, file, [&](std::uint64_t read) { progress.advance(read); });
+    const PoolImport done = scores::import_lines(
+        addition.pool(), file, [&](std::uint64_t read) { progress.advance(read); });
     all.samples += done.samples;
     all.measurements += done.measurements;
     all.known += done.known;
     all.judgements += done.judgements;
     all.other += done.other;
   }
-  transaction.commit();
+  addition.commit();
   progress.finish();
   show_import(all, options.common.json);
 }
 
 void import_table(const ImportOptions& options) {
   const scores::ScoreTable table = read_scores(options.scores, options.common);
-  SamplePool pool(options.pool, SamplePool::Mode::create);
-  PoolTransaction transaction(pool);
-  const PoolImport done = scores::import_scores(pool, table, options.source);
-  transaction.commit();
+  PoolAddition addition(options.pool);
+  const PoolImport done = scores::import_scores(addition.pool(), table, options.source);
+  addition.commit();
   show_import(done, options.common.json);
 }
 

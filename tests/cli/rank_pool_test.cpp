@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 
@@ -107,6 +108,24 @@ TEST_F(RankPool, ImportsTablesOfMeasurements) {
       {"rank", "pool", "rank", pool, "--where", "dataset.eq.arc", "--method", "mean", "--json"});
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.json()["ranking"][0]["system"], "b");
+}
+
+TEST_F(RankPool, IsMadeWholeOrNotAtAll) {
+  const std::string pool = path("pool.sqlite");
+  const std::string good = write("lines.jsonl", lines());
+  const std::string bad = write("bad.jsonl", "{\"type\": \"verdict\"}\n");
+  // The journal of a database that is gone must not be taken for the new one's.
+  write("pool.sqlite-journal", std::string(4096, 'j'));
+  EXPECT_EQ(run_amalgam({"rank", "pool", "add", pool, good, bad}).code, 2);
+  std::string left;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+    const std::string name = entry.path().filename().string();
+    if (name.find("pool") != std::string::npos) left += name + " ";
+  }
+  EXPECT_EQ(left, "pool.sqlite-journal ");
+  EXPECT_EQ(run_amalgam({"rank", "pool", "add", pool, good}).code, 0);
+  EXPECT_EQ(run_amalgam({"rank", "pool", "add", pool, good, bad}).code, 2);
+  EXPECT_EQ(run_amalgam({"rank", "pool", "info", pool, "--json"}).json()["measurements"], 30);
 }
 
 TEST_F(RankPool, RefusesBadQueriesAndFiles) {

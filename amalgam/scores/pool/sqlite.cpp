@@ -1,22 +1,53 @@
 #include "amalgam/scores/pool/sqlite.hpp"
 
+#include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/system_failure.hpp"
 
 namespace amalgam::scores {
 namespace {
 
 constexpr int kLongestValue = 64 << 20;
 
+// Why the last call about the file failed; SQLite takes pages that cannot be read for damaged ones.
+int last_error(sqlite3* database) {
+  int error = 0;
+  if (database == nullptr) return ENOMEM;
+  sqlite3_file_control(database, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+  return error;
+}
+
+std::string reason(int error) { return std::generic_category().message(error); }
+
+bool may_write_beside(const std::filesystem::path& path) {
+  return ::access(std::filesystem::absolute(path).parent_path().c_str(), W_OK | X_OK) == 0;
+}
+
 [[noreturn]] void fail(sqlite3* database, int code, const std::string& where) {
+  const int error = last_error(database);
+  const bool damaged = (code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB;
+  if (damaged && is_system_failure(error)) {
+    throw Error("{}: cannot be read: {}", where, reason(error));
+  }
   switch (code & 0xFF) {
     case SQLITE_NOTADB:
       throw InputError("{}: not a SQLite database", where);
     case SQLITE_CORRUPT:
       throw InputError("{}: the database is damaged", where);
-    case SQLITE_CANTOPEN:
-      throw InputError("{}: cannot be opened", where);
+    case SQLITE_CANTOPEN: {
+      const int cause = database != nullptr ? sqlite3_system_errno(database) : ENOMEM;
+      // The reason for the second try, to open what is not there: the first one was to make it.
+      if (cause == ENOENT && may_write_beside(where)) {
+        throw Error("{}: cannot be made, though files may be made beside it", where);
+      }
+      throw_system_error(cause, fmt::format("{}: cannot be opened: {}", where, reason(cause)));
+    }
     case SQLITE_READONLY:
     case SQLITE_PERM:
       throw InputError("{}: cannot be written to", where);
@@ -127,9 +158,17 @@ SqliteDatabase::SqliteDatabase(const std::filesystem::path& path, Mode mode)
   sqlite3* database = nullptr;
   // An absolute path: names that begin with "file:" or ":memory:" mean files too.
   const std::string name = std::filesystem::absolute(path).string();
+  if (std::error_code unknown; mode != Mode::create && !std::filesystem::exists(path, unknown)) {
+    throw InputError("{}: cannot be opened: {}", where_, reason(ENOENT));
+  }
   const int code = sqlite3_open_v2(name.c_str(), &database, flags, nullptr);
   database_.reset(database);
   if (code != SQLITE_OK) fail(database, code, where_);
+  // SQLite turns to reading where opening to write fails, for whatever reason.
+  if (mode != Mode::read && sqlite3_db_readonly(database, "main") == 1 &&
+      ::access(name.c_str(), W_OK) == 0) {
+    throw Error("{}: cannot be opened to write", where_);
+  }
   sqlite3_limit(database, SQLITE_LIMIT_LENGTH, kLongestValue);
   sqlite3_busy_timeout(database, 2000);
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
