@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
@@ -72,7 +73,12 @@ class KeptCopies {
     fs::remove(options.state_file);
   }
 
-  void forget() const { fs::remove_all(folder_); }
+  // The result is in its place: copies that stay are no failure.
+  void forget() const {
+    std::error_code error;
+    fs::remove_all(folder_, error);
+    if (error) log::warn("{}: cannot delete: {}", folder_.string(), error.message());
+  }
 
  private:
   // Everything that the copy depends on, but for its start, which is what earlier copies gave.
@@ -210,6 +216,21 @@ Result prune_in_training(const PrunedTraining& training, const KeptCopies& copie
   return result;
 }
 
+// Both files or none.
+void save_both(const PrunedTraining& training, const fs::path& mask_file, const Result& result,
+               bool replaces_mask) {
+  const auto network = learning::network_with(training.start, result.state);
+  const bool had_mask = fs::exists(mask_file);
+  learning::save_mask(mask_file, result.mask, replaces_mask);
+  try {
+    learning::save_network(training.output, *network, training.overwrite);
+  } catch (const std::exception&) {
+    std::error_code ignored;
+    if (!had_mask) fs::remove(mask_file, ignored);
+    throw;
+  }
+}
+
 // Whether copies are trained one by one, so that finished ones can be kept.
 bool runs_in_pieces(const PruneRecipe& prune) {
   return prune.method == Method::soup || prune.method == Method::budgeted ||
@@ -220,7 +241,10 @@ bool runs_in_pieces(const PruneRecipe& prune) {
 
 void train_pruned(const PrunedTraining& training) {
   const fs::path mask_file = beside(training.output, "", ".mask.safetensors");
-  if (fs::exists(mask_file) && !training.overwrite) {
+  // A mask without its network is what a crash between the two left.
+  const bool replaces_mask =
+      training.overwrite || (training.resume && !fs::exists(training.output));
+  if (fs::exists(mask_file) && !replaces_mask) {
     throw InputError("{}: exists already; use --overwrite to replace it", mask_file.string());
   }
   if (training.resume && !runs_in_pieces(training.prune)) {
@@ -237,11 +261,10 @@ void train_pruned(const PrunedTraining& training) {
       training.prune.method == Method::soup || training.prune.method == Method::budgeted;
   Result result =
       is_soup ? make_soup(training, held_out, copies) : prune_in_training(training, copies);
-  const auto network = learning::network_with(training.start, result.state);
-  learning::save_mask(mask_file, result.mask, training.overwrite);
-  learning::save_network(training.output, *network, training.overwrite);
+  save_both(training, mask_file, result, replaces_mask);
   copies.forget();
 
+  const auto network = learning::network_with(training.start, result.state);
   const double accuracy = accuracy_of(*network, held_out);
   if (training.common.json) {
     Json json{{"output", training.output.string()},

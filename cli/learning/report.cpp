@@ -1,10 +1,8 @@
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "amalgam/checkpoint/file.hpp"
-#include "amalgam/core/error.hpp"
+#include "amalgam/data/text_output.hpp"
 #include "cli/common_options.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/demo_report.hpp"
@@ -22,16 +20,10 @@ struct ReportOptions {
   std::string svg;
 };
 
-// Comes into place whole.
 void write_file(const std::string& path, const std::string& text) {
-  const std::string partial = path + ".partial";
-  std::ofstream file(partial, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) {
-    throw Error("{}: cannot be written; is the folder there and the disk not full?", path);
-  }
-  std::filesystem::rename(partial, path);
+  TextOutput file(path);
+  file.write(text);
+  file.commit();
 }
 
 void run(const ReportOptions& options) {

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/progress.hpp"
+#include "amalgam/data/text_output.hpp"
 #include "amalgam/experiments/experiment.hpp"
 #include "amalgam/experiments/report.hpp"
 #include "amalgam/experiments/workshop.hpp"
@@ -111,6 +111,8 @@ void run(const ReproduceOptions& options) {
   Workshop workshop({.cache = options.cache.empty() ? default_cache() : fs::path(options.cache),
                      .quick = options.quick});
   const std::uint64_t seeds = options.seeds > 0 ? options.seeds : options.quick ? 3 : 5;
+  // Before the work, so that a place that cannot be written to is known before it too.
+  if (!options.report.empty()) fs::create_directories(options.report);
   Json records = Json::array();
   for (const Experiment* experiment : chosen) {
     Progress progress(experiment->slug, seeds, Progress::Unit::items,
@@ -119,8 +121,9 @@ void run(const ReproduceOptions& options) {
         reproduce(*experiment, workshop, seeds, [&](std::uint64_t) { progress.advance(1); });
     progress.finish();
     if (!options.report.empty()) {
-      fs::create_directories(options.report);
-      write_text_file(fs::path(options.report) / (experiment->slug + ".html"), html_page(result));
+      TextOutput page(fs::path(options.report) / (experiment->slug + ".html"));
+      page.write(html_page(result));
+      page.commit();
     }
     if (options.common.json) {
       records.push_back(as_json(result));

@@ -59,7 +59,7 @@ std::vector<std::string> all_overrides(const TrainOptions& options) {
 }
 
 Json to_json(const TrainingReport& report, const Evaluation& validation) {
-  Json json;
+  Json json = Json::object();
   json["steps"] = report.steps;
   json["examples"] = report.examples;
   json["first_epoch"] = report.first_epoch;
@@ -185,6 +185,9 @@ void run(const TrainOptions& options) {
                          .common = options.common});
   }
 
+  // Read before the work, so that a file that cannot be read is known before it too.
+  const Dataset held_out =
+      data.validation ? *data.validation : load_held_out(recipe, network->description());
   TrainingOptions training;
   training.progress = options.common.progress_mode();
   training.validation = data.validation ? &*data.validation : nullptr;
@@ -201,8 +204,7 @@ void run(const TrainOptions& options) {
       static_cast<double>(std::clock() - start_time) / static_cast<double>(CLOCKS_PER_SEC);
   save_result(options, *network, training.state_file);
 
-  const Evaluation validation = held_out_figures(
-      *network, data.validation ? *data.validation : load_held_out(recipe, network->description()));
+  const Evaluation validation = held_out_figures(*network, held_out);
   if (options.common.json) {
     Json json = to_json(report, validation);
     json["output"] = options.output;
