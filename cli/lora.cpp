@@ -285,7 +285,6 @@ void register_merge_adapters(CLI::App& lora) {
   command
       ->add_option("-p,--parameter", options->parameters,
                    "Parameter of a merge rule, as in 'amalgam merge'")
-      ->expected(1)
       ->allow_extra_args(false)
       ->type_name("NAME=VALUE");
   add_keep_options(*command, *options);

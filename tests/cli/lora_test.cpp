@@ -81,6 +81,10 @@ TEST_F(Lora, MergesAndReportsRanks) {
             "exact", "--weight", "0.5", "0.5", "--json"});
   EXPECT_EQ(merged.json()["modules"][0]["name"], "layers.0.q");
   EXPECT_EQ(merged.json()["modules"][0]["rank"], 4);
+  const RunResult by_rule =
+      done({"lora", "merge", path("lora_a"), path("lora_a"), "-o", path("ties"), "--method", "ties",
+            "-p", "density=0.5", "-p", "weight=1", "--rank", "3", "--json"});
+  EXPECT_EQ(by_rule.json()["modules"][0]["rank"], 3);
 }
 
 TEST_F(Lora, InspectAndDiffTakeBasePlusAdapter) {
