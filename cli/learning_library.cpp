@@ -35,6 +35,7 @@ constexpr std::array kStudies{
     LearningCommand{"interpolation",
                     "Follow a network on the way from its pretrained to its tuned weights."},
     LearningCommand{"merging", "Train experts and find out what helps merging them."},
+    LearningCommand{"soup", "What averaging gives every pair of fine-tuned networks, and why."},
 };
 
 constexpr const char* kLibrary = "libamalgam_learning.so";

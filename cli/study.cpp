@@ -19,6 +19,8 @@ void register_study(CLI::App& root, bool& needs_library) {
   register_study_subpopulations(*study);
   register_study_decisions(*study);
   register_study_robustness(*study);
+  register_study_vectors(*study);
+  register_study_voting(*study);
   register_study_tables(*study, needs_library);
   register_learning_studies(*study);
 }

@@ -9,6 +9,8 @@ void register_study_difficulty(CLI::App& study);
 void register_study_subpopulations(CLI::App& study);
 void register_study_decisions(CLI::App& study);
 void register_study_robustness(CLI::App& study);
+void register_study_vectors(CLI::App& study);
+void register_study_voting(CLI::App& study);
 /// Sets `needs_library` where an encoder is to be trained.
 void register_study_tables(CLI::App& study, bool& needs_library);
 

@@ -28,8 +28,11 @@ struct KnownStep {
 constexpr std::array kSteps{
     KnownStep{"shift", Kind::shift, true, -1000, 1000, true},
     KnownStep{"noise", Kind::noise, true, 0, 10},
+    KnownStep{"impulse", Kind::impulse, true, 0, 1},
     KnownStep{"rotate", Kind::rotate, true, -360, 360},
     KnownStep{"blur", Kind::blur, true, 0.01, 100},
+    KnownStep{"motion", Kind::motion, true, 1, 1000, true},
+    KnownStep{"pixelate", Kind::pixelate, true, 1, 1000, true},
     KnownStep{"contrast", Kind::contrast, true, 0, 100},
     KnownStep{"invert", Kind::invert, false},
     KnownStep{"transpose", Kind::transpose, false},
@@ -86,6 +89,52 @@ ImageSize size_after(ImageSize size, const CorruptionStep& step) {
     throw InputError("corruption 'pool={}': nothing is left of the images", width);
   }
   return size;
+}
+
+void add_impulses(std::span<float> image, double share, RandomStream& random) {
+  for (float& value : image) {
+    const double drawn = random.uniform();
+    if (drawn < share) value = drawn < share / 2 ? 0.0F : 1.0F;
+  }
+}
+
+// The mean over `length` columns about each pixel, one more on the left if that is even.
+void blur_by_motion(std::span<float> image, const ImageSize& size, std::size_t length) {
+  std::vector<double> sums(size.columns + 1);
+  for (std::size_t r = 0; r < size.channels * size.rows; ++r) {
+    const std::span<float> row = image.subspan(r * size.columns, size.columns);
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      sums[c + 1] = sums[c] + static_cast<double>(row[c]);
+    }
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const std::size_t first = c - std::min(c, length / 2);
+      const std::size_t last = std::min(row.size(), c + (length - length / 2));
+      row[c] = static_cast<float>((sums[last] - sums[first]) / static_cast<double>(last - first));
+    }
+  }
+}
+
+void pixelate(std::span<float> image, const ImageSize& size, std::size_t width) {
+  for (std::size_t channel = 0; channel < size.channels; ++channel) {
+    const auto plane = image.subspan(channel * size.rows * size.columns, size.rows * size.columns);
+    for (std::size_t row = 0; row < size.rows; row += width) {
+      for (std::size_t column = 0; column < size.columns; column += width) {
+        const std::size_t bottom = std::min(size.rows, row + width);
+        const std::size_t right = std::min(size.columns, column + width);
+        double sum = 0;
+        for (std::size_t r = row; r < bottom; ++r) {
+          for (std::size_t c = column; c < right; ++c) {
+            sum += static_cast<double>(plane[r * size.columns + c]);
+          }
+        }
+        const auto mean =
+            static_cast<float>(sum / static_cast<double>((bottom - row) * (right - column)));
+        for (std::size_t r = row; r < bottom; ++r) {
+          for (std::size_t c = column; c < right; ++c) plane[r * size.columns + c] = mean;
+        }
+      }
+    }
+  }
 }
 
 void adjust_contrast(std::span<float> image, double factor) {
@@ -154,21 +203,33 @@ void corrupt_image(std::span<const float> image, const ImageSize& size,
                    std::span<float> out) {
   ImageSize now = size;
   std::vector<float> work(image.begin(), image.end());
-  std::optional<RandomStream> random;
+  std::optional<RandomStream> made;
+  const auto random = [&]() -> RandomStream& {
+    if (!made) made.emplace(seed, fmt::format("corrupt {}", index));
+    return *made;
+  };
   for (const CorruptionStep& step : corruption) {
     switch (step.kind) {
       case Kind::shift:
         shift_image(work, now, static_cast<int>(step.amount), static_cast<int>(step.amount));
         break;
       case Kind::noise:
-        if (!random) random.emplace(seed, fmt::format("corrupt {}", index));
-        add_noise(work, step.amount, *random);
+        add_noise(work, step.amount, random());
+        break;
+      case Kind::impulse:
+        add_impulses(work, step.amount, random());
         break;
       case Kind::rotate:
         rotate_image(work, now, step.amount);
         break;
       case Kind::blur:
         blur_image(work, now, step.amount);
+        break;
+      case Kind::motion:
+        blur_by_motion(work, now, static_cast<std::size_t>(step.amount));
+        break;
+      case Kind::pixelate:
+        pixelate(work, now, static_cast<std::size_t>(step.amount));
         break;
       case Kind::contrast:
         adjust_contrast(work, step.amount);

@@ -12,7 +12,21 @@ namespace amalgam {
 
 /// One fixed change of an image; see parse_corruption.
 struct CorruptionStep {
-  enum class Kind { shift, noise, rotate, blur, contrast, invert, transpose, swap, keep, pool };
+  enum class Kind {
+    shift,
+    noise,
+    impulse,
+    rotate,
+    blur,
+    motion,
+    pixelate,
+    contrast,
+    invert,
+    transpose,
+    swap,
+    keep,
+    pool
+  };
   Kind kind = Kind::shift;
   double amount = 0;  ///< pixels, deviation, degrees, factor; `keep`: 0 left, 1 right
 };
@@ -24,8 +38,11 @@ using Corruption = std::vector<CorruptionStep>;
 /// Reads steps between commas:
 ///   shift=N      moved down and right by N pixels (negative: up and left), filled with 0
 ///   noise=D      normal noise of deviation D, clamped to [0, 1]
+///   impulse=P    every value with probability P replaced by 0 or 1, either equally likely
 ///   rotate=A     turned by A degrees counter-clockwise, filled with 0; see rotate_image
 ///   blur=D       Gaussian blur of deviation D pixels
+///   motion=L     the mean of L pixels side by side (L whole), of those that lie in the image
+///   pixelate=K   every K x K pixels get their mean; blocks at the edges are what is left
 ///   contrast=F   x -> mean + F (x - mean), clamped to [0, 1]; the mean is the image's own
 ///   invert       x -> 1 - x
 ///   transpose    rows and columns exchanged (square images)
@@ -38,8 +55,8 @@ Corruption parse_corruption(std::string_view text);
 /// The size of images after the steps. InputError if they do not fit images of this size.
 ImageSize corrupted_size(ImageSize size, const Corruption& corruption);
 
-/// Image number `index` of `size` changed; noise is a function of (seed, index). `out` has the
-/// values that corrupted_size says.
+/// Image number `index` of `size` changed; noise and impulses are a function of (seed, index).
+/// `out` has the values that corrupted_size says.
 void corrupt_image(std::span<const float> image, const ImageSize& size,
                    const Corruption& corruption, std::uint64_t seed, std::size_t index,
                    std::span<float> out);

@@ -14,24 +14,31 @@
 namespace amalgam::learning {
 namespace {
 
-// log p of the chosen classes, one axis less than `log_probs`, summed over all.
-torch::Tensor sum_of_chosen(const torch::Tensor& log_probs, const torch::Tensor& classes) {
-  return log_probs.gather(-1, classes.unsqueeze(-1)).sum();
+// What of the chosen classes is differentiated, one axis less than `values`, summed over all.
+torch::Tensor sum_of_chosen(const torch::Tensor& values, const torch::Tensor& classes) {
+  return values.gather(-1, classes.unsqueeze(-1)).sum();
 }
 
 class FisherSum {
  public:
-  FisherSum(Network& network, const Dataset& data) : network_(network), data_(data) {
+  FisherSum(Network& network, const Dataset& data, FisherKind kind)
+      : network_(network), data_(data), kind_(kind) {
     for (const auto& one : network.named_parameters()) {
       sums_[one.value().unsafeGetTensorImpl()] = torch::zeros_like(one.value(), torch::kDouble);
     }
   }
 
-  /// Adds sum_n weights[n] (d log p(classes[n]) / d theta)^2; `log_probs` belong to the trace.
-  void add(const LayerTrace& trace, const torch::Tensor& log_probs, const torch::Tensor& classes,
+  /// log p of every class; of `gaussian` the outputs themselves.
+  torch::Tensor values_of(const torch::Tensor& logits) const {
+    const torch::Tensor own = logits_of_head(network_, data_, logits);
+    return kind_ == FisherKind::gaussian ? own : torch::log_softmax(own, -1);
+  }
+
+  /// Adds sum_n weights[n] (d values[n, classes[n]] / d theta)^2; `values` belong to the trace.
+  void add(const LayerTrace& trace, const torch::Tensor& values, const torch::Tensor& classes,
            const torch::Tensor& weights) {
     const std::vector<torch::Tensor> deltas =
-        trace.output_gradients(sum_of_chosen(log_probs, classes));
+        trace.output_gradients(sum_of_chosen(values, classes));
     std::map<const void*, std::vector<LayerUse>> uses;  // by weight
     for (std::size_t i = 0; i < deltas.size(); ++i) {
       if (!deltas[i].defined()) continue;
@@ -53,12 +60,10 @@ class FisherSum {
     const std::vector<torch::Tensor> others = outside(trace);
     if (others.empty()) return;
     for (std::int64_t n = 0; n < inputs.size(0); ++n) {
-      const torch::Tensor logits = network_.forward(inputs.narrow(0, n, 1));
-      const torch::Tensor log_probs =
-          torch::log_softmax(logits_of_head(network_, data_, logits), -1);
-      const auto gradients = torch::autograd::grad(
-          {sum_of_chosen(log_probs, classes.narrow(0, n, 1))}, others, {}, /*retain_graph=*/false,
-          /*create_graph=*/false, /*allow_unused=*/true);
+      const torch::Tensor values = values_of(network_.forward(inputs.narrow(0, n, 1)));
+      const auto gradients = torch::autograd::grad({sum_of_chosen(values, classes.narrow(0, n, 1))},
+                                                   others, {}, /*retain_graph=*/false,
+                                                   /*create_graph=*/false, /*allow_unused=*/true);
       for (std::size_t i = 0; i < others.size(); ++i) {
         if (!gradients[i].defined()) continue;
         sums_.at(others[i].unsafeGetTensorImpl()) += gradients[i].square() * weights[n];
@@ -90,6 +95,7 @@ class FisherSum {
 
   Network& network_;
   const Dataset& data_;
+  FisherKind kind_;
   std::map<const void*, torch::Tensor> sums_;  // by parameter
 };
 
@@ -117,30 +123,30 @@ torch::Tensor sample_classes(const torch::Tensor& probabilities, const torch::Te
 NamedTensors fisher_diagonal(Network& network, const Dataset& data, const FisherOptions& options) {
   check_fits(network, data);
   if (data.count() == 0) throw InputError("{}: no examples for the Fisher diagonal", data.source);
-  if (network.description().takes_tokens() && options.kind == FisherKind::exact) {
+  const bool visits_all = options.kind == FisherKind::exact || options.kind == FisherKind::gaussian;
+  if (network.description().takes_tokens() && visits_all) {
     throw InputError(
         "the exact Fisher diagonal of a network that predicts tokens needs a pass for every"
         " position and token; use 'sampled', whose mean is the same");
   }
   const bool was_training = network.is_training();
   network.eval();
-  FisherSum sum(network, data);
+  FisherSum sum(network, data, options.kind);
   for (std::int64_t first = 0; first < data.count(); first += options.batch) {
     const std::int64_t count = std::min(options.batch, data.count() - first);
     const torch::Tensor inputs = data.inputs.narrow(0, first, count);
     const torch::Tensor labels = data.labels.narrow(0, first, count);
     const LayerTrace trace(network, inputs, TracedLayers::all);
-    const torch::Tensor log_probs =
-        torch::log_softmax(logits_of_head(network, data, trace.logits()), -1);
-    const torch::Tensor probabilities = log_probs.detach().exp();
+    const torch::Tensor values = sum.values_of(trace.logits());
+    const torch::Tensor probabilities = values.detach().exp();
     const torch::Tensor ones = torch::ones({count}, probabilities.options());
     const auto add = [&](const torch::Tensor& classes, const torch::Tensor& weights) {
-      sum.add(trace, log_probs, classes, weights);
+      sum.add(trace, values, classes, weights);
       sum.add_others(trace, inputs, classes, weights);
     };
     switch (options.kind) {
       case FisherKind::exact:
-        for (std::int64_t k = 0; k < log_probs.size(1); ++k) {
+        for (std::int64_t k = 0; k < values.size(1); ++k) {
           add(torch::full({count}, k, torch::kLong), probabilities.select(1, k));
         }
         break;
@@ -153,6 +159,11 @@ NamedTensors fisher_diagonal(Network& network, const Dataset& data, const Fisher
         break;
       case FisherKind::empirical:
         add(labels, ones);
+        break;
+      case FisherKind::gaussian:
+        for (std::int64_t o = 0; o < values.size(1); ++o) {
+          add(torch::full({count}, o, torch::kLong), ones);
+        }
         break;
     }
     if (options.after_batch) options.after_batch(static_cast<std::uint64_t>(count));

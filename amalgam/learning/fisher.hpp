@@ -13,6 +13,9 @@ enum class FisherKind {
   exact,      ///< (1/N) sum_n sum_k p_k(x_n) (d log p_k(x_n) / d theta)^2; needs no labels
   sampled,    ///< the same with one class drawn from p(x_n) for each of `samples` draws
   empirical,  ///< (1/N) sum_n (d log p_y / d theta)^2 with the observed label: not the Fisher
+  /// (1/N) sum_n sum_o (d f_o(x_n) / d theta)^2 of the outputs f themselves, as means of Gaussians
+  /// of variance 1: for outputs that are compared by squared error; needs no labels
+  gaussian,
 };
 
 struct FisherOptions {
@@ -33,7 +36,7 @@ struct FisherOptions {
 /// take a pass per example. Of a network with heads, p is that of the data's head.
 /// An example of text is a whole sequence: log p is the sum over its positions, so the diagonal is
 /// the sum over positions, estimated by `sampled` or `empirical`.
-/// InputError if the data do not fit or are empty, and for `exact` on text.
+/// InputError if the data do not fit or are empty, and for `exact` and `gaussian` on text.
 NamedTensors fisher_diagonal(Network& network, const Dataset& data,
                              const FisherOptions& options = {});
 

@@ -14,18 +14,11 @@
 namespace amalgam {
 namespace {
 
-RuleInfo greedy_soup_info() {
-  return {.name = "greedy_soup",
-          .summary =
-              "Averages the members one after the other in the order of their own score on "
-              "held-out data, leaving out those that make the average worse.",
-          .source = "Wortsman et al. 2022, Model soups (arXiv 2203.05482), recipe 1",
-          .min_members = 1,
-          .parameters = {{.name = "strict",
-                          .kind = ParameterInfo::Kind::flag,
-                          .doc = "keep a member only if it makes the soup better, not if it is as "
-                                 "good",
-                          .default_value = false}}};
+ParameterInfo flag(std::string name, std::string doc) {
+  return {.name = std::move(name),
+          .kind = ParameterInfo::Kind::flag,
+          .doc = std::move(doc),
+          .default_value = false};
 }
 
 ParameterInfo choice(std::string name, std::vector<std::string> choices, std::string chosen,
@@ -71,6 +64,23 @@ ParameterInfo loss(std::string chosen) {
 ParameterInfo heads(std::string chosen, std::string doc) {
   return choice("heads", {"base", "members", "merged"}, std::move(chosen),
                 "networks with several heads: " + std::move(doc));
+}
+
+RuleInfo greedy_soup_info() {
+  return {
+      .name = "greedy_soup",
+      .summary =
+          "Averages the members one after the other in the order of their own score on "
+          "held-out data, leaving out those that make the average worse.",
+      .source = "Wortsman et al. 2022, Model soups (arXiv 2203.05482), recipe 1",
+      .min_members = 1,
+      .parameters = {
+          flag("strict", "keep a member only if it makes the soup better, not if it is as good"),
+          choice("order", {"score", "random"}, "score",
+                 "members are tried the best first, or in random order, which may end below the"
+                 " best of them"),
+          count("passes", 1, 1, "how often what was left out is tried; ends when nothing changes"),
+          flag("pruned", "begin with all and drop, the worst first, what makes the soup worse")}};
 }
 
 RuleInfo learned_soup_info() {
@@ -227,6 +237,7 @@ RuleInfo adamerging_info() {
                       .kind = ParameterInfo::Kind::flag,
                       .doc = "merge with coefficients clamped to [0, 1]",
                       .default_value = true},
+                     flag("project", "clamp the learned values themselves after every step"),
                      number("learning_rate", 1e-3, 0, 100, "of Adam"),
                      count("steps", 500, 0, "of Adam"),
                      count("batch", 16, 1, "examples per task and step"),
@@ -306,6 +317,14 @@ RuleInfo frank_wolfe_info() {
           number("step_size", 1, 0, 1, "hard: times 2 / (t + 2)"),
           number("scaling", 1, 0, 1, "hard: times the step as well"),
           count("line_search", 0, 0, "hard: halvings tried so that the objective does not rise"),
+          choice("direction", {"towards", "away", "pairwise"}, "towards",
+                 "hard: to the chosen member; away from the worst one that the point consists of,"
+                 " where the objective falls faster that way; or from the one to the other"),
+          flag("keep_best", "hard: the result is the best point on the way, not the last"),
+          count("gradient_batch", 0, 0, "hard: random examples per task and gradient (0: all)"),
+          flag("strict",
+               "refuse members that do not fit the base or are not finite, instead of leaving them"
+               " out"),
           count("most_picks", 0, 0, "soft: members per iteration (0: one per task)"),
           number("initial", .3, -10, 10, "soft: coefficients at the start"),
           number("fixed_step", 0, 0, 10,
@@ -314,10 +333,7 @@ RuleInfo frank_wolfe_info() {
           count("steps", 500, 0, "soft: of Adam, per iteration"),
           number("learning_rate", 1e-3, 0, 100, "soft: of Adam"),
           count("batch", 16, 1, "soft: examples per task and step"),
-          {.name = "simplex",
-           .kind = ParameterInfo::Kind::flag,
-           .doc = "soft: keep coefficients at least 0 and their sum at most 1",
-           .default_value = false}}};
+          flag("simplex", "soft: keep coefficients at least 0 and their sum at most 1")}};
 }
 
 }  // namespace

@@ -125,11 +125,13 @@ Parameters resolve_parameters(const RuleInfo& rule, bool per_member, const Param
     if (value) {
       resolved.set(info.name, *std::move(value));
     } else if (!info.optional) {
-      const std::string model =
-          place.model.empty() ? std::string() : fmt::format("model '{}', ", place.model);
-      throw InputError(
-          "{}: parameter '{}' of method '{}' has no value for {}tensor '{}'; expected {}",
-          place.recipe, info.name, rule.name, model, place.tensor, expected_value(info));
+      std::string where;
+      if (!place.model.empty()) where += fmt::format(" for model '{}'", place.model);
+      if (!place.tensor.empty()) {
+        where += fmt::format("{} tensor '{}'", where.empty() ? " for" : ",", place.tensor);
+      }
+      throw InputError("{}: parameter '{}' of method '{}' has no value{}; expected {}",
+                       place.recipe, info.name, rule.name, where, expected_value(info));
     }
   }
   return resolved;

@@ -52,6 +52,12 @@ learned::VertexRule vertex_rule(const Parameters& parameters) {
   return name == "cosine" ? learned::VertexRule::cosine : learned::VertexRule::cosine_delta;
 }
 
+learned::StepDirection step_direction(const Parameters& parameters) {
+  const std::string& name = parameters.text("direction");
+  if (name == "towards") return learned::StepDirection::towards;
+  return name == "away" ? learned::StepDirection::away : learned::StepDirection::pairwise;
+}
+
 // What a merge with tasks starts from, where heads are as the parameter `heads` says: the same in
 // the base and all members, so that what merges the others leaves them alone.
 struct TaskMerge {
@@ -124,7 +130,8 @@ learned::InnerMerge inner_merge(const Parameters& parameters) {
 }
 
 // All members merged by the inner rule.
-NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from) {
+NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from,
+                          const std::vector<std::string>& names) {
   const Parameters& parameters = merge.parameters;
   learned::MemoryMerge start{
       .method = parameters.text("inner"),
@@ -138,7 +145,7 @@ NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from) {
     start.parameters.emplace_back("scope=model");
   }
   for (std::size_t i = 0; i < from.members.size(); ++i) {
-    start.members.push_back(learned::as_source(from.members[i], merge.members[i]));
+    start.members.push_back(learned::as_source(from.members[i], names[i]));
   }
   EngineOptions engine;
   engine.seed = merge.seed();
@@ -148,8 +155,9 @@ NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from) {
 learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& ingredients) {
   const TaskMerge from = with_heads(merge, ingredients);
   const Parameters& parameters = merge.parameters;
-  const NamedTensors start =
-      parameters.text("start") == "merge" ? merged_start(merge, from) : from.base;
+  const NamedTensors start = parameters.text("start") == "merge"
+                                 ? merged_start(merge, from, ingredients.names)
+                                 : from.base;
   const std::uint64_t iterations = count_of(parameters, "iterations");
   Steps steps(merge, iterations);
   if (parameters.text("variant") == "soft") {
@@ -171,11 +179,14 @@ learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& ingr
   return learned::frank_wolfe(*ingredients.network, start, from.members, from.tasks,
                               {.granularity = granularity_of(parameters),
                                .rule = vertex_rule(parameters),
+                               .direction = step_direction(parameters),
                                .loss = loss_of(parameters),
                                .iterations = iterations,
+                               .batch = count_of(parameters, "gradient_batch"),
                                .step_size = parameters.number("step_size"),
                                .scaling = parameters.number("scaling"),
                                .line_search = count_of(parameters, "line_search"),
+                               .keep_best = parameters.flag("keep_best"),
                                .merge = inner_merge(parameters),
                                .density = parameters.number("density"),
                                .seed = merge.seed(),
@@ -219,6 +230,7 @@ MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& ingred
                                      .loss = loss_of(parameters),
                                      .initial = parameters.number("initial"),
                                      .clamp = parameters.flag("clamp"),
+                                     .project = parameters.flag("project"),
                                      .learning_rate = parameters.number("learning_rate"),
                                      .steps = count_of(parameters, "steps"),
                                      .batch = count_of(parameters, "batch"),
@@ -240,19 +252,30 @@ MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& ingred
 
 MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from) {
   learned::FrankWolfe found = run_frank_wolfe(merge, from);
+  std::vector<std::string> vertices = from.names;
+  vertices.emplace_back("start");
   MergedNetwork made{std::move(found.state), from.network->description()};
+  made.details["left_out"] = from.left_out;
   made.details["objective"] = found.objective;
   made.details["trajectory"] = Json::array();
   for (const learned::FrankWolfeStep& step : found.trajectory) {
     Json picks = Json::array();
-    for (const std::size_t pick : step.picks) {
-      picks.push_back(pick < merge.members.size() ? merge.members[pick] : "start");
+    Json away = Json::array();
+    for (const std::size_t pick : step.picks) picks.push_back(vertices[pick]);
+    for (const std::size_t vertex : step.away) {
+      away.push_back(vertex < vertices.size() ? Json(vertices[vertex]) : Json());
     }
     made.details["trajectory"].push_back({{"objective", step.objective},
                                           {"gap", step.gap},
                                           {"step", step.step},
-                                          {"picks", std::move(picks)}});
+                                          {"picks", std::move(picks)},
+                                          {"scores", step.scores},
+                                          {"margins", step.margins},
+                                          {"away", std::move(away)}});
   }
+  if (!found.shares.defined()) return made;
+  made.details["vertices"] = vertices;
+  made.details["shares"] = table_of(found.shares, found.row_names);
   return made;
 }
 

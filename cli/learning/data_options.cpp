@@ -58,11 +58,11 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
       ->check(whole_number())
       ->type_name("N");
   command
-      .add_option(
-          "--corrupt", options.corruption,
-          "Change every image first, step by step: shift=N, noise=D, rotate=DEGREES, blur=D,"
-          " contrast=F, invert, transpose, swap, keep=left|right, pool=K; for example"
-          " shift=1,noise=0.25")
+      .add_option("--corrupt", options.corruption,
+                  "Change every image first, step by step: shift=N, noise=D, impulse=SHARE,"
+                  " rotate=DEGREES, blur=D, motion=N, pixelate=N, contrast=F, invert, transpose, "
+                  "swap, keep=left|right, pool=K; for example"
+                  " shift=1,noise=0.25")
       ->type_name("WHAT");
   command
       .add_option("--label", options.label,

@@ -12,6 +12,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/progress.hpp"
+#include "amalgam/learning/finite.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
@@ -35,7 +36,8 @@ struct FisherCommand {
 
 const std::map<std::string, FisherKind> kKinds{{"exact", FisherKind::exact},
                                                {"sampled", FisherKind::sampled},
-                                               {"empirical", FisherKind::empirical}};
+                                               {"empirical", FisherKind::empirical},
+                                               {"gaussian", FisherKind::gaussian}};
 
 void run(const FisherCommand& command) {
   check_safetensors_output(command.output, {command.checkpoint});
@@ -44,6 +46,7 @@ void run(const FisherCommand& command) {
   }
   set_threads(command.common.threads);
   const auto network = load_network(*open_checkpoint(command.checkpoint));
+  check_finite(state_of(*network), command.checkpoint);
   const Dataset data = command.data.load(command.common.seed, &network->description());
   const bool in_double = command.dtype == "F64";
   if (in_double) network->to(torch::kDouble);
@@ -76,7 +79,7 @@ void run(const FisherCommand& command) {
                 {"amalgam.fisher.data", command.data.describe()}},
                command.overwrite);
   if (command.common.json) {
-    Json json;
+    Json json = Json::object();
     json["output"] = command.output;
     json["kind"] = command.kind;
     json["examples"] = data.count();
@@ -102,10 +105,12 @@ void register_fisher(CLI::App& root) {
   auto options = std::make_shared<FisherCommand>();
   add_file_options(*command, options->checkpoint, options->output);
   command
-      ->add_option("--kind", options->kind,
-                   "exact (over all classes), sampled (from the network's own predictions) or"
-                   " empirical (with the data's labels; not the Fisher)")
-      ->check(CLI::IsMember({"exact", "sampled", "empirical"}))
+      ->add_option(
+          "--kind", options->kind,
+          "exact (over all classes), sampled (from the network's own predictions),"
+          " empirical (with the data's labels; not the Fisher), or gaussian (of the outputs"
+          " themselves, for networks compared by squared error)")
+      ->check(CLI::IsMember({"exact", "sampled", "empirical", "gaussian"}))
       ->type_name("KIND");
   command->add_option("--samples", options->samples, "Classes per example, for sampled (default 1)")
       ->check(CLI::Range(1, 1'000'000))

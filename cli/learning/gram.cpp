@@ -8,6 +8,7 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/learning/finite.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
@@ -31,6 +32,7 @@ void run(const GramCommand& command) {
   }
   learning::set_threads(command.common.threads);
   const auto network = learning::load_network(*open_checkpoint(command.checkpoint));
+  learning::check_finite(learning::state_of(*network), command.checkpoint);
   const learning::Dataset data = command.data.load(command.common.seed, &network->description());
   const learning::GramSums sums = learning::gram_sums(*network, data);
   learning::save_tensors(command.output, learning::to_tensors(sums),

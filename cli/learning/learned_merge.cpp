@@ -112,24 +112,6 @@ LearnedMerge checked(const MergeCommand& command, const Recipe& recipe, const Ru
   return merge;
 }
 
-Ingredients load(const LearnedMerge& merge) {
-  const OpenedMembers opened = open_members(merge.members);
-  Ingredients ingredients;
-  ingredients.network = learning::load_network(*opened.sources.front(), opened.network);
-  // Networks that keep heads of their own are each of its own kind.
-  const auto kind = has_own_heads(merge) ? std::nullopt : std::optional(opened.network);
-  for (const auto& source : opened.sources) {
-    const auto member = learning::load_network(*source, kind);
-    ingredients.members.push_back(learning::state_of(*member));
-    ingredients.kinds.push_back(member->description());
-  }
-  if (!merge.base.empty()) {
-    ingredients.base =
-        learning::state_of(*learning::load_network(*open_checkpoint(merge.base), opened.network));
-  }
-  return ingredients;
-}
-
 // The network of a method that merges in memory, with statistics of its own if it has BatchNorm.
 std::shared_ptr<learning::Network> in_memory(LearnedMerge& merge, const Ingredients& from,
                                              Json& details) {
@@ -192,7 +174,7 @@ learned::ParameterSearch search(const LearnedMerge& merge) {
   quiet.common.quiet = true;
   const Recipe first_recipe = with_parameters(merge.recipe, merge.method, points.front());
   const LearnedMerge first = merge_of(quiet, first_recipe, merge.method);
-  const Ingredients from = load(first);
+  const Ingredients from = load_ingredients(first);
   const auto merge_with = [&](const std::vector<std::string>& parameters) {
     check_interrupt();
     const Recipe recipe = with_parameters(merge.recipe, merge.method, parameters);
@@ -221,9 +203,9 @@ learned::ParameterSearch search(const LearnedMerge& merge) {
 
 Json carry_out(LearnedMerge& merge) {
   if (merge.method.name == "greedy_soup") return merge_greedily(merge);
-  if (merge.method.name == "twin_merging") return merge_twins(merge, load(merge));
+  if (merge.method.name == "twin_merging") return merge_twins(merge, load_ingredients(merge));
   Json details;
-  const auto network = in_memory(merge, load(merge), details);
+  const auto network = in_memory(merge, load_ingredients(merge), details);
   learning::save_network(merge.command.output, *network, merge.command.overwrite);
   return details;
 }
@@ -345,19 +327,6 @@ Json refresh_batch_norm(learning::Network& network, MergeData* data) {
   }
   learning::reset_batch_norm(network, data->together(network.description()));
   return "estimated anew on " + data->describe();
-}
-
-OpenedMembers open_members(const std::vector<std::string>& members) {
-  OpenedMembers opened;
-  for (const std::string& path : members) opened.sources.emplace_back(open_checkpoint(path));
-  const auto network = learning::description_of(*opened.sources.front());
-  if (!network) {
-    throw InputError(
-        "{}: does not say what network it holds; expected a checkpoint that 'amalgam train' made",
-        members.front());
-  }
-  opened.network = *network;
-  return opened;
 }
 
 void register_learned_merge(CLI::App& root) {

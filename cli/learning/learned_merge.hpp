@@ -40,10 +40,16 @@ OpenedMembers open_members(const std::vector<std::string>& members);
 /// What methods that compute in memory start from.
 struct Ingredients {
   std::shared_ptr<learning::Network> network;  ///< the first member
+  std::vector<std::string> names;              ///< paths of the members
   std::vector<learning::NamedTensors> members;
   std::vector<learning::NetworkDescription> kinds;  ///< of the members
   learning::NamedTensors base;                      ///< empty without one
+  Json left_out = Json::array();  ///< [{"file", "reason"}] of a pool's members that do not fit
 };
+/// Reads the members and the base. InputError naming the file and the tensor if one is of another
+/// kind than the first or not finite; what of a pool (frank_wolfe) does not fit is left out with a
+/// warning instead, unless the parameter `strict` is set.
+Ingredients load_ingredients(const LearnedMerge& merge);
 
 /// What they make, and what they tell of it with --json.
 struct MergedNetwork {

@@ -14,6 +14,7 @@ void register_study(CLI::App& root) {
               "amalgam study merging study.yml --json"));
   register_study_interpolation(*study);
   register_study_merging(*study);
+  register_study_soup(*study);
   register_learned_study_tables(*study);
 }
 

@@ -9,11 +9,13 @@
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/progress.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "amalgam/predictions/agreement.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
+#include "amalgam/weights/learned/soup_diagnostics.hpp"
 #include "cli/learning/data_options.hpp"
 #include "cli/learning/evaluation_output.hpp"
 #include "cli/learning/study.hpp"
@@ -61,7 +63,15 @@ class Interpolation {
       : first_(open_checkpoint(study.first)), second_(open_checkpoint(study.second)) {
     network_ = learning::load_network(*first_);
     // Says so where the second is of another kind.
-    learning::load_network(*second_, network_->description());
+    const auto tuned = learning::load_network(*second_, network_->description());
+    const learning::NamedTensors start = learning::state_of(*network_);
+    const double apart =
+        learned::weight_geometry(start, learning::state_of(*tuned), start).relative_distance;
+    if (apart <= 1) return;
+    log::warn(
+        "{} is {:.2f} times the norm of their weights away from {}: it was probably not fine-tuned"
+        " from it; 'pleas' merges such networks",
+        study.second, apart, study.first);
   }
 
   const learning::NetworkDescription& description() const { return network_->description(); }

@@ -1,6 +1,7 @@
 // `amalgam study`: its figures on small networks, and what it refuses.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -37,6 +38,44 @@ TEST_F(StudyCommand, InterpolationHasACurveWhoseEndsAreTheNetworks) {
   EXPECT_NE(table.out.find("only the merge right"), std::string::npos);
   expect_bad_usage(run_amalgam({"study", "interpolation", member("a"), path("gone.safetensors")}),
                    "gone.safetensors");
+}
+
+TEST_F(StudyCommand, InterpolationWarnsOfNetworksThatAreNoRelatives) {
+  succeed({"train", path("recipe.yml"), "--seed", "78", "-o", member("other"), "--quiet"});
+  const auto warned = [&](const std::string& second) {
+    const RunResult run = succeed({"study", "interpolation", member("base"), member(second),
+                                   "--data", path("data"), "--steps", "1"});
+    return run.err.find("probably not fine-tuned from it") != std::string::npos;
+  };
+  EXPECT_TRUE(warned("other"));
+  EXPECT_FALSE(warned("a"));
+}
+
+TEST_F(StudyCommand, SoupComparesEveryPairWithItsEnsemble) {
+  // A network that is no relative of the others.
+  succeed({"train", path("recipe.yml"), "--seed", "77", "-o", member("other"), "--quiet"});
+  const std::vector<std::string> words{"study",     "soup",          member("base"), member("a"),
+                                       member("b"), member("other"), "--data",       path("data"),
+                                       "--split",   "test"};
+  std::vector<std::string> with_json = words;
+  with_json.emplace_back("--json");
+  const json study = json::parse(succeed(with_json).out);
+  ASSERT_EQ(study["pairs"].size(), 3U);
+  const json& pair = study["pairs"][0];
+  EXPECT_EQ(pair["members"], (json{member("a"), member("b")}));
+  EXPECT_NEAR(pair["mean_error"].get<double>(), 1 - (accuracy("a") + accuracy("b")) / 2, 1e-12);
+  succeed({"merge", "-m", "linear", member("a"), member("b"), "-p", "weight=1", "-o",
+           member("average")});
+  EXPECT_NEAR(pair["middle_error"].get<double>(), 1 - accuracy("average"), 1e-12);
+  EXPECT_NEAR(pair["soup_minus_ensemble"].get<double>(),
+              pair["soup_loss"].get<double>() - pair["ensemble_loss"].get<double>(), 1e-12);
+  // Close to each other the soup is the ensemble; far away it is not.
+  EXPECT_LT(std::abs(pair["soup_minus_ensemble"].get<double>()), .05);
+  EXPECT_LT(pair["relative_distance"], study["pairs"][2]["relative_distance"]);
+  EXPECT_GT(pair["angle"], 0);
+  EXPECT_TRUE(study["angle_and_advantage"].is_number());
+  EXPECT_NE(succeed(words).out.find("rank correlation"), std::string::npos);
+  expect_bad_usage(run_amalgam({"study", "soup", member("base"), member("a")}), "at least two");
 }
 
 TEST_F(StudyCommand, MergingHasRowsAndFindings) {

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -53,6 +54,32 @@ TEST(Corruption, InvertTransposeSwapAndKeep) {
   EXPECT_THAT(changed({1, 2, 3}, {1, 1, 3}, "swap"), ElementsAre(3, 2, 1));
   EXPECT_THAT(changed({1, 2, 3, 4}, {1, 1, 4}, "keep=left"), ElementsAre(1, 2, 0, 0));
   EXPECT_THAT(changed({1, 2, 3, 4}, {1, 1, 4}, "keep=right"), ElementsAre(0, 0, 3, 4));
+}
+
+TEST(Corruption, ImpulsesAreBlackOrWhiteAndAsManyAsAsked) {
+  const ImageSize size{1, 100, 100};
+  const std::vector<float> grey(size.values(), .5F);
+  const std::vector<float> hit = changed(grey, size, "impulse=0.2");
+  const auto count = [&](float value) { return std::count(hit.begin(), hit.end(), value); };
+  EXPECT_EQ(count(0) + count(1) + count(.5F), 10'000);
+  // 1,000 each with a deviation of 30.
+  EXPECT_NEAR(static_cast<double>(count(0)), 1000, 150);
+  EXPECT_NEAR(static_cast<double>(count(1)), 1000, 150);
+  EXPECT_EQ(changed(kNine, kThree, "impulse=0"), kNine);
+  EXPECT_EQ(changed(grey, size, "impulse=0.2"), hit);
+}
+
+TEST(Corruption, MotionTakesMeansAlongTheRows) {
+  EXPECT_THAT(changed({0, 3, 6, 0}, {1, 1, 4}, "motion=3"), ElementsAre(1.5F, 3, 3, 3));
+  EXPECT_THAT(changed({0, 2, 4, 8}, {1, 2, 2}, "motion=2"), ElementsAre(0, 1, 4, 6));
+  EXPECT_EQ(changed({0, 1, 0, 1}, {1, 1, 4}, "motion=1"), (std::vector<float>{0, 1, 0, 1}));
+}
+
+TEST(Corruption, PixelateKeepsTheSizeAndTheMeans) {
+  EXPECT_THAT(changed({1, 2, 9, 3, 4, 7, 5, 6, 9}, kThree, "pixelate=2"),
+              ElementsAre(2.5F, 2.5F, 8, 2.5F, 2.5F, 8, 5.5F, 5.5F, 9));
+  EXPECT_THAT(changed({1, 2, 3, 4, 5, 6, 7, 8}, {2, 2, 2}, "pixelate=9"),
+              ElementsAre(2.5F, 2.5F, 2.5F, 2.5F, 6.5F, 6.5F, 6.5F, 6.5F));
 }
 
 TEST(Corruption, PoolTakesMeansAndDropsTheRest) {

@@ -10,6 +10,7 @@
 #include "amalgam/learning/network_file.hpp"
 #include "amalgam/weights/learned/adamerging.hpp"
 #include "amalgam/weights/learned/learned_soup.hpp"
+#include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "tests/learning/toy_data.hpp"
 
 namespace amalgam::learned {
@@ -156,6 +157,48 @@ TEST(AdaMerging, LowersTheEntropyAndReportsIt) {
   EXPECT_LT(merged.entropy_after.front(), merged.entropy_before.front());
   EXPECT_GE(merged.coefficients.min().item<double>(), 0);
   EXPECT_LE(merged.coefficients.max().item<double>(), 1);
+}
+
+// The published task-wise row on task vectors e_k gives that row.
+TEST(AdaMerging, GivenCoefficientsAreApplied) {
+  const std::vector<double> row{.2202, .1413, .2826, .3284, .2841, .4003, .1978, .1692};
+  std::vector<NamedTensors> members;
+  std::vector<SourcePointer> sources;
+  std::string weights = "weight=";
+  const NamedTensors base{{"w", torch::zeros({8}, torch::kDouble)}};
+  for (std::int64_t k = 0; k < 8; ++k) {
+    members.push_back({{"w", torch::eye(8, torch::kDouble)[k].clone()}});
+    sources.push_back(as_source(members.back(), "expert"));
+    weights += (k == 0 ? "" : ",") + std::to_string(row[static_cast<std::size_t>(k)]);
+  }
+  const auto merged = merge_in_memory({.method = "task_arithmetic",
+                                       .base = as_source(base, "base"),
+                                       .members = sources,
+                                       .parameters = {weights},
+                                       .files = {}});
+  EXPECT_TRUE(
+      torch::allclose(as_tensors(*merged)[0].second, torch::tensor(row, torch::kDouble), 0, 1e-12));
+}
+
+// A raw value beyond 1 has no gradient; projected it stays where it can come back from.
+TEST(AdaMerging, ProjectedValuesNeverLeaveTheInterval) {
+  const Dataset data = learning::toy_data(64, 3);
+  const NamedTensors base = state(1);
+  const std::vector<NamedTensors> vectors{subtract(state(2), base), subtract(state(3), base)};
+  const auto run = [&](bool project) {
+    return adamerge(*small(1), base, vectors, {data},
+                    {.granularity = Granularity::tensor,
+                     .project = project,
+                     .learning_rate = .2,
+                     .steps = 30,
+                     .batch = 32});
+  };
+  EXPECT_GT(run(false).dead, 0U);
+  const AdaMerging projected = run(true);
+  EXPECT_EQ(projected.dead, 0U);
+  EXPECT_GE(projected.coefficients.min().item<double>(), 0);
+  EXPECT_LE(projected.coefficients.max().item<double>(), 1);
+  EXPECT_LT(projected.entropy_after.front(), projected.entropy_before.front());
 }
 
 TEST(AdaMerging, RefusesTasksWithoutInputs) {

@@ -160,6 +160,27 @@ TEST(Fisher, EqualsTheDefinitionOutsideLayersAndInLayersUsedTwice) {
   }
 }
 
+// Of a linear layer alone, f_o = w_o x + b_o: x^2 for every weight and 1 for every bias, whatever
+// the outputs and labels are.
+TEST(Fisher, OfGaussianOutputsIsTheMeanSquareOfTheInputs) {
+  const auto network = one_pixel({.3, -2}, {1, 0});
+  const auto result = fisher(*network, pixels({2, 1}, {0, 1}, 2), {.kind = FisherKind::gaussian});
+  for (std::int64_t o = 0; o < 2; ++o) {
+    EXPECT_DOUBLE_EQ(result.at("layers.0.weight")[o][0].item<double>(), (4.0 + 1) / 2);
+    EXPECT_DOUBLE_EQ(result.at("layers.0.bias")[o].item<double>(), 1);
+  }
+}
+
+// On the biases p (1 - p) = 1/4 of two equal classes, and 1 of outputs.
+TEST(Fisher, OfGaussianOutputsIsNoFisherOfClasses) {
+  const auto network = one_pixel({0, 0}, {0, 0});
+  const Dataset data = pixels({2}, {0}, 2);
+  EXPECT_DOUBLE_EQ(fisher(*network, data).at("layers.0.bias")[0].item<double>(), .25);
+  EXPECT_DOUBLE_EQ(
+      fisher(*network, data, {.kind = FisherKind::gaussian}).at("layers.0.bias")[0].item<double>(),
+      1);
+}
+
 TEST(Fisher, SampledConvergesToExact) {
   NetworkDescription description = toy_description("mlp", {{"hidden", {8}}});
   description.class_names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};

@@ -233,5 +233,72 @@ TEST(FrankWolfe, FixedCoefficientsAreNotLearned) {
   }
 }
 
+// Reordering the pool renames the picks and changes nothing else.
+TEST(FrankWolfe, TheOrderOfThePoolDoesNotMatter) {
+  Toy toy;
+  const FrankWolfeOptions options{.granularity = Granularity::tensor, .iterations = 5};
+  const FrankWolfe first = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options);
+  std::rotate(toy.pool.begin(), toy.pool.begin() + 1, toy.pool.end());
+  const FrankWolfe second = frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options);
+  for (std::size_t t = 0; t < first.trajectory.size(); ++t) {
+    for (std::size_t row = 0; row < first.trajectory[t].picks.size(); ++row) {
+      const std::size_t pick = first.trajectory[t].picks[row];
+      // New networks' biases are all alike: a tie, which goes to the lowest index.
+      if (first.trajectory[t].margins[row] == 0) continue;
+      EXPECT_EQ(second.trajectory[t].picks[row], pick == 3 ? 3 : (pick + 2) % 3);
+    }
+  }
+  for (std::size_t l = 0; l < first.state.size(); ++l) {
+    EXPECT_TRUE(first.state[l].second.equal(second.state[l].second));
+  }
+}
+
+TEST(FrankWolfe, CopiesOfTheStartInThePoolDoNotRaiseTheObjective) {
+  Toy toy;
+  const FrankWolfeOptions options{.iterations = 6, .line_search = 8};
+  const double alone =
+      frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options).objective;
+  toy.pool.push_back(toy.start);
+  toy.pool.push_back(toy.start);
+  EXPECT_LE(frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options).objective,
+            alone + 1e-9);
+}
+
+TEST(FrankWolfe, BatchesAreAFunctionOfTheSeed) {
+  const Toy toy;
+  const auto run = [&](std::uint64_t seed) {
+    return frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data},
+                       {.granularity = Granularity::whole,
+                        .iterations = 4,
+                        .batch = 5,
+                        .step_size = .3,
+                        .seed = seed});
+  };
+  EXPECT_EQ(moved_entries(run(1).state, run(1).state), 0);
+  std::vector<double> gaps;
+  for (const std::uint64_t seed : {1U, 2U}) gaps.push_back(run(seed).trajectory.front().gap);
+  EXPECT_NE(gaps[0], gaps[1]);
+  // What is reported is of all examples, whatever the gradient saw.
+  EXPECT_EQ(run(1).trajectory.front().objective, run(2).trajectory.front().objective);
+}
+
+TEST(FrankWolfe, SharesOfTheSoftVariantGiveTheResult) {
+  const Toy toy;
+  const FrankWolfe merged = soft_frank_wolfe(
+      *toy.network, toy.start, toy.pool, {toy.data, toy.data},
+      {.granularity = Granularity::tensor, .iterations = 2, .steps = 10, .learning_rate = .02});
+  ASSERT_EQ(merged.row_names.size(), toy.start.size());
+  for (std::size_t l = 0; l < merged.state.size(); ++l) {
+    const torch::Tensor shares = merged.shares[static_cast<std::int64_t>(l)];
+    EXPECT_EQ(merged.row_names[l], merged.state[l].first);
+    EXPECT_NEAR(shares.sum().item<double>(), 1, 1e-9);
+    torch::Tensor sum = shares[3].item<double>() * toy.start[l].second;
+    for (std::size_t i = 0; i < toy.pool.size(); ++i) {
+      sum = sum + shares[static_cast<std::int64_t>(i)].item<double>() * toy.pool[i][l].second;
+    }
+    EXPECT_TRUE(torch::allclose(sum, merged.state[l].second, 1e-4, 1e-5));
+  }
+}
+
 }  // namespace
 }  // namespace amalgam::learned

@@ -52,6 +52,58 @@ TEST(GreedySoup, KeepsADuplicateUnlessStrict) {
   EXPECT_THAT(greedy_soup(2, parabola({1.3, 1.3}), {.strict = true}).ingredients, ElementsAre(0));
 }
 
+// Members 1.3, .6, 1.5, 0: after .95 of the first pass only 0 and 1.5 are left, and neither helps.
+TEST(GreedySoup, PassesEndWhenNothingChanges) {
+  const GreedySoup soup = greedy_soup(4, parabola({1.3, 0.6, 1.5, 0}), {.passes = 9});
+  EXPECT_THAT(soup.ingredients, ElementsAre(0, 1));
+  EXPECT_EQ(soup.trials.size(), 6U);  // four, and two more in the second pass
+}
+
+// Member 1 helps only once 2 is in.
+TEST(GreedySoup, ASecondPassTriesAgainWhatWasLeftOut) {
+  const SoupScore score = [](std::span<const std::size_t> chosen) {
+    // {0}: 3, {1}: 2, {2}: 1, {0,1}: 0, {0,2}: 4, {0,2,1}: 5.
+    if (chosen.size() == 1) return 3.0 - static_cast<double>(chosen[0]);
+    if (chosen.size() == 3) return 5.0;
+    return chosen[1] == 1 ? 0.0 : 4.0;
+  };
+  EXPECT_THAT(greedy_soup(3, score).ingredients, ElementsAre(0, 2));
+  EXPECT_THAT(greedy_soup(3, score, {.passes = 2}).ingredients, ElementsAre(0, 2, 1));
+}
+
+// The mean of all four is .85; without 0 it is 1.1333 and better, then without 1.5 .95 and better
+// again; .6 and 1.3 stay.
+TEST(GreedySoup, PrunedBeginsWithAllAndDropsWhatHurts) {
+  const GreedySoup soup = greedy_soup(4, parabola({1.3, 0.6, 1.5, 0}), {.pruned = true});
+  EXPECT_NEAR(soup.start, -(.85 - 1) * (.85 - 1), 1e-12);
+  ASSERT_EQ(soup.trials.size(), 4U);
+  EXPECT_EQ(soup.trials[0].member, 3U);  // the worst alone comes first
+  EXPECT_TRUE(soup.trials[0].accepted);
+  EXPECT_NEAR(soup.trials[0].score, -.017778, 1e-6);
+  EXPECT_THAT(soup.ingredients, ElementsAre(0, 1));
+  EXPECT_NEAR(soup.score, -.0025, 1e-12);
+}
+
+TEST(GreedySoup, PrunedKeepsDuplicatesAndOneMember) {
+  EXPECT_THAT(greedy_soup(2, parabola({1.3, 1.3}), {.pruned = true}).ingredients,
+              ElementsAre(0, 1));
+  EXPECT_THAT(greedy_soup(2, parabola({1, 9}), {.passes = 5, .pruned = true}).ingredients,
+              ElementsAre(0));
+}
+
+TEST(GreedySoup, RandomOrderIsAFunctionOfTheSeed) {
+  const auto order = [](std::uint64_t seed) {
+    std::vector<std::size_t> members;
+    const GreedySoup soup = greedy_soup(8, parabola({0, 1, 2, 3, 4, 5, 6, 7}),
+                                        {.order = GreedySoupOptions::Order::random, .seed = seed});
+    for (const SoupTrial& trial : soup.trials) members.push_back(trial.member);
+    return members;
+  };
+  EXPECT_EQ(order(1), order(1));
+  EXPECT_NE(order(1), order(2));
+  EXPECT_THAT(order(1), testing::UnorderedElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
 TEST(GreedySoup, LeavesOutWhatCannotBeScored) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const SoupScore score = [&](std::span<const std::size_t> chosen) {

@@ -49,6 +49,8 @@ torch::Tensor trimmed(const torch::Tensor& vector, double density) {
   return result;
 }
 
+void clamp_to_one(torch::Tensor& coefficients) { coefficients.clamp_(0, 1); }
+
 torch::Tensor flattened(const NamedTensors& tensors) {
   std::vector<torch::Tensor> parts;
   parts.reserve(tensors.size());
@@ -88,7 +90,7 @@ AdaMerging adamerge(const learning::Network& network, const NamedTensors& base,
                              .batch = options.batch,
                              .seed = options.seed,
                              .clamp = options.clamp,
-                             .project = {},
+                             .project = options.project ? clamp_to_one : nullptr,
                              .on_step = options.on_step});
   result.losses = std::move(descent.losses);
   const torch::Tensor& learned = descent.coefficients;

@@ -15,6 +15,7 @@ struct AdaMergingOptions {
   CoefficientLoss loss = CoefficientLoss::entropy;
   double initial = 0.3;         ///< every coefficient at the start
   bool clamp = true;            ///< to [0, 1] in the merge; the learned value itself is not clamped
+  bool project = false;         ///< clamp the learned values themselves after every step
   double learning_rate = 1e-3;  ///< of Adam, betas 0.9 and 0.999
   std::uint64_t steps = 500;
   std::uint64_t batch = 16;                         ///< examples per task and step

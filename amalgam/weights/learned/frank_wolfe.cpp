@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <string>
+#include <utility>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/core/log.hpp"
+#include "amalgam/data/shuffle.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 
 namespace amalgam::learned {
@@ -18,236 +18,156 @@ using learning::Network;
 
 torch::Tensor everything(const Dataset& data) { return torch::arange(data.count(), torch::kLong); }
 
+// `count` random examples (0: all) for one gradient.
+torch::Tensor some(const Dataset& data, std::uint64_t count, std::uint64_t seed, std::size_t task,
+                   std::uint64_t iteration) {
+  const auto all = static_cast<std::uint64_t>(data.count());
+  if (count == 0 || count >= all) return everything(data);
+  const auto order =
+      shuffled_indices(all, seed, fmt::format("frank-wolfe batch {} of task {}", iteration, task));
+  torch::Tensor chosen = torch::empty({static_cast<std::int64_t>(count)}, torch::kLong);
+  auto indices = chosen.accessor<std::int64_t, 1>();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    indices[static_cast<std::int64_t>(i)] = static_cast<std::int64_t>(order[i]);
+  }
+  return chosen;
+}
+
 // The hull of a pool of checkpoints and the start, and a network that moves in it.
-class Hull {
+class NetworkHull {
  public:
-  Hull(const Network& network, const NamedTensors& start, const std::vector<NamedTensors>& pool,
-       Granularity granularity, VertexRule rule, CoefficientLoss loss)
-      : network_(learning::network_with(network, learning::state_of(network))),
-        granularity_(granularity),
-        rule_(rule),
-        loss_(loss) {
+  NetworkHull(const Network& network, const NamedTensors& start,
+              const std::vector<NamedTensors>& pool, CoefficientLoss loss)
+      : network_(learning::network_with(network, learning::state_of(network))), loss_(loss) {
     if (pool.empty()) throw InputError("frank_wolfe: the pool has no checkpoints");
-    // A point checks names and shapes, and lays tensors out in the network's order.
     std::vector<NamedTensors> vertices = pool;
     vertices.push_back(start);
     for (const auto& parameter : network_->named_parameters()) {
-      Row row{.parameter = parameter.value(), .name = parameter.key()};
+      names_.push_back(parameter.key());
+      parameters_.push_back(parameter.value());
       std::vector<torch::Tensor> flat;
       for (const NamedTensors& vertex : vertices) {
-        const auto found = std::ranges::find(vertex, row.name, &NamedTensors::value_type::first);
-        if (found == vertex.end() || found->second.sizes() != row.parameter.sizes()) {
-          throw InputError("frank_wolfe: tensor '{}' is {} in a checkpoint of the pool", row.name,
-                           found == vertex.end() ? "missing" : "of another shape");
+        const auto found =
+            std::ranges::find(vertex, names_.back(), &NamedTensors::value_type::first);
+        if (found == vertex.end() || found->second.sizes() != parameter.value().sizes()) {
+          throw InputError("frank_wolfe: tensor '{}' is {} in a checkpoint of the pool",
+                           names_.back(), found == vertex.end() ? "missing" : "of another shape");
         }
         flat.push_back(found->second.detach().flatten().to(torch::kDouble));
       }
-      row.vertices = torch::stack(flat);
-      row.theta = row.vertices[-1].clone();
-      rows_.push_back(std::move(row));
+      hull.vertices.push_back(torch::stack(flat));
     }
-    write();
     network_->eval();
   }
 
-  Network& network() { return *network_; }
-  std::int64_t vertices() const { return rows_.front().vertices.size(0); }
-  std::size_t shares_rows() const { return granularity_ == Granularity::whole ? 1 : rows_.size(); }
+  const std::vector<std::string>& names() const { return names_; }
+  HullPoint start() const {
+    HullPoint point;
+    for (const torch::Tensor& vertices : hull.vertices) point.push_back(vertices[-1].clone());
+    return point;
+  }
 
-  // The mean loss over the tasks; its gradient is in the network afterwards.
-  double objective(const std::vector<Dataset>& tasks, bool with_gradient) {
-    for (Row& row : rows_) {
-      if (row.parameter.grad().defined()) row.parameter.mutable_grad().zero_();
-    }
+  // The mean loss over the tasks; `chosen` are the examples of each.
+  double loss_at(const HullPoint& theta, const std::vector<Dataset>& tasks,
+                 const std::vector<torch::Tensor>& chosen, HullPoint* gradient) {
+    write(theta);
     double sum = 0;
-    for (const Dataset& task : tasks) {
-      const torch::AutoGradMode mode(with_gradient);
-      const torch::Tensor loss = coefficient_loss(*network_, task, everything(task), loss_) /
+    for (std::size_t t = 0; t < tasks.size(); ++t) {
+      const torch::AutoGradMode mode(gradient != nullptr);
+      const torch::Tensor loss = coefficient_loss(*network_, tasks[t], chosen[t], loss_) /
                                  static_cast<double>(tasks.size());
       sum += loss.item<double>();
-      if (with_gradient) loss.backward();
+      if (gradient != nullptr) loss.backward();
     }
+    if (gradient != nullptr) *gradient = gradients();
     return sum;
   }
-
-  // The best vertex of every row by the gradient in the network; vertices in `taken` (per row) are
-  // left out.
-  std::vector<std::size_t> pick(const std::vector<std::vector<bool>>& taken) const {
-    const torch::NoGradGuard no_grad;
-    std::vector<torch::Tensor> scores;
-    scores.reserve(rows_.size());
-    for (const Row& row : rows_) scores.push_back(scores_of(row));
-    if (granularity_ == Granularity::whole) {
-      torch::Tensor total = torch::zeros_like(scores.front());
-      for (const torch::Tensor& one : scores) total += one;
-      return {lowest(total, taken[0])};
-    }
-    std::vector<std::size_t> picks;
-    picks.reserve(rows_.size());
-    for (std::size_t l = 0; l < rows_.size(); ++l) picks.push_back(lowest(scores[l], taken[l]));
-    return picks;
+  double loss_at(const HullPoint& theta, const std::vector<Dataset>& tasks, HullPoint* gradient) {
+    std::vector<torch::Tensor> chosen;
+    for (const Dataset& task : tasks) chosen.push_back(everything(task));
+    return loss_at(theta, tasks, chosen, gradient);
   }
 
-  // <g, theta - s>, summed over the tensors.
-  double gap(const std::vector<std::size_t>& picks) const {
-    double sum = 0;
-    for (std::size_t l = 0; l < rows_.size(); ++l) {
-      const Row& row = rows_[l];
-      sum += torch::dot(gradient_of(row), row.theta - vertex(row, picks, l)).item<double>();
+  // The point and the vertex as weights by name, for a merge by a rule.
+  NamedTensors named(const HullPoint& point) const {
+    NamedTensors tensors;
+    for (std::size_t l = 0; l < point.size(); ++l) {
+      tensors.emplace_back(names_[l], point[l].view(parameters_[l].sizes()));
     }
-    return sum;
+    return tensors;
   }
-
-  // theta <- origin + step (s - origin), where origin is the theta that keep() kept.
-  void move(const std::vector<std::size_t>& picks, double step) {
-    for (std::size_t l = 0; l < rows_.size(); ++l) {
-      Row& row = rows_[l];
-      row.theta = row.kept + step * (vertex(row, picks, l) - row.kept);
-    }
-    write();
-  }
-  // The same by a rule, of which theta is the base and s the only member.
-  void move_by(const std::string& rule, const std::vector<std::size_t>& picks, double step,
-               double density, std::uint64_t seed) {
-    NamedTensors origin;
-    NamedTensors member;
-    for (std::size_t l = 0; l < rows_.size(); ++l) {
-      origin.emplace_back(rows_[l].name, rows_[l].kept);
-      member.emplace_back(rows_[l].name, vertex(rows_[l], picks, l));
-    }
-    EngineOptions engine;
-    engine.seed = seed;
-    const auto merged = merge_in_memory(
-        {.method = rule,
-         .base = as_source(origin, "current point"),
-         .members = {as_source(member, "vertex")},
-         .parameters = {fmt::format("weight={}", step), fmt::format("density={}", density),
-                        "normalize=false", "scope=model"},
-         .files = {}},
-        engine);
-    for (Row& row : rows_) {
-      row.theta = learning::read_tensor(*merged, merged->find(row.name).value()).to(torch::kDouble);
-    }
-    write();
-  }
-  void keep() {
-    for (Row& row : rows_) row.kept = row.theta.clone();
-  }
-  void go_back() {
-    for (Row& row : rows_) row.theta = row.kept.clone();
-    write();
-  }
-  void set(const NamedTensors& state) {
-    for (std::size_t l = 0; l < rows_.size(); ++l) {
-      rows_[l].theta = state[l].second.detach().flatten().to(torch::kDouble);
-    }
-    write();
-  }
-
-  // s - theta, by tensor.
-  NamedTensors direction(const std::vector<std::size_t>& picks) const {
+  NamedTensors state_at(const HullPoint& theta) {
+    write(theta);
     NamedTensors result;
-    result.reserve(rows_.size());
-    for (std::size_t l = 0; l < rows_.size(); ++l) {
-      const Row& row = rows_[l];
-      result.emplace_back(row.name,
-                          (vertex(row, picks, l) - row.theta).view(row.parameter.sizes()));
+    for (std::size_t l = 0; l < names_.size(); ++l) {
+      result.emplace_back(names_[l], parameters_[l].detach().clone());
     }
-    return result;
-  }
-  NamedTensors state() const {
-    NamedTensors result;
-    result.reserve(rows_.size());
-    for (const Row& row : rows_) result.emplace_back(row.name, row.parameter.detach().clone());
     for (const auto& buffer : network_->named_buffers()) {
       result.emplace_back(buffer.key(), buffer.value().detach().clone());
     }
     return result;
   }
 
+  Hull hull;
+
  private:
-  struct Row {
-    torch::Tensor parameter;
-    std::string name;
-    torch::Tensor vertices;  // [pool + 1, elements], double; the start is the last
-    torch::Tensor theta;     // double
-    torch::Tensor kept;
-  };
-
-  static torch::Tensor gradient_of(const Row& row) {
-    return row.parameter.grad().defined() ? row.parameter.grad().flatten().to(torch::kDouble)
-                                          : torch::zeros({row.parameter.numel()}, torch::kDouble);
-  }
-
-  torch::Tensor vertex(const Row& row, const std::vector<std::size_t>& picks, std::size_t l) const {
-    return row
-        .vertices[static_cast<std::int64_t>(picks[granularity_ == Granularity::whole ? 0 : l])];
-  }
-
-  torch::Tensor scores_of(const Row& row) const {
-    const torch::Tensor gradient = gradient_of(row);
-    const torch::Tensor of =
-        rule_ == VertexRule::cosine_delta ? row.vertices - row.theta : row.vertices;
-    const torch::Tensor products = torch::mv(of, gradient);
-    if (rule_ == VertexRule::inner) return products;
-    const torch::Tensor norms = of.norm(2, 1) * gradient.norm();
-    // A vertex or gradient without length points nowhere.
-    return torch::where(norms > 0, products / norms.clamp_min(1e-300), torch::zeros_like(products));
-  }
-
-  static std::size_t lowest(const torch::Tensor& scores, const std::vector<bool>& taken) {
-    const auto values = scores.accessor<double, 1>();
-    std::size_t best = taken.size();
-    for (std::size_t i = 0; i < taken.size(); ++i) {
-      if (taken[i]) continue;
-      const auto at = static_cast<std::int64_t>(i);
-      if (best == taken.size() || values[at] < values[static_cast<std::int64_t>(best)]) best = i;
-    }
-    return best;
-  }
-
-  void write() {
+  void write(const HullPoint& theta) {
     const torch::NoGradGuard no_grad;
-    for (Row& row : rows_) row.parameter.copy_(row.theta.view(row.parameter.sizes()));
+    for (std::size_t l = 0; l < theta.size(); ++l) {
+      torch::Tensor& parameter = parameters_[l];
+      parameter.copy_(theta[l].view(parameter.sizes()));
+      if (parameter.grad().defined()) parameter.mutable_grad().zero_();
+    }
+  }
+  HullPoint gradients() const {
+    HullPoint result;
+    for (const torch::Tensor& parameter : parameters_) {
+      result.push_back(parameter.grad().defined()
+                           ? parameter.grad().flatten().to(torch::kDouble)
+                           : torch::zeros({parameter.numel()}, torch::kDouble));
+    }
+    return result;
   }
 
   std::shared_ptr<Network> network_;
-  std::vector<Row> rows_;
-  Granularity granularity_;
-  VertexRule rule_;
+  std::vector<std::string> names_;
+  std::vector<torch::Tensor> parameters_;
   CoefficientLoss loss_;
 };
 
-// w <- (1 - gamma) w, and gamma more for the vertex that was picked.
-void shift_shares(torch::Tensor& shares, const std::vector<std::size_t>& picks, double step) {
-  shares *= 1 - step;
-  for (std::size_t l = 0; l < picks.size(); ++l) {
-    shares[static_cast<std::int64_t>(l)][static_cast<std::int64_t>(picks[l])] += step;
+// The step from theta to a vertex by a rule, with theta as base.
+HullPoint step_by_rule(const NetworkHull& from, const HullPoint& theta, const HullPoint& vertex,
+                       double gamma, std::uint64_t iteration, const FrankWolfeOptions& options) {
+  EngineOptions engine;
+  engine.seed = options.seed + iteration;
+  const auto merged = merge_in_memory(
+      {.method = options.merge == InnerMerge::ties ? "ties" : "dare_ties",
+       .base = as_source(from.named(theta), "current point"),
+       .members = {as_source(from.named(vertex), "vertex")},
+       .parameters = {fmt::format("weight={}", gamma), fmt::format("density={}", options.density),
+                      "normalize=false", "scope=model"},
+       .files = {}},
+      engine);
+  HullPoint point;
+  for (const std::string& name : from.names()) {
+    point.push_back(
+        learning::read_tensor(*merged, merged->find(name).value()).flatten().to(torch::kDouble));
   }
+  return point;
 }
 
-void move(Hull& hull, const std::vector<std::size_t>& picks, double gamma, std::uint64_t iteration,
-          const FrankWolfeOptions& options) {
-  if (options.merge == InnerMerge::task_arithmetic) return hull.move(picks, gamma);
-  hull.move_by(options.merge == InnerMerge::ties ? "ties" : "dare_ties", picks, gamma,
-               options.density, options.seed + iteration);
+std::vector<std::string> row_names(const NetworkHull& from, Granularity granularity) {
+  return granularity == Granularity::whole ? std::vector<std::string>{""} : from.names();
 }
 
-// The first of gamma, gamma / 2, ... that does not raise the objective; 0 if none of them does not.
-double search_step(Hull& hull, const FrankWolfeStep& at, std::uint64_t iteration,
-                   const FrankWolfeOptions& options, const std::vector<Dataset>& tasks) {
-  double gamma = at.step;
-  for (std::uint64_t i = 0; i <= options.line_search; ++i, gamma /= 2) {
-    move(hull, at.picks, gamma, iteration, options);
-    if (hull.objective(tasks, false) <= at.objective) return gamma;
-  }
-  hull.go_back();
-  return 0;
-}
-
-std::vector<std::vector<bool>> none_taken(const Hull& hull) {
-  return std::vector(hull.shares_rows(),
-                     std::vector<bool>(static_cast<std::size_t>(hull.vertices())));
+FrankWolfeStep as_step(HullStep step) {
+  return {.objective = step.objective,
+          .gap = step.gap,
+          .step = step.step,
+          .picks = std::move(step.pick.vertices),
+          .scores = std::move(step.pick.scores),
+          .margins = std::move(step.pick.margins),
+          .away = std::move(step.away)};
 }
 
 }  // namespace
@@ -260,97 +180,155 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
     throw InputError("frank_wolfe: the density is {}; expected more than 0 and at most 1",
                      options.density);
   }
-  Hull hull(network, start, pool, options.granularity, options.rule, options.loss);
-  FrankWolfe result;
-  result.shares = torch::zeros({static_cast<std::int64_t>(hull.shares_rows()), hull.vertices()},
-                               torch::kDouble);
-  result.shares.select(1, hull.vertices() - 1).fill_(1);
-  torch::Tensor shares_before = result.shares.clone();
-  hull.keep();
-  for (std::uint64_t t = 0; t < options.iterations; ++t) {
-    FrankWolfeStep step{.objective = hull.objective(tasks, true)};
-    if (!std::isfinite(step.objective)) {
-      log::warn(
-          "frank_wolfe: the objective of iteration {} is not finite; the point before it is "
-          "the result",
-          t + 1);
-      hull.go_back();
-      result.shares = shares_before;
-      break;
+  NetworkHull from(network, start, pool, options.loss);
+  from.hull.objective = [&](const HullPoint& theta, HullPoint* gradient, std::uint64_t iteration) {
+    if (gradient == nullptr || options.batch == 0) return from.loss_at(theta, tasks, gradient);
+    std::vector<torch::Tensor> chosen;
+    for (std::size_t t = 0; t < tasks.size(); ++t) {
+      chosen.push_back(some(tasks[t], options.batch, options.seed, t, iteration));
     }
-    step.picks = hull.pick(none_taken(hull));
-    step.gap = hull.gap(step.picks);
-    if (options.tolerance > 0 && step.gap < options.tolerance) break;
-    step.step = 2.0 / static_cast<double>(t + 2) * options.step_size * options.scaling;
-    hull.keep();
-    shares_before = result.shares.clone();
-    if (options.line_search > 0) {
-      step.step = search_step(hull, step, t, options, tasks);
-    } else {
-      move(hull, step.picks, step.step, t, options);
-    }
-    shift_shares(result.shares, step.picks, step.step);
-    result.trajectory.push_back(std::move(step));
-    if (options.on_iteration) options.on_iteration(t + 1);
+    from.loss_at(theta, tasks, chosen, gradient);
+    return from.loss_at(theta, tasks, nullptr);
+  };
+  HullDescentOptions descent{.granularity = options.granularity,
+                             .rule = options.rule,
+                             .direction = options.direction,
+                             .iterations = options.iterations,
+                             .step_factor = options.step_size * options.scaling,
+                             .line_search = options.line_search,
+                             .keep_best = options.keep_best,
+                             .tolerance = options.tolerance,
+                             .step_by = {},
+                             .on_iteration = options.on_iteration};
+  if (options.merge != InnerMerge::task_arithmetic) {
+    descent.step_by = [&](const HullPoint& theta, const HullPoint& vertex, double gamma,
+                          std::uint64_t iteration) {
+      return step_by_rule(from, theta, vertex, gamma, iteration, options);
+    };
   }
-  if (options.merge != InnerMerge::task_arithmetic) result.shares = torch::Tensor();
-  result.objective = hull.objective(tasks, false);
-  result.state = hull.state();
+  HullDescent found = descend_in_hull(from.hull, descent);
+  FrankWolfe result{.state = from.state_at(found.theta),
+                    .objective = found.objective,
+                    .trajectory = {},
+                    .shares = found.shares,
+                    .row_names = row_names(from, options.granularity)};
+  for (HullStep& step : found.trajectory) result.trajectory.push_back(as_step(std::move(step)));
   return result;
 }
+
+namespace {
+
+// The picks of one iteration of the soft variant.
+struct SoftPicks {
+  FrankWolfeStep step;
+  std::vector<NamedTensors> directions;          // s - theta, by pick
+  std::vector<std::vector<std::size_t>> chosen;  // vertices, by pick
+};
+
+SoftPicks pick_by_task(NetworkHull& from, const HullPoint& theta, const std::vector<Dataset>& tasks,
+                       std::size_t most, const SoftFrankWolfeOptions& options) {
+  const std::size_t rows =
+      options.granularity == Granularity::whole ? 1 : from.hull.vertices.size();
+  std::vector<std::vector<bool>> taken(rows, std::vector<bool>(from.hull.count()));
+  SoftPicks picks;
+  picks.step.objective = from.loss_at(theta, tasks, nullptr);
+  for (std::size_t task = 0; task < most; ++task) {
+    HullPoint gradient;
+    from.loss_at(theta, {tasks[task]}, &gradient);
+    const HullPick pick =
+        pick_vertices(from.hull, theta, gradient, options.granularity, options.rule, taken);
+    picks.step.gap += frank_wolfe_gap(from.hull, theta, gradient, pick);
+    HullPoint direction;
+    for (std::size_t l = 0; l < theta.size(); ++l) {
+      direction.push_back(vertex_of(from.hull, pick.vertices, l) - theta[l]);
+    }
+    for (std::size_t row = 0; row < rows; ++row) taken[row][pick.vertices[row]] = true;
+    picks.directions.push_back(from.named(direction));
+    const auto append = [](auto& all, const auto& more) {
+      all.insert(all.end(), more.begin(), more.end());
+    };
+    append(picks.step.picks, pick.vertices);
+    append(picks.step.scores, pick.scores);
+    append(picks.step.margins, pick.margins);
+    picks.chosen.push_back(pick.vertices);
+  }
+  return picks;
+}
+
+// The coefficients of the picks: learned, or fixed. The point is at them afterwards.
+torch::Tensor coefficients_of(MergedPoint& point, const std::vector<Dataset>& tasks,
+                              std::uint64_t t, const SoftFrankWolfeOptions& options) {
+  const double initial = t == 0 ? options.initial : options.initial_later;
+  torch::Tensor first = torch::full({point.rows(), point.directions()}, initial, torch::kDouble);
+  if (options.fixed_step > 0) {
+    const double step_size = t == 0 ? 1 : 2.0 / static_cast<double>(t + 2) * options.fixed_step;
+    first.fill_(options.initial * step_size);
+  }
+  if (options.simplex) first = project_to_simplex(first);
+  if (options.fixed_step > 0) {
+    point.move_to(first);
+    return first;
+  }
+  DescentOptions descent{.loss = options.loss,
+                         .learning_rate = options.learning_rate,
+                         .steps = options.steps,
+                         .batch = options.batch,
+                         .seed = options.seed + t,
+                         .project = {},
+                         .on_step = {}};
+  if (options.simplex) {
+    descent.project = [](torch::Tensor& rows) { rows.copy_(project_to_simplex(rows)); };
+  }
+  return descend(point, first, tasks, descent).coefficients;
+}
+
+// w <- (1 - sum of the coefficients) w, and its coefficient more for every pick.
+void shift_shares(torch::Tensor& shares, const torch::Tensor& coefficients,
+                  const std::vector<std::vector<std::size_t>>& chosen) {
+  shares *= 1 - coefficients.sum(1, /*keepdim=*/true);
+  for (std::size_t pick = 0; pick < chosen.size(); ++pick) {
+    for (std::size_t row = 0; row < chosen[pick].size(); ++row) {
+      const auto r = static_cast<std::int64_t>(row);
+      shares[r][static_cast<std::int64_t>(chosen[pick][row])] +=
+          coefficients[r][static_cast<std::int64_t>(pick)];
+    }
+  }
+}
+
+}  // namespace
 
 FrankWolfe soft_frank_wolfe(const Network& network, const NamedTensors& start,
                             const std::vector<NamedTensors>& pool,
                             const std::vector<Dataset>& tasks,
                             const SoftFrankWolfeOptions& options) {
   check_tasks(network, tasks, "frank_wolfe");
-  Hull hull(network, start, pool, options.granularity, options.rule, options.loss);
+  NetworkHull from(network, start, pool, options.loss);
   const std::size_t most = std::min<std::size_t>(
-      {tasks.size(), static_cast<std::size_t>(hull.vertices()),
+      {tasks.size(), from.hull.count(),
        options.most_picks == 0 ? tasks.size() : static_cast<std::size_t>(options.most_picks)});
+  HullPoint theta = from.start();
   FrankWolfe result;
+  result.row_names = row_names(from, options.granularity);
+  result.shares = torch::zeros({static_cast<std::int64_t>(result.row_names.size()),
+                                static_cast<std::int64_t>(from.hull.count())},
+                               torch::kDouble);
+  result.shares.select(1, static_cast<std::int64_t>(from.hull.count()) - 1).fill_(1);
   for (std::uint64_t t = 0; t < options.iterations; ++t) {
-    auto taken = none_taken(hull);
-    std::vector<NamedTensors> directions;
-    FrankWolfeStep step{.objective = hull.objective(tasks, false)};
-    for (std::size_t task = 0; task < most; ++task) {
-      hull.objective({tasks[task]}, true);
-      const std::vector<std::size_t> picks = hull.pick(taken);
-      step.gap += hull.gap(picks);
-      for (std::size_t l = 0; l < picks.size(); ++l) taken[l][picks[l]] = true;
-      directions.push_back(hull.direction(picks));
-      step.picks.insert(step.picks.end(), picks.begin(), picks.end());
+    SoftPicks picks = pick_by_task(from, theta, tasks, most, options);
+    const NamedTensors origin = from.state_at(theta);
+    MergedPoint point(network, &origin, picks.directions, options.granularity);
+    const torch::Tensor coefficients = coefficients_of(point, tasks, t, options);
+    picks.step.step = coefficients.mean().item<double>();
+    shift_shares(result.shares, coefficients, picks.chosen);
+    const NamedTensors state = point.state();
+    for (std::size_t l = 0; l < theta.size(); ++l) {
+      theta[l] = state[l].second.flatten().to(torch::kDouble);
     }
-    const NamedTensors origin = hull.state();
-    MergedPoint point(network, &origin, directions, options.granularity);
-    const double initial = t == 0 ? options.initial : options.initial_later;
-    DescentOptions descent{.loss = options.loss,
-                           .learning_rate = options.learning_rate,
-                           .steps = options.steps,
-                           .batch = options.batch,
-                           .seed = options.seed + t,
-                           .project = {},
-                           .on_step = {}};
-    torch::Tensor first = torch::full({point.rows(), point.directions()}, initial, torch::kDouble);
-    if (options.simplex) {
-      descent.project = [](torch::Tensor& rows) { rows.copy_(project_to_simplex(rows)); };
-      first = project_to_simplex(first);
-    }
-    if (options.fixed_step > 0) {
-      const double step_size = t == 0 ? 1 : 2.0 / static_cast<double>(t + 2) * options.fixed_step;
-      first.fill_(options.initial * step_size);
-      if (options.simplex) first = project_to_simplex(first);
-      point.move_to(first);
-      step.step = first.mean().item<double>();
-    } else {
-      step.step = descend(point, first, tasks, descent).coefficients.mean().item<double>();
-    }
-    hull.set(point.state());
-    result.trajectory.push_back(std::move(step));
+    result.trajectory.push_back(std::move(picks.step));
     if (options.on_iteration) options.on_iteration(t + 1);
   }
-  result.objective = hull.objective(tasks, false);
-  result.state = hull.state();
+  result.objective = from.loss_at(theta, tasks, nullptr);
+  result.state = from.state_at(theta);
   return result;
 }
 

@@ -7,16 +7,9 @@
 
 #include "amalgam/learning/dataset.hpp"
 #include "amalgam/weights/learned/adamerging.hpp"
-#include "amalgam/weights/learned/coefficients.hpp"
+#include "amalgam/weights/learned/hull_descent.hpp"
 
 namespace amalgam::learned {
-
-/// How the vertex is chosen from the gradient g at theta: the checkpoint s with the smallest
-enum class VertexRule {
-  inner,         ///< <g, s>: Frank-Wolfe's linear minimisation, exactly
-  cosine,        ///< <g, s> / (|g| |s|): the reference implementation's
-  cosine_delta,  ///< <g, s - theta> / (|g| |s - theta|)
-};
 
 /// How the step to a vertex s from theta is made, each by the rule of that name with theta as base
 /// and s as the only member.
@@ -31,16 +24,20 @@ enum class InnerMerge {
 struct FrankWolfeOptions {
   Granularity granularity = Granularity::tensor;  ///< one vertex for all tensors, or one per tensor
   VertexRule rule = VertexRule::inner;
+  StepDirection direction = StepDirection::towards;  ///< the others: by task arithmetic only
   CoefficientLoss loss = CoefficientLoss::cross_entropy;
   std::uint64_t iterations = 10;
+  std::uint64_t batch = 0;  ///< random examples per task and gradient; 0: all
   double step_size = 1;
   double scaling = 1;
   /// Tries gamma_t and this many halvings of it and takes the first that does not raise the
   /// objective, else none; 0: always gamma_t.
   std::uint64_t line_search = 0;
+  bool keep_best = false;  ///< the result is the point with the lowest objective, not the last
   InnerMerge merge = InnerMerge::task_arithmetic;
-  double density = 0.3;    ///< ties, dare_ties: the share of s - theta that is kept, in (0, 1]
-  std::uint64_t seed = 0;  ///< dare_ties: of what is dropped; iteration t has seed + t
+  double density = 0.3;  ///< ties, dare_ties: the share of s - theta that is kept, in (0, 1]
+  /// Of the batches, and of what dare_ties drops (iteration t has seed + t).
+  std::uint64_t seed = 0;
   /// Stop when the Frank-Wolfe gap falls below this; 0: never (by the cosine rules it can be
   /// negative).
   double tolerance = 0;
@@ -75,6 +72,12 @@ struct FrankWolfeStep {
   /// The vertex of every row (one, or one per tensor), as an index into the pool; the pool's size
   /// stands for the start.
   std::vector<std::size_t> picks;
+  /// How well each pick is aligned with the gradient (the lower the better, see VertexRule), and by
+  /// how much the next best vertex is worse (0 if there is none).
+  std::vector<double> scores;
+  std::vector<double> margins;
+  /// Where steps go away from vertices: from which, by row; the pool's size + 1: from none.
+  std::vector<std::size_t> away;
 };
 
 struct FrankWolfe {
@@ -82,8 +85,10 @@ struct FrankWolfe {
   double objective = 0;  ///< at the end
   std::vector<FrankWolfeStep> trajectory;
   /// The share of each vertex (the pool, then the start) in the result, double [rows, pool + 1];
-  /// rows sum to 1. Undefined for the soft variant, and for merges other than task arithmetic.
+  /// rows sum to 1. Of the soft variant without `simplex`, shares may be negative. Undefined for
+  /// merges other than task arithmetic.
   torch::Tensor shares;
+  std::vector<std::string> row_names;  ///< tensors, or one empty name
 };
 
 /// Hard Frank-Wolfe merging (Chen et al. 2025, arXiv 2503.12649): minimises the mean loss over the
