@@ -1,3 +1,4 @@
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -5,10 +6,8 @@
 #include "amalgam/experiments/catalogue.hpp"
 #include "amalgam/experiments/task_families.hpp"
 #include "amalgam/learning/evaluation.hpp"
-#include "amalgam/learning/fisher.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 #include "amalgam/weights/learned/parameter_search.hpp"
-#include "amalgam/weights/learned/regmean.hpp"
 #include "amalgam/weights/search_grid.hpp"
 
 namespace amalgam::experiments {
@@ -18,28 +17,45 @@ using learned::NamedTensors;
 using learning::Dataset;
 using learning::Network;
 
+std::shared_ptr<Network> half_way_to_average(const TaskFamily& family) {
+  const learned::MemoryMerge merge{
+      .method = "wise_ft",
+      .base = learned::as_source(family.base_state(), "base"),
+      .members = {learned::as_source(
+          learning::state_of(*family.merged("linear", {"weight=1"}, false)), "average")},
+      .parameters = {"alpha=0.5"},
+      .files = {}};
+  return learning::load_network(*learned::merge_in_memory(merge), family.base->description());
+}
+
+// Both experts' answers averaged, as many times the cost.
+double ensemble(const TaskFamily& family,
+                const std::function<torch::Tensor(const torch::Tensor&)>& answer) {
+  double sum = 0;
+  for (const Dataset& task : family.test) {
+    torch::Tensor answers;
+    for (const auto& expert : family.experts) {
+      const torch::Tensor own = answer(learning::predict_logits(*expert, task));
+      answers = answers.defined() ? answers + own : own;
+    }
+    sum += accuracy(answers, task);
+  }
+  return sum / static_cast<double>(family.test.size());
+}
+
 Figures run(Workshop& workshop, std::uint64_t seed) {
   const TaskFamily family = half_images(workshop, seed);
   const std::vector<NamedTensors> states = family.states();
-  std::vector<learning::GramSums> grams;
-  learned::MemoryMerge fisher{.method = "fisher", .parameters = {"fisher=f0,f1"}, .files = {}};
+  std::vector<MemberStatistics> statistics;
   for (std::size_t s = 0; s < states.size(); ++s) {
-    const Dataset seen = family.train[s].range(0, 1000);
-    fisher.members.push_back(learned::as_source(states[s], "expert"));
-    fisher.files["f" + std::to_string(s)] =
-        learned::as_source(learning::fisher_diagonal(*family.experts[s], seen), "fisher");
-    grams.push_back(learning::gram_sums(*family.experts[s], seen));
+    statistics.emplace_back(*family.experts[s], family.train[s].range(0, 1000));
   }
-
   const auto test_score = [&](Network& network) { return TaskFamily::score(network, family.test); };
   const auto by_fisher = [&](const std::vector<std::string>& more) {
-    learned::MemoryMerge merge = fisher;
-    merge.parameters.insert(merge.parameters.end(), more.begin(), more.end());
-    return learning::load_network(*learned::merge_in_memory(merge), family.base->description());
+    return merged_by_fisher(*family.base, states, statistics, more);
   };
   const auto by_regmean = [&](double off_diagonal) {
-    return family.score_of(learned::regmean({&states[0], &states[1]}, {&grams[0], &grams[1]},
-                                            {.off_diagonal = off_diagonal, .shares = {}}));
+    return test_score(*merged_by_regmean(*family.base, states, statistics, off_diagonal));
   };
   // 51 shares, chosen on validation images.
   const std::vector<SearchAxis> shares{parse_search_axis(
@@ -61,6 +77,10 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
       {"average, searched", searched([&](const std::vector<std::string>& weights) {
          return family.merged("linear", weights, false);
        })},
+      {"WiSE-FT: half-way from the base to the average", test_score(*half_way_to_average(family))},
+      {"logit ensemble", ensemble(family, [](const torch::Tensor& logits) { return logits; })},
+      {"probability ensemble",
+       ensemble(family, [](const torch::Tensor& logits) { return torch::softmax(logits, 1); })},
       {"task arithmetic 1.0", test_score(*family.merged("task_arithmetic", {"weight=1"}, true))},
       {"Fisher", test_score(*by_fisher({}))},
       {"Fisher, searched",
@@ -89,8 +109,9 @@ const Experiment& fisher_merging() {
           " on 8,000 images each of which the left or the right half is kept; Fisher and Gram"
           " matrices from 1,000 of their images; mean accuracy over both halves' test images.",
       .rows = {"base", "own expert", "other expert", "average", "average, searched",
-               "task arithmetic 1.0", "Fisher", "Fisher, searched", "Fisher, not normalised",
-               "RegMean a=1", "RegMean a=0.9", "RegMean a=0"},
+               "WiSE-FT: half-way from the base to the average", "logit ensemble",
+               "probability ensemble", "task arithmetic 1.0", "Fisher", "Fisher, searched",
+               "Fisher, not normalised", "RegMean a=1", "RegMean a=0.9", "RegMean a=0"},
       .unit = "accuracy",
       .claims = {{.text = "Fisher above the plain average by .06 or more",
                   .difference = difference("Fisher", "average"),

@@ -1,9 +1,12 @@
+#include <array>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "amalgam/core/random.hpp"
 #include "amalgam/experiments/catalogue.hpp"
 #include "amalgam/experiments/task_families.hpp"
+#include "amalgam/weights/learned/adamerging.hpp"
 #include "amalgam/weights/learned/frank_wolfe.hpp"
 
 namespace amalgam::experiments {
@@ -13,11 +16,33 @@ using learned::Granularity;
 using learned::NamedTensors;
 using learned::VertexRule;
 using learning::Dataset;
+using learning::Network;
+
+constexpr std::array<std::size_t, 3> kCounts{0, 4, 8};
+
+// Checkpoints, and the statistics of their own training images that some baselines need.
+struct Pool {
+  std::vector<NamedTensors> states;
+  std::vector<MemberStatistics> statistics;
+
+  void add(Network& network, const Dataset& seen) {
+    states.push_back(learning::state_of(network));
+    statistics.emplace_back(network, seen);
+  }
+  Pool with(const Pool& more, std::size_t count) const {
+    Pool all = *this;
+    for (std::size_t i = 0; i < count; ++i) {
+      all.states.push_back(more.states[i]);
+      all.statistics.push_back(more.statistics[i]);
+    }
+    return all;
+  }
+};
 
 // Checkpoints that have nothing to do with the tasks: fine-tuned on random labels.
-std::vector<NamedTensors> irrelevant(Workshop& workshop, const TaskFamily& family,
-                                     std::uint64_t seed, std::size_t count) {
-  std::vector<NamedTensors> states;
+Pool irrelevant(Workshop& workshop, const TaskFamily& family, std::uint64_t seed,
+                std::size_t count) {
+  Pool pool;
   for (std::size_t i = 0; i < count; ++i) {
     Dataset data = workshop.images(Split::train).range(40'000 + 1500 * i, 2000);
     data.labels = data.labels.clone();
@@ -31,23 +56,46 @@ std::vector<NamedTensors> irrelevant(Workshop& workshop, const TaskFamily& famil
                         {"batch", 128},
                         {"optimizer", {{"name", "sgd"}, {"learning_rate", .02}, {"momentum", .9}}}},
                        data, 1000 * seed + i, family.base.get());
-    states.push_back(learning::state_of(*network));
+    pool.add(*network, data.range(0, 1000));
   }
-  return states;
+  return pool;
+}
+
+// AdaMerging on the unlabelled images that Frank-Wolfe sees with their labels.
+double adamerging_score(const TaskFamily& family, const Pool& pool,
+                        const std::vector<Dataset>& unlabelled, std::uint64_t seed,
+                        std::uint64_t steps) {
+  const NamedTensors base = family.base_state();
+  std::vector<NamedTensors> vectors;
+  for (const NamedTensors& state : pool.states) vectors.push_back(learned::subtract(state, base));
+  return family.score_of(learned::adamerge(*family.base, base, vectors, unlabelled,
+                                           {.granularity = Granularity::tensor,
+                                            .learning_rate = 1e-2,
+                                            .steps = steps,
+                                            .batch = 64,
+                                            .seed = seed})
+                             .state);
 }
 
 Figures run(Workshop& workshop, std::uint64_t seed) {
   const TaskFamily family = eight_transforms(workshop, seed);
-  const std::vector<NamedTensors> noise = irrelevant(workshop, family, seed, 8);
+  const Pool noise = irrelevant(workshop, family, seed, 8);
+  Pool relevant;
+  for (std::size_t t = 0; t < family.experts.size(); ++t) {
+    relevant.add(*family.experts[t], family.train[t].range(0, 1000));
+  }
   const NamedTensors base = family.base_state();
   std::vector<Dataset> proxy;
   for (const Dataset& task : family.validation) proxy.push_back(task.range(0, 100));
 
-  Figures figures{{"base", TaskFamily::score(*family.base, family.test)},
-                  {"experts on their own", family.own_score()}};
-  for (const std::size_t count : {0UL, 8UL}) {
-    std::vector<NamedTensors> pool = family.states();
-    pool.insert(pool.end(), noise.begin(), noise.begin() + static_cast<std::ptrdiff_t>(count));
+  Figures figures{
+      {"base", TaskFamily::score(*family.base, family.test)},
+      {"experts on their own", family.own_score()},
+      {"trained on all tasks",
+       TaskFamily::score(*trained_on_all(workshop, family, .01, 4, 10 * seed + 9), family.test)}};
+  for (const std::size_t count : kCounts) {
+    const Pool members = relevant.with(noise, count);
+    const std::vector<NamedTensors>& pool = members.states;
     const auto name = [&](const std::string& method) {
       return method + ", " + std::to_string(count) + " irrelevant";
     };
@@ -74,12 +122,24 @@ Figures run(Workshop& workshop, std::uint64_t seed) {
     figures[name("task arithmetic 0.3")] = by_rule("task_arithmetic", {"weight=0.3"}, true);
     figures[name("TIES mean 1.0")] =
         by_rule("ties", {"weight=1", "density=0.2", "dialect=paper"}, true);
+    figures[name("DARE task arithmetic 0.3")] =
+        by_rule("dare_linear", {"weight=0.3", "density=0.1", "dialect=paper"}, true);
+    figures[name("Fisher")] =
+        TaskFamily::score(*merged_by_fisher(*family.base, pool, members.statistics), family.test);
+    figures[name("RegMean")] =
+        TaskFamily::score(*merged_by_regmean(*family.base, pool, members.statistics), family.test);
+    figures[name("AdaMerging, layer-wise")] =
+        adamerging_score(family, members, proxy, seed, workshop.size(200, 100));
     figures[name("FW task, inner")] =
         family.score_of(hard(Granularity::whole, VertexRule::inner, 1).state);
     figures[name("FW task, cosine")] =
         family.score_of(hard(Granularity::whole, VertexRule::cosine, .1).state);
     figures[name("FW layer, inner")] =
         family.score_of(hard(Granularity::tensor, VertexRule::inner, 1).state);
+    figures[name("FW layer, pairwise, line search")] = family.score_of(
+        learned::frank_wolfe(*family.base, base, pool, proxy,
+                             {.direction = learned::StepDirection::pairwise, .line_search = 8})
+            .state);
     const auto soft = learned::soft_frank_wolfe(
         *family.base, base, pool, proxy,
         {.iterations = 3, .steps = 60, .learning_rate = .01, .batch = 64, .seed = seed});
@@ -102,6 +162,21 @@ std::function<double(const Figures&)> kept_within(const std::string& method) {
   return difference(method + ", 8 irrelevant", method + ", 0 irrelevant");
 }
 
+std::vector<std::string> rows() {
+  std::vector<std::string> names{"base", "experts on their own", "trained on all tasks"};
+  for (const char* method :
+       {"average", "task arithmetic 0.3", "TIES mean 1.0", "DARE task arithmetic 0.3", "Fisher",
+        "RegMean", "AdaMerging, layer-wise", "FW task, inner", "FW task, cosine", "FW layer, inner",
+        "FW layer, pairwise, line search", "FW soft"}) {
+    for (const std::size_t count : kCounts) {
+      names.push_back(std::string(method) + ", " + std::to_string(count) + " irrelevant");
+    }
+  }
+  names.emplace_back("proxy loss at the start");
+  names.emplace_back("proxy loss with line search");
+  return names;
+}
+
 }  // namespace
 
 const Experiment& fw_merging() {
@@ -115,16 +190,10 @@ const Experiment& fw_merging() {
           " stays good when irrelevant checkpoints are added, where data-free merging fails.",
       .setting =
           "Fashion-MNIST under four transforms, MLP 784-64-64-10, four experts of one base and"
-          " 0 or 8 checkpoints fine-tuned on random labels; 100 labelled images per task as"
-          " the objective; 10 iterations from the base.",
-      .rows = {"base", "experts on their own", "average, 0 irrelevant", "average, 8 irrelevant",
-               "task arithmetic 0.3, 0 irrelevant", "task arithmetic 0.3, 8 irrelevant",
-               "TIES mean 1.0, 0 irrelevant", "TIES mean 1.0, 8 irrelevant",
-               "FW task, inner, 0 irrelevant", "FW task, inner, 8 irrelevant",
-               "FW task, cosine, 0 irrelevant", "FW task, cosine, 8 irrelevant",
-               "FW layer, inner, 0 irrelevant", "FW layer, inner, 8 irrelevant",
-               "FW soft, 0 irrelevant", "FW soft, 8 irrelevant", "proxy loss at the start",
-               "proxy loss with line search"},
+          " 0, 4 or 8 checkpoints fine-tuned on random labels; 100 labelled images per task as"
+          " the objective; 10 iterations from the base. Fisher and RegMean know 1,000 of every"
+          " checkpoint's training images, AdaMerging the objective's without labels.",
+      .rows = rows(),
       .unit = "accuracy",
       .claims = {{.text = "the average loses .2 or more to eight irrelevant checkpoints",
                   .difference = loss_of("average"),

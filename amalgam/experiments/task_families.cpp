@@ -1,6 +1,8 @@
 #include "amalgam/experiments/task_families.hpp"
 
+#include "amalgam/learning/fisher.hpp"
 #include "amalgam/weights/learned/coefficients.hpp"
+#include "amalgam/weights/learned/regmean.hpp"
 
 namespace amalgam::experiments {
 namespace {
@@ -71,6 +73,44 @@ std::shared_ptr<Network> TaskFamily::merged(const std::string& method,
     merge.members.push_back(learned::as_source(learning::state_of(*expert), "expert"));
   }
   return learning::load_network(*learned::merge_in_memory(merge), base->description());
+}
+
+MemberStatistics::MemberStatistics(Network& network, const Dataset& seen)
+    : fisher(learning::fisher_diagonal(network, seen)), grams(learning::gram_sums(network, seen)) {}
+
+std::shared_ptr<Network> merged_by_fisher(const Network& like,
+                                          const std::vector<NamedTensors>& states,
+                                          const std::vector<MemberStatistics>& statistics,
+                                          const std::vector<std::string>& more) {
+  learned::MemoryMerge merge{.method = "fisher", .parameters = more, .files = {}};
+  std::string files = "fisher=";
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const std::string name = "f" + std::to_string(i);
+    files += (i == 0 ? "" : ",") + name;
+    merge.members.push_back(learned::as_source(states[i], "expert"));
+    merge.files[name] = learned::as_source(statistics[i].fisher, "fisher");
+  }
+  merge.parameters.insert(merge.parameters.begin(), files);
+  return learning::load_network(*learned::merge_in_memory(merge), like.description());
+}
+
+std::shared_ptr<Network> merged_by_regmean(const Network& like,
+                                           const std::vector<NamedTensors>& states,
+                                           const std::vector<MemberStatistics>& statistics,
+                                           double off_diagonal) {
+  std::vector<const NamedTensors*> members;
+  std::vector<const learning::GramSums*> grams;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    members.push_back(&states[i]);
+    grams.push_back(&statistics[i].grams);
+  }
+  return learning::network_with(
+      like, learned::regmean(members, grams, {.off_diagonal = off_diagonal, .shares = {}}));
+}
+
+std::shared_ptr<Network> trained_on_all(Workshop& workshop, const TaskFamily& family, double rate,
+                                        std::uint64_t epochs, std::uint64_t seed) {
+  return workshop.train(sgd(rate, epochs), learning::joined(family.train), seed, family.base.get());
 }
 
 TaskFamily half_images(Workshop& workshop, std::uint64_t seed) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "amalgam/experiments/workshop.hpp"
+#include "amalgam/learning/gram.hpp"
 #include "amalgam/weights/learned/merge_in_memory.hpp"
 
 namespace amalgam::experiments {
@@ -36,6 +37,28 @@ struct TaskFamily {
                                             const std::vector<std::string>& parameters,
                                             bool with_base) const;
 };
+
+/// What baselines know of a checkpoint: its Fisher diagonal and Gram matrices, from `seen`.
+struct MemberStatistics {
+  learning::NamedTensors fisher;
+  learning::GramSums grams;
+
+  MemberStatistics(learning::Network& network, const learning::Dataset& seen);
+};
+/// `amalgam merge --method fisher` of checkpoints with these statistics (and more parameters, as
+/// for -p), of the kind of `like`.
+std::shared_ptr<learning::Network> merged_by_fisher(
+    const learning::Network& like, const std::vector<learned::NamedTensors>& states,
+    const std::vector<MemberStatistics>& statistics, const std::vector<std::string>& more = {});
+/// `--method regmean` of them.
+std::shared_ptr<learning::Network> merged_by_regmean(
+    const learning::Network& like, const std::vector<learned::NamedTensors>& states,
+    const std::vector<MemberStatistics>& statistics, double off_diagonal = 0.9);
+/// One network for all tasks: the base fine-tuned on the training data of all of them together, as
+/// experts are on theirs.
+std::shared_ptr<learning::Network> trained_on_all(Workshop& workshop, const TaskFamily& family,
+                                                  double rate, std::uint64_t epochs,
+                                                  std::uint64_t seed);
 
 /// Fashion-MNIST at 14x14 with one half of every image kept: tasks left and right. Base: MLP
 /// 196-64-10 on 1,000 full images; experts: 8,000 images of their half.

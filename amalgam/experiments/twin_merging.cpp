@@ -242,7 +242,10 @@ const Experiment& twin_merging() {
       .not_reproduced =
           "Merged models above their experts, which the paper has for generation: here they stay"
           " below.",
-      .sabotage = "",
+      .sabotage =
+          "Modules as differences to the base instead of the shared model (quick): five of six"
+          " claims fail. A router that gives every input equal shares: the first two claims fail"
+          " with every seed. Both not shown.",
       .run = run};
   return kExperiment;
 }

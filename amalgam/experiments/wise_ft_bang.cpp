@@ -7,6 +7,7 @@
 
 #include "amalgam/experiments/catalogue.hpp"
 #include "amalgam/experiments/colour_patch_data.hpp"
+#include "amalgam/experiments/task_families.hpp"
 #include "amalgam/experiments/workshop.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/predictions/agreement.hpp"
@@ -100,6 +101,15 @@ std::shared_ptr<Network> between(const Network& first, const Network& second, do
   return learning::load_network(*learned::merge_in_memory(merge), first.description());
 }
 
+// The network with its last layer's weights and biases times `factor`, and its logits with them.
+std::shared_ptr<Network> with_scaled_head(const Network& network, double factor) {
+  learned::NamedTensors state = learning::copied_state(network);
+  for (auto& [name, tensor] : state) {
+    if (name.starts_with("layers.1.")) tensor *= factor;
+  }
+  return learning::network_with(network, state);
+}
+
 void add_balance(Figures& figures, const torch::Tensor& before, const torch::Tensor& after,
                  const torch::Tensor& merged, const Dataset& shifted_data) {
   const BalanceReport report = compare(before, after, merged, shifted_data);
@@ -157,6 +167,20 @@ void add_fine_tuning(Figures& figures, Workshop& workshop, const ColourPatches& 
         accuracy(*between(*before, *after, alpha), other);
   }
   add_balance(figures, a, b, m, other);
+  const std::vector<learned::NamedTensors> ends{learning::state_of(*before),
+                                                learning::state_of(*after)};
+  figures["B: Fisher-weighted 0.5"] =
+      accuracy(*merged_by_fisher(*before, ends,
+                                 {MemberStatistics(*before, broad.range(0, 1000)),
+                                  MemberStatistics(*after, narrow.range(0, 1000))}),
+               other);
+  // Other ways of balance: smaller logits, and fewer epochs.
+  const auto scaled = with_scaled_head(*after, .4);
+  figures["B: WiSE-FT 0.5, fine-tuned head x 0.4"] =
+      accuracy(*between(*before, *scaled, .5), other);
+  const auto early = fine_tune({{"epochs", 3}});
+  figures["B: fine-tuned, 3 epochs"] = accuracy(*early, other);
+  figures["B: WiSE-FT 0.5, 3 epochs"] = accuracy(*between(*before, *early, .5), other);
 
   const std::vector<std::pair<std::string, nlohmann::json>> bang{
       {"label smoothing", {{"label_smoothing", .1}}},
@@ -264,6 +288,10 @@ std::vector<std::string> rows() {
                            "B: WiSE-FT 0.5",
                            "B: WiSE-FT 0.75",
                            "B: ensemble of outputs",
+                           "B: Fisher-weighted 0.5",
+                           "B: WiSE-FT 0.5, fine-tuned head x 0.4",
+                           "B: fine-tuned, 3 epochs",
+                           "B: WiSE-FT 0.5, 3 epochs",
                            "B: pre-trained, as fine-tuned on",
                            "B: fine-tuned, as fine-tuned on",
                            "B: WiSE-FT 0.5, as fine-tuned on",
