@@ -23,6 +23,7 @@ class Run:
     resumes: bool = False
     learns: bool = False  # by the learning library, which takes a second to load
     long: bool = False  # another run has all of its calls too, or nearly
+    ends_in_c: bool = False  # OpenSSL and Eigen end the process at some allocations
     keeps: tuple = ()  # outputs that a failed run may have made, from which the next goes on
     prepare: list = field(default_factory=list)  # commands that make inputs in {}
     files: dict = field(default_factory=dict)  # texts in {}
@@ -63,15 +64,16 @@ def weight_runs():
         run("lora-apply", "lora apply SHARED/dense0 SHARED/adapter1 {}/o.safetensors"
             " --threads 2 --quiet"),
         run("lora-extract", "lora extract SHARED/0.safetensors SHARED/1.safetensors {}/o --rank 4"
-            " --quiet"),
+            " --quiet", ends_in_c=True),
         run("lora-merge", "lora merge SHARED/adapter1 SHARED/adapter3 -o {}/o --method svd --rank 4"
-            " --quiet"),
+            " --quiet", ends_in_c=True),
         run("lora-merge-ties", "lora merge SHARED/adapter1 SHARED/adapter3 -o {}/o --method ties"
-            " -p density=0.5 -p weight=1 --rank 4 --quiet"),
+            " -p density=0.5 -p weight=1 --rank 4 --quiet", ends_in_c=True),
         run("merge-file", f"{ties} -o {{}}/out.safetensors", resumes=True),
-        run("merge-file-manifest", f"{ties} -o {{}}/out.safetensors --manifest", resumes=True),
+        run("merge-file-manifest", f"{ties} -o {{}}/out.safetensors --manifest", resumes=True,
+            ends_in_c=True),
         run("merge-shards-manifest", f"{ties} -o {{}}/out --shard-size 100kB --manifest",
-            resumes=True),
+            resumes=True, ends_in_c=True),
         run("merge-plain", f"{ties} -o {{}}/out.safetensors"),
         run("merge-over", f"{ties} -o {{}}/out --overwrite",
             long=True,
@@ -83,9 +85,10 @@ def weight_runs():
             long=True,
             files={"recipe.yml": union}),
         run("moe", "moe {}/recipe.yml -o {}/out --manifest --threads 2 --quiet", resumes=True,
+            ends_in_c=True,
             files={"recipe.yml": experts}),
         run("verify", "verify {}/out --inputs --recompute 3 --sample-seed 1 --threads 2 --quiet",
-            prepare=[verified]),
+            prepare=[verified], ends_in_c=True),
     ]
 
 

@@ -87,7 +87,7 @@ class Checks:
         try:
             words = fault_commands.make_inputs(self.options.binary, run, self.work)
             command = Command(self.options.binary, self.options.shim, self.work, run.name, words,
-                              run.resumes, run.keeps)
+                              run.resumes, run.keeps, run.ends_in_c)
             wrong, failed = check(command, self.most(run))
             if run.name == "merge-file-manifest":
                 failed["killed"] = (check_crashes(command),) * 2

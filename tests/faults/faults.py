@@ -9,6 +9,7 @@ of a run that nothing disturbed. A run may also not need what failed: then its r
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import tempfile
@@ -55,9 +56,10 @@ class Command:
     """`words` in which {} is the command's folder, made by `inputs`; all that a good run changes
     or makes there is its output."""
 
-    def __init__(self, program, shim, work, name, words, resumes=False, keeps=()):
+    def __init__(self, program, shim, work, name, words, resumes=False, keeps=(),
+                 ends_in_c=False):
         self.program, self.shim, self.work, self.name = program, shim, work, name
-        self.keeps = keeps
+        self.keeps, self.ends_in_c = keeps, ends_in_c
         self.data = {"AMALGAM_DATA": str(work / "shared")}
         self.folder = work / name
         self.words = [word.replace("{}", str(self.folder)) for word in words]
@@ -114,7 +116,7 @@ class Command:
         self.where = (kind, number, done.returncode, done.stderr)
         if done.returncode != 0:
             assert self.mark.exists(), self.where
-            if kind != "malloc" or not done.stderr.startswith(THIRD_PARTY_ENDS):
+            if kind != "malloc" or not self.is_third_partys(done):
                 self.check_sentence(done)
             self.check_outputs(done, kind)
         else:
@@ -126,6 +128,11 @@ class Command:
     def may_stay(self, done, kind):
         """Whether something unfinished may: where memory ended, and where deleting it failed."""
         return self.resumes or kind in ALLOCATIONS or "cannot delete" in done.stderr
+
+    def is_third_partys(self, done):
+        """Whether a C library ended the process, or could not bear that it got no memory."""
+        signalled = done.returncode in (-signal.SIGABRT, -signal.SIGSEGV)
+        return done.stderr.startswith(THIRD_PARTY_ENDS) or (self.ends_in_c and signalled)
 
     def check_sentence(self, done):
         assert done.returncode == 1, self.where
