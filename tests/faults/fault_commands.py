@@ -233,7 +233,6 @@ def learning_runs():
         run("label-bags-network", "label bags fit SHARED/rows.csv --bag bag --response y --ignore"
             " kind --hidden 4 --epochs 2 --out {}/o.safetensors --predict SHARED/rows.csv"
             " --predictions {}/p.csv"),
-        run("study-soup", f"study soup {networks} {networks} {data} --json"),
         run("study-interpolation", f"study interpolation {networks} {data} --steps 2 --json"),
         run("study-soup", f"study soup SHARED/base.safetensors {networks} {data} --json"),
         run("study-merging", "study merging {}/study.yml --json", files={"study.yml": study}),
