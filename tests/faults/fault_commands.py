@@ -328,6 +328,7 @@ def listed_commands(program, words=()):
 def runs_of_all(program):
     """The runs of every command of this build. A command without one is a mistake."""
     listed, learns = listed_commands(program) - WITHOUT_FILES, has_learning(program)
+    listed |= {"report"} if learns else set()  # the demo's, which --help does not list
     runs, tested = [], set()
     for run in all_runs():
         commands = {name for name in listed if run.words[:len(name.split())] == name.split()}
