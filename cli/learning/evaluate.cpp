@@ -297,7 +297,7 @@ void run(const EvaluateOptions& options) {
       print(best->name + "\n");
     }
   } else if (options.common.json) {
-    Json json;
+    Json json = Json::object();
     json["data"] = options.data.describe();
     json["reference"] = options.reference.empty() ? Json() : Json(options.reference);
     json["results"] = Json::array();

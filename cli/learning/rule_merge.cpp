@@ -93,8 +93,7 @@ Json merge_network(const MergeCommand& command, const MergeOptions& options, con
   check_output_is_no_input(inputs, command.output);
   const auto merged = learned::merge_in_memory(
       recipe, [&](const ModelReference& model) { return models.open(model); },
-      {.allow_shape_mismatch = options.allow_shape_mismatch, .type = options.type},
-      options.engine);
+      {.allow_shape_mismatch = options.allow_shape_mismatch, .type = options.type}, options.engine);
   const auto network = learning::load_network(*merged, models.network(recipe));
   const Json statistics = refresh_batch_norm(*network, &data);
   learning::save_network(command.output, *network, command.overwrite);
