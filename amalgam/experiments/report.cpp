@@ -83,8 +83,10 @@ std::string html_page(const Result& result) {
   page.paragraph(fmt::format("Verdict: {}. {} of {} seeds hold by themselves; {:.0f} seconds.",
                              verdict_text(result.verdict), result.seeds_holding,
                              result.seeds.size(), result.seconds));
-  page.figure(report::draw(plot_of(result)),
-              "Means over the seeds with 95 % intervals (Student's t).");
+  // Nothing is drawn of an experiment none of whose figures is a share.
+  if (const report::DotPlot plot = plot_of(result); !plot.groups.front().rows.empty()) {
+    page.figure(report::draw(plot), "Means over the seeds with 95 % intervals (Student's t).");
+  }
   page.heading("Claims");
   std::vector<std::vector<std::string>> claims;
   std::vector<std::size_t> strong;
