@@ -11,10 +11,10 @@ _amalgam() {
   elif [[ $previous == --method ]]; then
     words=$("$program" "${COMP_WORDS[1]}" methods --json 2>/dev/null |
       sed -n 's/^      "name": "\([a-z_-]*\)".*/\1/p')
-  elif [[ $previous == --dtype ]]; then
-    words="F64 F32 F16 BF16 F8_E4M3 F8_E5M2"
-  elif [[ $previous == --quant ]]; then
-    words="Q8_0 Q5_1 Q5_0 Q4_1 Q4_0"
+  elif [[ $previous == --dtype || $previous == --quant ]]; then
+    words=$("$program" convert --help 2>/dev/null | sed -n '/--dtype TYPE/,/--quant TYPE/p' |
+      grep -o -E '\<(B?F(16|32|64)|F8_E[0-9]M[0-9]|fp8_[a-z]+|I?Q[0-9]_[0-9A-Z_]+)\>' | sort -u)
+    if [[ $previous == --quant ]]; then words=$(grep Q <<<"$words"); fi
   elif [[ $word == -* ]]; then
     words=$("$program" "${COMP_WORDS[1]}" --help 2>/dev/null | grep -o -E -e '--[a-z][a-z-]*' | sort -u)
   elif ((COMP_CWORD == 2)); then

@@ -30,6 +30,8 @@ expect --stats inspect model --st
 expect --overwrite convert --
 expect BF16 convert a b --dtype B
 expect Q8_0 convert a b --quant Q8
+expect Q4_K_M merge recipe.yml --dtype Q4
+expect fp8_block merge recipe.yml --dtype fp8
 expect dare_ties merge --method dare
 expect local-kemeny rank --method local
 expect dawid-skene label aggregate a.csv --method dawid
