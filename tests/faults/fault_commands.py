@@ -74,6 +74,8 @@ def weight_runs():
             ends_in_c=True),
         run("merge-shards-manifest", f"{ties} -o {{}}/out --shard-size 100kB --manifest",
             resumes=True, ends_in_c=True),
+        run("merge-split", f"{ties} -o {{}}/out.gguf --dtype q8_0 --shard-size 100kB",
+            resumes=True),
         run("merge-plain", f"{ties} -o {{}}/out.safetensors"),
         run("merge-over", f"{ties} -o {{}}/out --overwrite",
             long=True,
