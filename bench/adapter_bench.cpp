@@ -4,8 +4,6 @@
 //
 //   adapter_bench [--folder DIR] [--bytes 500MB] [--members 2] [--rank 16] [--dtype bf16]
 //                 [--method linear] [--threads 2] [--runs 5]
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -17,6 +15,7 @@
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/merge.hpp"
 #include "amalgam/weights/recipe_arguments.hpp"
+#include "bench/timing.hpp"
 
 namespace amalgam::bench {
 namespace {
@@ -75,16 +74,6 @@ void write_member(const Options& options, std::size_t member) {
   write_adapter(adapter_path(options, member), adapter, DType::bf16);
 }
 
-// Of all threads, in and for this process.
-double processor_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
 struct Cost {
   double seconds = 0;
   double processor = 0;
@@ -110,11 +99,6 @@ Cost cost_of_merge(const Options& options, bool with_adapters) {
       merge);
   return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
           processor_seconds() - before};
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 void run(const Options& options) {

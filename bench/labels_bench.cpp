@@ -15,7 +15,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <ctime>
 #include <vector>
 
 #include "amalgam/core/averages.hpp"
@@ -24,6 +23,7 @@
 #include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/label_model.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
+#include "bench/timing.hpp"
 
 namespace amalgam::bench {
 namespace {
@@ -51,9 +51,6 @@ double seconds_of(const auto& body) {
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-/// Of all threads together, so that what else the machine does counts little.
-double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 double resident_gigabytes() {
   struct rusage usage {};

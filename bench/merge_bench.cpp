@@ -9,7 +9,6 @@
 // other work on the machine disturbs less. With --cold the inputs are taken out of the page cache
 // before every run, floor and merge alike.
 #include <fcntl.h>
-#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -32,6 +31,7 @@
 #include "amalgam/weights/planner.hpp"
 #include "amalgam/weights/recipe_arguments.hpp"
 #include "bench/merge_floor.hpp"
+#include "bench/timing.hpp"
 
 namespace amalgam::bench {
 namespace {
@@ -150,21 +150,6 @@ Case case_of(const std::string& method, std::size_t members) {
   if (found == kKnown.end()) throw InputError("merge_bench: no case for method '{}'", method);
   const bool single = method == "slerp" || method == "arcee_fusion" || method == "wise_ft";
   return {method, found->second.first, single ? 1 : members, found->second.second};
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-// Of all threads, in and for this process.
-double processor_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 double seconds_of_merge(const Case& item, const Options& options) {

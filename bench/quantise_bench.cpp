@@ -5,8 +5,6 @@
 // of a plain quantiser, written down without thought of speed.
 //
 //   quantise_bench [--elements 4000000] [--threads 1] [--runs 5] [--types q4_0,q8_0]
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -26,6 +24,7 @@
 #include "amalgam/weights/engine.hpp"
 #include "amalgam/weights/fp8_conversion.hpp"
 #include "amalgam/weights/planner.hpp"
+#include "bench/timing.hpp"
 
 namespace amalgam::bench {
 namespace {
@@ -41,21 +40,6 @@ struct Options {
       "q8_0,q6_k,q5_k,q5_1,q5_0,q4_k,q4_1,q4_0,iq4_nl,iq4_xs,q3_k,q2_k,fp8_block,fp8_channel,"
       "fp8_tensor";
 };
-
-// In threads' time, so that other work on the machine disturbs less.
-double processor_seconds(const std::function<void()>& work) {
-  const auto now = [] {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& time) {
-      return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-    };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-  };
-  const double start = now();
-  work();
-  return now() - start;
-}
 
 std::shared_ptr<const TensorSource> make_source(const Options& options) {
   RandomStream random(1, "quantise_bench");

@@ -5,8 +5,6 @@
 // every row, std::exp and std::log. Runs alternate; medians count.
 //
 //   rules_bench [--elements 4194304] [--row 4096] [--runs 5]
-#include <sys/resource.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <bit>
@@ -23,6 +21,7 @@
 #include "amalgam/weights/rules/selection.hpp"
 #include "amalgam/weights/rules/selection_kernels.hpp"
 #include "amalgam/weights/rules/softmax_divergence.hpp"
+#include "bench/timing.hpp"
 
 namespace amalgam::bench {
 namespace {
@@ -60,20 +59,6 @@ Inputs make_inputs(const Options& options, bool rounded) {
     inputs.member.push_back(rounded ? to_bfloat16(member) : member);
   }
   return inputs;
-}
-
-double processor_seconds(const std::function<void()>& work) {
-  const auto now = [] {
-    rusage usage{};
-    getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& time) {
-      return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
-    };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-  };
-  const double start = now();
-  work();
-  return now() - start;
 }
 
 // The key of the magnitude of which half are at least as large, as the engine finds it.
@@ -190,11 +175,6 @@ std::uint64_t plain_divergences(const Inputs& inputs) {
     total += std::max(0.0, sum);
   }
   return static_cast<std::uint64_t>(1e6 * total);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 // Both must come to the same number.
