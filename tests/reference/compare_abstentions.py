@@ -48,8 +48,8 @@ def run(binary, folder, *words):
     if done.returncode != 0:
         raise SystemExit(f"label {' '.join(words)}\n{done.stderr}")
     names, of_workers = read_columns(workers)
-    first = next(i for i, name in enumerate(names) if name.startswith("abstains:"))
-    return read_columns(soft)[1], of_workers[:, first - 1:]
+    abstains = [i - 1 for i, name in enumerate(names) if name.startswith("abstains:")]
+    return read_columns(soft)[1], of_workers[:, abstains]
 
 
 def compare(binary, folder, what, words, votes, classes, pseudo):
