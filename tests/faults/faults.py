@@ -134,7 +134,9 @@ class Command:
     def is_third_partys(self, done):
         """Whether a C library ended the process, or could not bear that it got no memory."""
         signalled = done.returncode in (-signal.SIGABRT, -signal.SIGSEGV)
-        return done.stderr.startswith(THIRD_PARTY_ENDS) or (self.ends_in_c and signalled)
+        # Warnings may come first.
+        said = any(line.startswith(THIRD_PARTY_ENDS) for line in done.stderr.splitlines())
+        return said or (self.ends_in_c and signalled)
 
     def check_sentence(self, done):
         assert done.returncode == 1, self.where
