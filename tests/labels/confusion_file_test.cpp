@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/label_files.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/labels/tiny_crowd.hpp"
 
 namespace amalgam::labels {
@@ -18,25 +18,23 @@ using ::testing::ThrowsMessage;
 
 class ConfusionFileTest : public ::testing::Test {
  protected:
-  ~ConfusionFileTest() override { std::filesystem::remove(path_); }
-
   ConfusionFile read(const std::string& text, double weight = 0) const {
-    std::ofstream(path_, std::ios::binary) << text;
-    return read_confusion(path_, three_by_three(), weight);
+    return read_confusion(folder_.write("confusion.csv", text), three_by_three(), weight);
   }
   void expect_refused(const std::string& text, const std::string& message,
                       double weight = 0) const {
     EXPECT_THAT([&] { read(text, weight); }, ThrowsMessage<InputError>(HasSubstr(message)));
   }
 
-  std::filesystem::path path_ = std::filesystem::temp_directory_path() / "amalgam_confusion.csv";
+  TemporaryFolder folder_;
 };
 
 TEST_F(ConfusionFileTest, WhatOneFitWroteStartsAnother) {
   const AnnotationTable table = three_by_three();
   const LabelFit fit = fit_tiny("dawid-skene", {"iterations=4", "tolerance=-1"});
-  write_confusion(path_, table, fit);
-  const ConfusionFile file = read_confusion(path_, table);
+  const std::filesystem::path path = folder_ / "confusion.csv";
+  write_confusion(path, table, fit);
+  const ConfusionFile file = read_confusion(path, table);
   EXPECT_EQ(file.used, 12U);
   EXPECT_EQ(file.elsewhere, 0U);
   EXPECT_FALSE(file.confusion.adds);
@@ -68,9 +66,9 @@ TEST_F(ConfusionFileTest, ErrorsNameThePlace) {
   const std::string header = "worker,true,observed,probability\n";
   expect_refused(header + "A,0,0,1\n",
                  "nothing of worker 'A' with true label '0' and observed label '1'");
-  expect_refused(header + "A,0,0,-1\n", "amalgam_confusion.csv:2:7: '-1'");
+  expect_refused(header + "A,0,0,-1\n", "confusion.csv:2:7: '-1'");
   expect_refused(header + "A,0,0,nan\n", "'nan'; expected a finite number");
-  expect_refused(header + "A,0,0\n", "amalgam_confusion.csv:2: the row has 3 cells");
+  expect_refused(header + "A,0,0\n", "confusion.csv:2: the row has 3 cells");
   expect_refused(header + "A,0,0,1\nA,0,0,1\n", "a second row of worker 'A'", 1);
   expect_refused(header + "Z,0,0,1\n", "no row is of a worker and labels", 1);
   expect_refused("worker,truth,observed,probability\n", "it has no column 'true'");

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "amalgam/core/error.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/labels/random_annotations.hpp"
 
 namespace amalgam::labels {
@@ -128,7 +129,8 @@ TEST(IncrementalRefine, LeapsToWhereSweepsCreep) {
 }
 
 TEST_P(Incremental, AStateThatWasSavedGoesOnTheSame) {
-  const auto path = std::filesystem::temp_directory_path() / "amalgam_incremental.safetensors";
+  const TemporaryFolder folder;
+  const auto path = folder / "state.safetensors";
   IncrementalFit fit = fitted(GetParam(), RandomAnnotations{.tasks = 300}.table());
   fit.absorb(RandomAnnotations{.tasks = 5, .first_task = 298, .what = "more"}.table());
   fit.save(path);
@@ -139,7 +141,6 @@ TEST_P(Incremental, AStateThatWasSavedGoesOnTheSame) {
   fit.absorb(next.table());
   again.absorb(next.table());
   EXPECT_LT(largest_difference(fit, again), 1e-9);
-  std::filesystem::remove(path);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Incremental,
@@ -170,13 +171,10 @@ TEST(IncrementalFit, RefusesNewLabelsAndOtherMethodsAndChangesNothing) {
 TEST(IncrementalFit, RefusesFilesThatAreNoStatesOrDoNotFitTogether) {
   EXPECT_THAT([] { fitted("zencrowd", RandomAnnotations{.tasks = 3}.table()).save("state"); },
               ThrowsMessage<InputError>(HasSubstr("ends in .safetensors")));
-  const auto path = std::filesystem::temp_directory_path() / "amalgam_damaged.safetensors";
+  const TemporaryFolder folder;
+  const auto path = folder / "damaged.safetensors";
   fitted("zencrowd", RandomAnnotations{.tasks = 30}.table()).save(path);
-  std::string bytes;
-  {
-    std::ifstream file(path, std::ios::binary);
-    bytes.assign(std::istreambuf_iterator<char>(file), {});
-  }
+  std::string bytes = contents_of(path);
   // The last tensor in the file is one of bytes: the names of workers, tasks or labels.
   bytes.back() = '\xFF';
   std::ofstream(path, std::ios::binary) << bytes;
@@ -184,7 +182,6 @@ TEST(IncrementalFit, RefusesFilesThatAreNoStatesOrDoNotFitTogether) {
               ThrowsMessage<InputError>(HasSubstr("do not fit together")));
   std::ofstream(path, std::ios::binary) << "nothing";
   EXPECT_THROW(IncrementalFit::load(path), InputError);
-  std::filesystem::remove(path);
 }
 
 }  // namespace

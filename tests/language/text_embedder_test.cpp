@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "amalgam/core/error.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/error_of.hpp"
 
 namespace amalgam::language {
@@ -26,9 +27,9 @@ double similarity(const TextEmbedder& embedder, const std::string& a, const std:
 }
 
 // A .npy file of little-endian doubles.
-std::filesystem::path write_npy(const std::string& name, const std::string& shape,
-                                const std::vector<double>& values) {
-  const auto path = std::filesystem::temp_directory_path() / name;
+std::filesystem::path write_npy(const TemporaryFolder& folder, const std::string& name,
+                                const std::string& shape, const std::vector<double>& values) {
+  const auto path = folder / name;
   std::string header = "{'descr': '<f8', 'fortran_order': False, 'shape': (" + shape + "), }";
   header.resize(117, ' ');
   header += '\n';
@@ -112,21 +113,20 @@ TEST(HashedUnitVector, VectorsOfDifferentTokensAreNearlyOrthogonal) {
 }
 
 TEST(ReadEmbeddings, ReadsRowsAsTheyAre) {
-  const auto path = write_npy("amalgam_embeddings_test.npy", "2, 3", {1, 2, 3, -4, 5, 0.5});
+  const TemporaryFolder folder;
+  const auto path = write_npy(folder, "test.npy", "2, 3", {1, 2, 3, -4, 5, 0.5});
   const Embeddings read = read_embeddings(path);
   EXPECT_EQ(read.rows, 2);
   EXPECT_EQ(read.dimension, 3);
   EXPECT_EQ(read.values, (std::vector<float>{1, 2, 3, -4, 5, 0.5F}));
-  std::filesystem::remove(path);
 }
 
 TEST(ReadEmbeddings, RefusesOtherShapesAndValuesThatAreNotFinite) {
-  const auto flat = write_npy("amalgam_embeddings_flat.npy", "2,", {1, 2});
+  const TemporaryFolder folder;
+  const auto flat = write_npy(folder, "flat.npy", "2,", {1, 2});
   EXPECT_NE(error_of([&] { read_embeddings(flat); }).find("shape [2]"), std::string::npos);
-  const auto infinite = write_npy("amalgam_embeddings_inf.npy", "2, 1", {1, INFINITY});
+  const auto infinite = write_npy(folder, "inf.npy", "2, 1", {1, INFINITY});
   EXPECT_NE(error_of([&] { read_embeddings(infinite); }).find("row 1"), std::string::npos);
-  std::filesystem::remove(flat);
-  std::filesystem::remove(infinite);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "amalgam/scores/pool/pool_import.hpp"
 #include "amalgam/scores/pool/pool_query.hpp"
 #include "amalgam/scores/pool/pool_ranking.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/error_of.hpp"
 
 namespace amalgam::scores {
@@ -23,25 +24,16 @@ using ::testing::Pair;
 
 class Pool : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::temp_directory_path() / fmt::format("amalgam_pool_{}", info->name());
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directory(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path path(const std::string& name = "pool.sqlite") const {
     return folder_ / name;
   }
   SamplePool create() const { return {path(), SamplePool::Mode::create}; }
   std::filesystem::path write(const std::string& name, const std::string& text) const {
-    std::ofstream(path(name)) << text;
-    return path(name);
+    return folder_.write(name, text);
   }
 
  private:
-  std::filesystem::path folder_;
+  TemporaryFolder folder_;
 };
 
 std::vector<std::int64_t> all_samples(const SamplePool& pool) {

@@ -4,12 +4,11 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/scores/studies/table_encoders.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/error_of.hpp"
 
 namespace amalgam::scores {
@@ -289,20 +288,14 @@ TEST(Renamings, MoveTheRenamedColumnAlone) {
   EXPECT_NEAR(mean(found, "cosine, other columns (synonym)"), 1, 1e-6);
 }
 
-std::filesystem::path write_file(const std::string& name, const std::string& text) {
-  const auto path = std::filesystem::temp_directory_path() / name;
-  std::ofstream(path) << text;
-  return path;
-}
-
 TEST(Renamings, AreReadFromATable) {
-  const auto path = write_file("amalgam_renamings.csv", "kind,from,to\nsynonym,City,town\n");
+  const TemporaryFolder folder;
+  const auto path = folder.write("renamings.csv", "kind,from,to\nsynonym,City,town\n");
   const auto renamings = read_renamings(path);
   ASSERT_EQ(renamings.size(), 1);
   EXPECT_EQ(renamings[0].from, "city");
-  write_file("amalgam_renamings.csv", "kind,from,to\nsynonym,City,\n");
-  EXPECT_THAT(error_of([&] { read_renamings(path); }), HasSubstr("amalgam_renamings.csv:2"));
-  std::filesystem::remove(path);
+  folder.write("renamings.csv", "kind,from,to\nsynonym,City,\n");
+  EXPECT_THAT(error_of([&] { read_renamings(path); }), HasSubstr("renamings.csv:2"));
 }
 
 TEST(Context, TypesOfDisjointWordsAreClusteredPurely) {
@@ -330,12 +323,12 @@ TEST(Context, WithoutTypesThereAreNoClusters) {
 
 TEST(Context, TypesAreReadFromATableAndMustFit) {
   const auto tables = some_tables(2);
-  const auto path = write_file("amalgam_types.csv", "table,column,type\ntable1,price,money\n");
+  const TemporaryFolder folder;
+  const auto path = folder.write("types.csv", "table,column,type\ntable1,price,money\n");
   EXPECT_EQ(read_column_types(path, tables).types[1][2], "money");
-  write_file("amalgam_types.csv", "table,column,type\ntable1,prise,money\n");
+  folder.write("types.csv", "table,column,type\ntable1,prise,money\n");
   EXPECT_THAT(error_of([&] { read_column_types(path, tables); }),
               HasSubstr("did you mean 'price'?"));
-  std::filesystem::remove(path);
 }
 
 TEST(Studies, AreTheSameForAnyNumberOfThreads) {

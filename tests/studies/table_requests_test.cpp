@@ -9,6 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/scores/studies/table_encoders.hpp"
 #include "amalgam/scores/studies/table_study.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/error_of.hpp"
 
 namespace amalgam::scores {
@@ -126,7 +127,8 @@ TEST(TableRequests, RefuseVectorsThatDoNotFit) {
 }
 
 TEST(TableRequests, AreWrittenAsLines) {
-  const auto path = std::filesystem::temp_directory_path() / "amalgam_table_requests.jsonl";
+  const TemporaryFolder folder;
+  const auto path = folder / "requests.jsonl";
   write_table_requests(path, {{{.name = "t", .header = {"a", "b"}, .cells = {"1", "x\"y", "", "2"}},
                                {.columns = true, .cells = true}}});
   std::ifstream file(path);
@@ -134,7 +136,6 @@ TEST(TableRequests, AreWrittenAsLines) {
   std::getline(file, line);
   EXPECT_EQ(line, R"({"table":"t","levels":["columns","cells"],"header":["a","b"],)"
                   R"("rows":[["1","x\"y"],["","2"]]})");
-  std::filesystem::remove(path);
 }
 
 TEST(StudyTables, RefusesUnknownProperties) {
