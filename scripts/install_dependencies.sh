@@ -8,6 +8,7 @@ build="make cmake ninja-build clang-16 ccache pkg-config
   libtorch-dev libeigen3-dev libopenblas-dev libhwy-dev libtbb-dev libboost-math-dev libxxhash-dev libssl-dev
   nlohmann-json3-dev libyaml-cpp-dev libsqlite3-dev libpcre2-dev libutf8proc-dev
   coinor-libcbc-dev coinor-libclp-dev libopenmpi-dev openmpi-bin libcli11-dev libfmt-dev libspdlog-dev libzip-dev zlib1g-dev
+  libjpeg62-turbo-dev
   zipcmp zipmerge ziptool
   libgtest-dev libgmock-dev librapidcheck-dev libbenchmark-dev
   python3 python3-numpy"

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/data/jpeg.hpp"
 
 namespace amalgam {
 namespace {
@@ -33,6 +35,8 @@ constexpr std::array kSteps{
     KnownStep{"blur", Kind::blur, true, 0.01, 100},
     KnownStep{"motion", Kind::motion, true, 1, 1000, true},
     KnownStep{"pixelate", Kind::pixelate, true, 1, 1000, true},
+    KnownStep{"jpeg", Kind::jpeg, true, 1, 100, true},
+    KnownStep{"spatter", Kind::spatter, true, 0, 1},
     KnownStep{"contrast", Kind::contrast, true, 0, 100},
     KnownStep{"invert", Kind::invert, false},
     KnownStep{"transpose", Kind::transpose, false},
@@ -81,6 +85,7 @@ ImageSize size_after(ImageSize size, const CorruptionStep& step) {
     throw InputError("corruption 'transpose': images of {} x {} are not square", size.rows,
                      size.columns);
   }
+  if (step.kind == Kind::jpeg) check_jpeg_size(size);
   if (step.kind != Kind::pool) return size;
   const auto width = static_cast<std::size_t>(step.amount);
   size.rows /= width;
@@ -134,6 +139,27 @@ void pixelate(std::span<float> image, const ImageSize& size, std::size_t width) 
         }
       }
     }
+  }
+}
+
+// The share of the pixels where blurred noise is highest gets the colour of mud, with soft rims.
+void spatter(std::span<float> image, const ImageSize& size, double share, RandomStream& random) {
+  constexpr std::array kMud{63.0F / 255, 42.0F / 255, 20.0F / 255};
+  constexpr float kGreyMud = 0.299F * kMud[0] + 0.587F * kMud[1] + 0.114F * kMud[2];
+  constexpr double kRim = 0.5;
+  const ImageSize plane{1, size.rows, size.columns};
+  std::vector<float> wet(plane.values());
+  for (float& value : wet) value = static_cast<float>(random.normal());
+  blur_image(wet, plane, static_cast<double>(std::min(size.rows, size.columns)) / 16);
+  std::vector<float> sorted = wet;
+  std::ranges::sort(sorted, std::greater<>());
+  const auto covered = static_cast<std::size_t>(share * static_cast<double>(wet.size()) + .5);
+  for (float& value : wet) value = covered > 0 && value >= sorted[covered - 1] ? 1.0F : 0.0F;
+  blur_image(wet, plane, kRim);
+  for (std::size_t i = 0; i < image.size(); ++i) {
+    const float mud = size.channels == kMud.size() ? kMud[i / wet.size()] : kGreyMud;
+    const float cover = wet[i % wet.size()];
+    image[i] = (1.0F - cover) * image[i] + cover * mud;
   }
 }
 
@@ -230,6 +256,12 @@ void corrupt_image(std::span<const float> image, const ImageSize& size,
         break;
       case Kind::pixelate:
         pixelate(work, now, static_cast<std::size_t>(step.amount));
+        break;
+      case Kind::jpeg:
+        compress_as_jpeg(work, now, static_cast<int>(step.amount));
+        break;
+      case Kind::spatter:
+        spatter(work, now, step.amount, random());
         break;
       case Kind::contrast:
         adjust_contrast(work, step.amount);

@@ -20,6 +20,8 @@ struct CorruptionStep {
     blur,
     motion,
     pixelate,
+    jpeg,
+    spatter,
     contrast,
     invert,
     transpose,
@@ -43,6 +45,12 @@ using Corruption = std::vector<CorruptionStep>;
 ///   blur=D       Gaussian blur of deviation D pixels
 ///   motion=L     the mean of L pixels side by side (L whole), of those that lie in the image
 ///   pixelate=K   every K x K pixels get their mean; blocks at the edges are what is left
+///   jpeg=Q       compressed as JPEG of quality Q (1 to 100, whole) and back; see compress_as_jpeg
+///   spatter=P    the share P of the pixels under splashes of mud: where normal noise, blurred with
+///   a
+///                deviation of a 16th of the shorter side, is highest; their rims are blurred by
+///                half a pixel, their colour is (63, 42, 20) / 255, of images without colour its
+///                luminance
 ///   contrast=F   x -> mean + F (x - mean), clamped to [0, 1]; the mean is the image's own
 ///   invert       x -> 1 - x
 ///   transpose    rows and columns exchanged (square images)
@@ -55,7 +63,8 @@ Corruption parse_corruption(std::string_view text);
 /// The size of images after the steps. InputError if they do not fit images of this size.
 ImageSize corrupted_size(ImageSize size, const Corruption& corruption);
 
-/// Image number `index` of `size` changed; noise and impulses are a function of (seed, index).
+/// Image number `index` of `size` changed; noise, impulses and spatter are a function of (seed,
+/// index).
 /// `out` has the values that corrupted_size says.
 void corrupt_image(std::span<const float> image, const ImageSize& size,
                    const Corruption& corruption, std::uint64_t seed, std::size_t index,

@@ -60,7 +60,8 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
   command
       .add_option("--corrupt", options.corruption,
                   "Change every image first, step by step: shift=N, noise=D, impulse=SHARE,"
-                  " rotate=DEGREES, blur=D, motion=N, pixelate=N, contrast=F, invert, transpose, "
+                  " rotate=DEGREES, blur=D, motion=N, pixelate=N, jpeg=QUALITY, spatter=SHARE, "
+                  "contrast=F, invert, transpose, "
                   "swap, keep=left|right, pool=K; for example"
                   " shift=1,noise=0.25")
       ->type_name("WHAT");

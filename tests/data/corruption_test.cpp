@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/data/jpeg.hpp"
 
 namespace amalgam {
 namespace {
@@ -54,6 +57,85 @@ TEST(Corruption, InvertTransposeSwapAndKeep) {
   EXPECT_THAT(changed({1, 2, 3}, {1, 1, 3}, "swap"), ElementsAre(3, 2, 1));
   EXPECT_THAT(changed({1, 2, 3, 4}, {1, 1, 4}, "keep=left"), ElementsAre(1, 2, 0, 0));
   EXPECT_THAT(changed({1, 2, 3, 4}, {1, 1, 4}, "keep=right"), ElementsAre(0, 0, 3, 4));
+}
+
+std::vector<float> gradient(const ImageSize& size) {
+  std::vector<float> image(size.values());
+  for (std::size_t i = 0; i < image.size(); ++i) {
+    image[i] = static_cast<float>(i * 37 % 101) / 100.0F;
+  }
+  return image;
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += std::abs(static_cast<double>(a[i] - b[i]));
+  return sum / static_cast<double>(a.size());
+}
+
+TEST(Corruption, JpegLosesMoreTheLowerItsQuality) {
+  if (!has_jpeg()) GTEST_SKIP() << "built without JPEG";
+  for (const std::size_t channels : {1U, 3U}) {
+    const ImageSize size{channels, 20, 28};
+    const std::vector<float> image = gradient(size);
+    double last = 0;
+    for (const char* steps : {"jpeg=95", "jpeg=50", "jpeg=5"}) {
+      const std::vector<float> out = changed(image, size, steps);
+      ASSERT_EQ(out.size(), image.size());
+      EXPECT_GT(distance(out, image), last) << steps;
+      last = distance(out, image);
+      for (const float value : out) {
+        EXPECT_EQ(value, static_cast<float>(std::lround(value * 255)) / 255.0F);
+      }
+      EXPECT_EQ(changed(image, size, steps), out);
+    }
+  }
+  // Grey of one value is one number per block, which quality 100 keeps.
+  const std::vector<float> flat(64, 100.0F / 255);
+  EXPECT_EQ(changed(flat, {1, 8, 8}, "jpeg=100"), flat);
+}
+
+// Quality 1 rounds all frequencies to multiples of 255, the largest step there is: those of a faint
+// board of 8 x 8 pixels, at most 66, are lost, and its mean is left.
+TEST(Corruption, JpegOfTheLowestQualityKeepsBlocks) {
+  if (!has_jpeg()) GTEST_SKIP() << "built without JPEG";
+  std::vector<float> board(64);
+  for (std::size_t i = 0; i < board.size(); ++i) {
+    board[i] = (i / 8 + i) % 2 == 0 ? .5F + 10.0F / 255 : .5F - 10.0F / 255;
+  }
+  const std::vector<float> out = changed(board, {1, 8, 8}, "jpeg=1");
+  EXPECT_EQ(std::ranges::min(out), std::ranges::max(out));
+}
+
+TEST(Corruption, JpegNeedsGreyOrColour) {
+  if (!has_jpeg()) GTEST_SKIP() << "built without JPEG";
+  EXPECT_THROW(corrupted_size({2, 8, 8}, parse_corruption("jpeg=50")), InputError);
+  EXPECT_THROW(parse_corruption("jpeg=0"), InputError);
+  EXPECT_THROW(parse_corruption("jpeg=10.5"), InputError);
+}
+
+// White becomes mud where the splashes are, and nowhere else.
+TEST(Corruption, SpatterCoversTheShareWithMud) {
+  const ImageSize size{3, 40, 40};
+  const std::vector<float> white(size.values(), 1.0F);
+  const std::vector<float> out = changed(white, size, "spatter=0.3");
+  const std::span<const float> red(out.data(), 1600);
+  const std::span<const float> blue(out.data() + 3200, 1600);
+  const auto mostly_mud = std::ranges::count_if(red, [](float value) { return value < .62F; });
+  EXPECT_NEAR(static_cast<double>(mostly_mud), .3 * 1600, .03 * 1600);
+  EXPECT_NEAR(std::ranges::min(red), 63.0F / 255, 1e-5);
+  EXPECT_NEAR(std::ranges::min(blue), 20.0F / 255, 1e-5);
+  EXPECT_EQ(std::ranges::max(red), 1.0F);
+  // Splashes are of some size: few pixels differ from the one beside them.
+  int edges = 0;
+  for (std::size_t i = 0; i + 1 < red.size(); ++i) edges += (red[i] < .62F) != (red[i + 1] < .62F);
+  EXPECT_LT(edges, 320);
+  EXPECT_EQ(changed(white, size, "spatter=0.3"), out);
+  EXPECT_EQ(changed(white, size, "spatter=0"), white);
+  const ImageSize grey{1, 9, 9};
+  for (const float value : changed(std::vector<float>(81, 1.0F), grey, "spatter=1")) {
+    EXPECT_NEAR(value, (.299 * 63 + .587 * 42 + .114 * 20) / 255, 1e-5);
+  }
 }
 
 TEST(Corruption, ImpulsesAreBlackOrWhiteAndAsManyAsAsked) {
