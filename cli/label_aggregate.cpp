@@ -129,8 +129,11 @@ Aggregated aggregate(const AggregateOptions& options) {
   if (options.use_gold && options.gold.empty()) {
     throw InputError("--use-gold needs --gold");
   }
-  if (options.use_gold && !options.state.empty()) {
-    throw InputError("a state (--state) cannot hold gold labels as known (--use-gold)");
+  if (options.use_gold && !options.state.empty() && !labels::holds_gold(options.method)) {
+    throw InputError(
+        "a state (--state) of '{}' cannot hold gold labels as known (--use-gold); those of methods "
+        "that are fitted to everything in each update can, such as glad or bcc",
+        options.method);
   }
   check_initial_confusion(options);
   AnnotationOptions annotations = options.annotations;
@@ -358,9 +361,10 @@ void register_label_aggregate(CLI::App& label) {
          "Write of each task the number of annotations, the label's probability, entropy, whether "
          "labels are tied, and what else the method says")
       ->type_name("TASKS.csv");
-  app->add_option("--state", options->state,
-                  "Fit until no probability changes by --settle, and write a state that 'label "
-                  "update' takes further annotations into")
+  app->add_option(
+         "--state", options->state,
+         "Write a state that 'label update' takes further annotations into; Dawid-Skene and "
+         "its kin are fitted until no probability changes by --settle")
       ->type_name("STATE.safetensors");
   app->add_option(
          "--model", options->model,

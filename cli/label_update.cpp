@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 #include <memory>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/labels/annotation_files.hpp"
 #include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/label_state.hpp"
@@ -19,6 +21,7 @@ struct UpdateCommand {
   std::string state;
   AnnotationOptions annotations;
   labels::AbsorbOptions absorb;
+  std::string gold;
   bool refine = false;
   double refine_tolerance = 1e-6;
   std::size_t refine_sweeps = 1000;
@@ -29,10 +32,38 @@ struct UpdateCommand {
   CommonOptions common;
 };
 
+labels::AbsorbOptions absorb_options(const UpdateCommand& command) {
+  labels::AbsorbOptions options = command.absorb;
+  options.parallel = command.common.parallel();
+  if (command.gold.empty()) return options;
+  options.gold = [&command](const labels::AnnotationTable& all) {
+    return labels::read_gold(command.gold, all, format_of(command.annotations)).gold;
+  };
+  return options;
+}
+
+std::string summary_of(const labels::AbsorbReport& report, const labels::LabelState& fit,
+                       double stale_mass) {
+  const std::string taken =
+      fmt::format("{} annotations taken in ({} new tasks, {} new workers): ", report.annotations,
+                  report.new_tasks, report.new_workers);
+  if (report.fits_everything) {
+    const std::string change =
+        std::isnan(report.largest_change)
+            ? ""
+            : fmt::format(", largest change of a probability {:.2g}", report.largest_change);
+    return taken + fmt::format("all fitted again in {} sweeps{}\n", report.sweeps, change);
+  }
+  return taken + fmt::format("{} of {} tasks looked at, stale mass {:.2g}\n", report.tasks_updated,
+                             fit.task_count(), stale_mass);
+}
+
 void run(const UpdateCommand& command) {
   const std::string save = command.save.empty() ? command.state : command.save;
   labels::check_state_name(save);
-  check_outputs(command.annotations.paths, {save, command.out, command.soft, command.workers});
+  std::vector<std::string> inputs = command.annotations.paths;
+  inputs.push_back(command.gold);
+  check_outputs(inputs, {save, command.out, command.soft, command.workers});
   check_outputs({command.state}, {command.out, command.soft, command.workers});
   const std::unique_ptr<labels::LabelState> fit = labels::load_label_state(command.state);
   labels::AbsorbReport report;
@@ -41,13 +72,15 @@ void run(const UpdateCommand& command) {
   if (!command.annotations.paths.empty()) {
     const labels::AnnotationTable added = read_annotations(command.annotations, command.common);
     const auto read = std::chrono::steady_clock::now();
-    report = fit->absorb(added, command.absorb);
+    report = fit->absorb(added, absorb_options(command));
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - read).count();
     if (!report.converged) {
       log::warn("the update had not settled after {} sweeps", report.sweeps);
     }
   } else if (!command.refine) {
     throw InputError("expected annotations to take in, or --refine");
+  } else if (!command.gold.empty()) {
+    throw InputError("--gold needs annotations to take in, with which its labels are read");
   }
   labels::RefineReport refined;
   if (command.refine) {
@@ -89,17 +122,14 @@ void run(const UpdateCommand& command) {
                  {"workers_updated", report.workers_updated},
                  {"largest_change", report.largest_change},
                  {"stale_mass", command.refine ? 0.0 : report.stale_mass},
+                 {"fits_everything", report.fits_everything},
                  {"refine_sweeps", refined.sweeps},
                  {"seconds", seconds}};
     print_json(json);
   } else if (command.out != "-") {
     std::string text;
     if (report.annotations > 0) {
-      text = fmt::format(
-          "{} annotations taken in ({} new tasks, {} new workers): {} of {} tasks "
-          "looked at, stale mass {:.2g}\n",
-          report.annotations, report.new_tasks, report.new_workers, report.tasks_updated,
-          fit->task_count(), command.refine ? 0.0 : report.stale_mass);
+      text = summary_of(report, *fit, command.refine ? 0.0 : report.stale_mass);
     }
     if (command.refine) text += fmt::format("{} sweeps over everything\n", refined.sweeps);
     print(text);
@@ -110,7 +140,9 @@ void run(const UpdateCommand& command) {
 
 void register_label_update(CLI::App& label) {
   CLI::App* app = label.add_subcommand(
-      "update", "Take more annotations into a state, in time proportional to what they change.");
+      "update",
+      "Take more annotations into a state: in time proportional to what they change, or by another "
+      "fit.");
   app->footer(
       example("amalgam label aggregate annotations.csv --out labels.csv --state state.safetensors\n"
               "amalgam label update state.safetensors today.csv --out labels.csv\n"
@@ -130,7 +162,12 @@ void register_label_update(CLI::App& label) {
                   "changed tasks; 0: everybody's")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app->add_flag("--refine", command->refine, "Then sweep over everything until it settles");
+  app->add_option("--gold", command->gold,
+                  "Take these labels (columns task and label) as known from now on, in place of "
+                  "what the state knew of the same tasks; for methods that can")
+      ->type_name("GOLD.csv");
+  app->add_flag("--refine", command->refine,
+                "Then sweep over everything until it settles, or fit everything anew");
   app->add_option("--refine-tolerance", command->refine_tolerance,
                   "End of --refine: no probability changes by more")
       ->check(CLI::PositiveNumber)

@@ -81,6 +81,14 @@ StringPool ColumnReader::names(const std::string& what) const {
   return pool;
 }
 
+std::vector<std::string> ColumnReader::columns_from(std::string_view prefix) const {
+  std::vector<std::string> names;
+  for (const TensorInfo& tensor : source_->tensors()) {
+    if (tensor.name.starts_with(prefix)) names.push_back(tensor.name);
+  }
+  return names;
+}
+
 std::size_t ColumnReader::index_of(const std::string& name, DType dtype) const {
   const auto found = source_->find(name);
   if (!found) fail(fmt::format("it has no '{}'", name));

@@ -60,6 +60,9 @@ class ColumnReader {
   bool has_text(const std::string& key) const;
   StringPool names(const std::string& what) const;
   bool has_column(const std::string& name) const { return source_->find(name).has_value(); }
+  /// The names of columns that begin with `prefix`.
+  std::vector<std::string> columns_from(std::string_view prefix) const;
+  const std::filesystem::path& path() const { return path_; }
 
   template <class T>
   std::vector<T> column(const std::string& name, DType dtype) const {

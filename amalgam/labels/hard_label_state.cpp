@@ -227,6 +227,7 @@ void HardLabelState::add_rows(const KeptRows::Grown& grown) {
 }
 
 AbsorbReport HardLabelState::absorb(const AnnotationTable& added, const AbsorbOptions& options) {
+  refuse_gold(options, head_.method);
   AbsorbReport report;
   const std::vector<KeptRows::Grown> grown = rows_.add(added, report);
   const std::size_t square = rows_.label_count() * rows_.label_count();

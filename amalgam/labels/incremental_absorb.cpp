@@ -295,6 +295,7 @@ AbsorbReport IncrementalFit::Update::run(const AnnotationTable& added) {
 }
 
 AbsorbReport IncrementalFit::absorb(const AnnotationTable& added, const AbsorbOptions& options) {
+  refuse_gold(options, method_);
   return Update(*this, options).run(added);
 }
 

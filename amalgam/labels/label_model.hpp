@@ -70,11 +70,30 @@ struct InitialConfusion {
   bool adds = false;  ///< added to what the first maximisation counts, else put in its place
 };
 
+/// Where a fit stands, in its method's own numbers by name: from there a fit of more annotations
+/// goes on.
+struct FitPoint {
+  struct Numbers {
+    std::size_t columns = 1;
+    std::vector<double> values;  ///< [workers or tasks, columns]; a row of NaN: nothing is known
+  };
+  std::map<std::string, Numbers> workers;
+  std::map<std::string, Numbers> tasks;
+  std::string where = "the start of a fit";  ///< begins errors: a file, if it was read from one
+
+  bool empty() const { return workers.empty() && tasks.empty(); }
+};
+
 /// What a fit starts from and reports to.
 struct FitContext {
   Parameters parameters;             ///< of the method, checked, defaults filled in
   const GoldLabels* gold = nullptr;  ///< for methods that use it
   const InitialConfusion* initial_confusion = nullptr;  ///< for dawid-skene
+  /// Where the fit starts, for methods that fill LabelFit::point: with the workers and tasks of the
+  /// table. Those of whom nothing is known start as in any fit. Methods that draw several starts
+  /// take this one alone. InputError for numbers that no fit of the method has.
+  const FitPoint* start = nullptr;
+  bool keep_point = false;     ///< fill LabelFit::point, where the method can go on
   bool keep_evidence = false;  ///< fill LabelFit::evidence, where the method can
   std::uint64_t seed = 0;
   Parallel parallel;
@@ -101,6 +120,7 @@ struct LabelFit {
   /// confusion matrices are estimated: low if labels were switched, which no method can see.
   std::optional<double> mean_diagonal = {};
   VoteEvidence evidence = {};  ///< for LabelPredictor, if FitContext::keep_evidence
+  FitPoint point = {};         ///< for FitContext::start, if FitContext::keep_point
   /// Quantities of the method itself by name, one per worker ("competence") or per task
   /// ("easiness").
   std::map<std::string, std::vector<double>> worker_columns = {};

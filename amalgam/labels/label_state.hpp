@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -22,6 +23,11 @@ struct AbsorbOptions {
   /// annotated have moved by this share of all his annotations in sum, from before a round of
   /// sweeps to its end: what moves and comes back within a round counts nothing.
   double spread = 0.05;
+  /// What is said of the gold labels of all annotations' table, once the added ones are in it; they
+  /// are taken as known, in place of what the state knew of the same tasks. For states that hold
+  /// gold labels; InputError for others.
+  std::function<GoldLabels(const AnnotationTable& all)> gold;
+  Parallel parallel;  ///< of fits of everything
 };
 
 /// What taking in new annotations did.
@@ -38,6 +44,7 @@ struct AbsorbReport {
   /// its end (net: whatever lies between), summed over annotations of workers whose other tasks
   /// were not looked at again, as a share of all annotations.
   double stale_mass = 0;
+  bool fits_everything = false;  ///< it was a fit of all annotations, in time that grows with them
 };
 
 /// What sweeps over everything did.
@@ -85,13 +92,16 @@ class LabelState {
 };
 
 /// The state of a fit of `table` by `method`: dawid-skene, one-coin-dawid-skene and zencrowd
-/// (IncrementalFit), fast-dawid-skene (HardLabelState), and majority-vote, standard, softmax,
-/// weighted-majority, wawa and zero-based-skill (CountingState). InputError as fit_labels, and for
-/// another method.
+/// (IncrementalFit), fast-dawid-skene (HardLabelState), and any other one (WholeFitState).
+/// InputError as fit_labels, and for gold labels in `context` where the state cannot hold any
+/// (holds_gold).
 std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,
                                              const std::string& method,
                                              std::span<const std::string> parameters,
                                              const FitContext& context);
+
+/// Whether states of `method` hold gold labels that are taken as known.
+bool holds_gold(std::string_view method);
 
 /// Reads a state of any of these. InputError naming the file if it is none, or does not fit
 /// together.

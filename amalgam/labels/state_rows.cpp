@@ -86,6 +86,10 @@ StateHead read_state_head(const ColumnReader& reader) {
   return head;
 }
 
+void refuse_gold(const AbsorbOptions& options, std::string_view method) {
+  if (options.gold) throw InputError("a state of '{}' cannot hold gold labels as known", method);
+}
+
 AnnotationTable read_state_rows(const ColumnReader& reader) {
   AnnotationTable table;
   table.task_names = reader.names("tasks");

@@ -25,6 +25,9 @@ std::map<std::string, std::string> state_metadata(const StateHead& head);
 /// InputError naming the file unless it is a state.
 StateHead read_state_head(const ColumnReader& reader);
 
+/// InputError if an update has gold labels: for states that cannot hold any.
+void refuse_gold(const AbsorbOptions& options, std::string_view method);
+
 /// The annotations of a state, in its own numbers: no column is in canonical order. InputError
 /// naming the file unless they fit together.
 AnnotationTable read_state_rows(const ColumnReader& reader);

@@ -115,6 +115,55 @@ TEST_F(LabelTest, BadInputIsOneSentenceAndWritesNothing) {
   EXPECT_THAT(text("a.csv"), StartsWith("task,worker,label\n"));
 }
 
+TEST_F(LabelTest, StatesOfMethodsThatFitEverythingTakeInMoreAndGold) {
+  const std::string state = path("s.safetensors");
+  const std::string more = write("more.csv", "task,worker,label\nt8,cal,b\nt11,dan,a\n");
+  const std::string gold = write("gold.csv", "task,label\nt8,b\nt11,a\n");
+  const auto aggregate = [&](const std::vector<std::string>& words) {
+    std::vector<std::string> all{"label", "aggregate",   annotations_,
+                                 "--out", path("l.csv"), "--state",
+                                 state,   "--soft",      path("first.csv")};
+    all.insert(all.end(), words.begin(), words.end());
+    return run_amalgam(all);
+  };
+  const std::vector<std::string> update{"label", "update",       state,    more,
+                                        "--out", path("l2.csv"), "--soft", path("updated.csv"),
+                                        "--json"};
+  // Exact: the same file as from both at once.
+  ASSERT_EQ(aggregate({"--method", "average"}).code, 0);
+  RunResult run = run_amalgam(update);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.json()["fits_everything"], true);
+  EXPECT_TRUE(run.json()["largest_change"].is_null());
+  ASSERT_EQ(aggregate({more, "--method", "average"}).code, 0);
+  EXPECT_EQ(text("updated.csv"), text("first.csv"));
+
+  // Going on, and begun anew.
+  ASSERT_EQ(aggregate({"--method", "glad"}).code, 0);
+  run = run_amalgam(update);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_GT(run.json()["sweeps"], 0);
+  EXPECT_GT(run.json()["largest_change"], 0);
+  run = run_amalgam({"label", "update", state, "--refine", "--soft", path("updated.csv")});
+  ASSERT_EQ(run.code, 0) << run.err;
+  ASSERT_EQ(aggregate({more, "--method", "glad"}).code, 0);
+  EXPECT_EQ(text("updated.csv"), text("first.csv"));
+
+  // Gold labels stay known, and more become so.
+  ASSERT_EQ(aggregate({"--method", "glad", "--gold", gold, "--use-gold"}).code, 0);
+  std::vector<std::string> learn = update;
+  learn.insert(learn.end(), {"--gold", gold});
+  run = run_amalgam(learn);
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_THAT(text("updated.csv"), HasSubstr("t8,0,1\n"));
+  EXPECT_THAT(text("updated.csv"), HasSubstr("t11,1,0\n"));
+  ASSERT_EQ(aggregate({}).code, 0);
+  expect_bad_usage(run_amalgam(learn), "cannot hold gold labels");
+  expect_bad_usage(run_amalgam({"label", "update", state, "--refine", "--gold", gold}),
+                   "--gold needs annotations");
+  expect_bad_usage(aggregate({"--gold", gold, "--use-gold"}), "cannot hold gold labels as known");
+}
+
 TEST_F(LabelTest, AStateTakesInMoreAndAnswersWhatToAsk) {
   const std::string state = path("s.safetensors");
   ASSERT_EQ(run_amalgam({"label", "aggregate", annotations_, "--method", "one-coin-dawid-skene",

@@ -9,6 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/hard_label_state.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/labels/joined_tables.hpp"
 #include "tests/labels/random_annotations.hpp"
 
 namespace amalgam::labels {
@@ -16,21 +17,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
-
-// The annotations of both tables, in one.
-AnnotationTable joined(const AnnotationTable& first, const AnnotationTable& second) {
-  AnnotationBuilder both;
-  for (const AnnotationTable* table : {&first, &second}) {
-    for (std::size_t k = 0; k < table->label_count(); ++k) both.label(table->label_names[k]);
-    for (const Task task : table->appearance) both.task(table->task_names[task]);
-    for (std::size_t row = 0; row < table->rows(); ++row) {
-      both.add(both.task(table->task_names[table->tasks[row]]),
-               both.worker(table->worker_names[table->workers[row]]),
-               both.label(table->label_names[table->labels[row]]));
-    }
-  }
-  return both.finish("both");
-}
 
 const RandomAnnotations kAll{.tasks = 500, .workers = 15, .votes = 4};
 const RandomAnnotations kMore{
@@ -181,21 +167,32 @@ TEST(HardLabelState, WeightsAndTasksWithoutAnyAreCounted) {
   expect_same_labels(state, whole);
 }
 
-TEST(LabelState, RefusesNewLabelsOtherMethodsAndGoldAndChangesNothing) {
-  for (const char* method : {"wawa", "fast-dawid-skene"}) {
+TEST(LabelState, RefusesNewLabelsUnknownMethodsAndGoldThatItCannotHoldAndChangesNothing) {
+  for (const char* method : {"wawa", "fast-dawid-skene", "glad", "dawid-skene"}) {
     const auto state = make_label_state(kAll.table(), method, {}, {});
     EXPECT_THAT([&] { state->absorb(RandomAnnotations{.classes = 4, .what = "more"}.table()); },
                 ThrowsMessage<InputError>(HasSubstr("the label '3' was not there")));
     EXPECT_EQ(state->annotations(), 2000U);
     EXPECT_EQ(state->task_count(), 500U);
   }
-  EXPECT_THAT([] { make_label_state(kAll.table(), "glad", {}, {}); },
-              ThrowsMessage<InputError>(HasSubstr("cannot take in annotations later")));
   EXPECT_THAT([] { make_label_state(kAll.table(), "wava", {}, {}); },
               ThrowsMessage<InputError>(HasSubstr("did you mean 'wawa'?")));
-  const std::vector<std::string> gold{"balance=gold"};
-  EXPECT_THAT([&] { make_label_state(kAll.table(), "weighted-majority", gold, {}); },
-              ThrowsMessage<InputError>(HasSubstr("cannot hold gold labels")));
+  const AnnotationTable table = kAll.table();
+  const GoldLabels gold{std::vector<Label>(table.task_count(), 0)};
+  FitContext known;
+  known.gold = &gold;
+  AbsorbOptions more;
+  more.gold = [&](const AnnotationTable& all) {
+    return GoldLabels{std::vector<Label>(all.task_count(), 0)};
+  };
+  for (const char* method : {"fast-dawid-skene", "dawid-skene"}) {
+    EXPECT_THAT([&] { make_label_state(table, method, {}, known); },
+                ThrowsMessage<InputError>(HasSubstr("cannot hold gold labels")));
+    const auto state = make_label_state(table, method, {}, {});
+    EXPECT_THAT([&] { state->absorb(kMore.table(), more); },
+                ThrowsMessage<InputError>(HasSubstr("cannot hold gold labels")));
+    EXPECT_EQ(state->annotations(), 2000U);
+  }
 }
 
 TEST(LabelState, LabelsOfTasksInAFileAreChecked) {

@@ -1,12 +1,18 @@
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
+
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/labels/models/bcc.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
 #include "amalgam/labels/models/draws.hpp"
+#include "amalgam/labels/models/start_point.hpp"
 
 namespace amalgam::labels::models {
 namespace {
+
+constexpr const char* kTruth = "truth";
 
 /// Counts of one sweep: true labels, and what each worker said of which true label.
 struct Draws {
@@ -44,10 +50,15 @@ class Sampler {
         shares_(vote_shares(table, context.parallel)),
         key_(stream_key("bcc true labels", context.seed)),
         prior_{context.parameters.number("diagonal"), context.parameters.number("off_diagonal")},
-        class_prior_(context.parameters.number("class_prior")) {}
+        class_prior_(context.parameters.number("class_prior")),
+        truth_(table.task_count(), std::numeric_limits<double>::quiet_NaN()) {
+    if (context.start == nullptr) return;
+    take_of_tasks(*context.start, {kTruth, 1, 0, static_cast<double>(classes_ - 1)}, truth_);
+  }
 
-  /// Draws of true labels: from the shares of votes in sweep 0, else from the parameters drawn
-  /// last. Those of later sweeps than `burn_in` are counted in `fit`.
+  /// Draws of true labels: in sweep 0 those that are known from the start, and of other tasks from
+  /// the shares of votes; else from the parameters drawn last. Those of later sweeps than `burn_in`
+  /// are counted in `fit`.
   void draw_truth(std::size_t sweep, bool counts, LabelFit& fit) {
     const std::size_t leaves =
         leaves_for(table_, table_.worker_count() * classes_ * classes_ * sizeof(double));
@@ -86,13 +97,15 @@ class Sampler {
   }
 
   double log_likelihood() const { return draws_.log_likelihood; }
+  /// [tasks] drawn last.
+  std::vector<double>& truth() { return truth_; }
 
   std::vector<double> log_prior;
   std::vector<double> logs;  ///< [workers, said, true]
 
  private:
   template <int kClasses>
-  Draws leaf_of(TaskRange range, std::size_t sweep, bool counts, LabelFit& fit) const {
+  Draws leaf_of(TaskRange range, std::size_t sweep, bool counts, LabelFit& fit) {
     const std::size_t classes = kClasses > 0 ? kClasses : classes_;
     Draws draws;
     draws.classes.assign(classes, 0);
@@ -114,12 +127,15 @@ class Sampler {
         if (weight > 0) draws.log_likelihood += log_sum;
       }
       const Label gold = context_.gold == nullptr ? kNoLabel : context_.gold->labels[task];
+      const bool is_kept = sweep == 0 && !std::isnan(truth_[task]);
       const std::size_t truth =
-          gold != kNoLabel
-              ? gold
+          gold != kNoLabel ? gold
+          : is_kept
+              ? static_cast<std::size_t>(truth_[task])
               : drawn_class(
                     values.data(), classes,
                     uniform_of(philox4x32(key_, {task, 0, static_cast<std::uint32_t>(sweep), 0})));
+      truth_[task] = static_cast<double>(truth);
       if (counts) fit.posterior.row(task)[truth] += 1;
       if (!(weight > 0) && gold == kNoLabel) continue;
       draws.classes[truth] += 1;
@@ -140,6 +156,7 @@ class Sampler {
   ConfusionPrior prior_;
   double class_prior_;
   Draws draws_;
+  std::vector<double> truth_;  // [tasks] drawn last; NaN before
 };
 
 }  // namespace
@@ -171,6 +188,7 @@ LabelFit bcc_by_sampling(const AnnotationTable& table, const FitContext& context
   for (double& value : fit.posterior.values) value /= count;
   for (double& value : fit.prior) value /= count;
   for (double& value : fit.confusion) value /= count;
+  if (context.keep_point) fit.point.tasks[kTruth] = {1, std::move(sampler.truth())};
   if (context.keep_evidence) {
     // The means of the draws: a new task is not one that the draws were of.
     fit.evidence = {VoteEvidence::Form::tables, log_of(fit.prior),

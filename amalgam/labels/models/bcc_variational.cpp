@@ -1,8 +1,11 @@
 #include "amalgam/labels/models/bcc.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
+#include "amalgam/labels/models/start_point.hpp"
 
 namespace amalgam::labels::models {
 namespace {
+
+constexpr const char* kPosterior = "posterior";
 
 /// minus the divergence of Dirichlet(shapes) from Dirichlet(priors).
 double negative_divergence(std::span<const double> shapes, std::span<const double> priors) {
@@ -34,6 +37,9 @@ class Variational {
   LabelFit fit() {
     LabelFit fit;
     fit.posterior = vote_shares(table_, context_.parallel);
+    if (context_.start != nullptr) {
+      take_of_tasks(*context_.start, {kPosterior, classes_, 0, 1 + 1e-9}, fit.posterior.values);
+    }
     clamp_to_gold(fit.posterior, context_.gold);
     log_prior_.assign(classes_, 0);
     maximise(pass(fit, false));
@@ -44,6 +50,7 @@ class Variational {
       maximise(std::move(expected));
     }
     fit.prior = mean_prior_;
+    if (context_.keep_point) fit.point.tasks[kPosterior] = {classes_, fit.posterior.values};
     fit.confusion = means_;
     if (context_.keep_evidence) fit.evidence = {VoteEvidence::Form::tables, log_prior_, logs_};
     return fit;

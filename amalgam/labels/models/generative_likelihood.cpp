@@ -2,9 +2,12 @@
 
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/labels/models/em.hpp"
+#include "amalgam/labels/models/start_point.hpp"
 
 namespace amalgam::labels::models {
 namespace {
+
+constexpr const char* kLogOdds = "log_odds";
 
 struct AccuracyLikelihood {
   const AnnotationTable& table;
@@ -67,6 +70,10 @@ void fit_by_likelihood(const AnnotationTable& table, const FitContext& context, 
   const std::vector<double> votes = annotation_weights(table);
   const double log_others = portable_log(static_cast<double>(classes - 1));
   std::vector<double> logits(numbers, portable_log(start / (1 - start)));
+  if (context.start != nullptr) {
+    constexpr double kLargest = 700;
+    take_of_workers(*context.start, {kLogOdds, classes, -kLargest, kLargest}, logits);
+  }
   std::vector<double> velocity(numbers, 0);
   std::vector<double> log_right(numbers);
   std::vector<double> log_wrong(numbers);
@@ -102,6 +109,7 @@ void fit_by_likelihood(const AnnotationTable& table, const FitContext& context, 
   for (std::size_t i = 0; i < numbers; ++i) {
     fit.skills[i / classes] += fit.prior[i % classes] * portable_logistic(logits[i]);
   }
+  if (context.keep_point) fit.point.workers[kLogOdds] = {classes, std::move(logits)};
   if (!context.keep_evidence) return;
   fit.evidence = {VoteEvidence::Form::sides, log_prior, {}};
   for (std::size_t w = 0; w < table.worker_count(); ++w) {

@@ -4,9 +4,13 @@
 #include "amalgam/labels/models/em.hpp"
 #include "amalgam/labels/models/glad_solver.hpp"
 #include "amalgam/labels/models/models.hpp"
+#include "amalgam/labels/models/start_point.hpp"
 
 namespace amalgam::labels::models {
 namespace {
+
+constexpr const char* kAbility = "ability";
+constexpr const char* kLogEasiness = "log_easiness";
 
 struct GladLikelihood {
   const AnnotationTable& table;
@@ -69,6 +73,14 @@ class Glad final : public LabelModel {
     const double log_others = portable_log(static_cast<double>(classes - 1));
     GladParameters at{std::vector<double>(table.worker_count(), 1),
                       std::vector<double>(table.task_count(), 1)};
+    if (context.start != nullptr) {
+      // Far beyond what priors N(1, 1) let a fit reach.
+      constexpr double kMostAbility = 1e4;
+      constexpr double kMostEasiness = 100;
+      take_of_workers(*context.start, {kAbility, 1, -kMostAbility, kMostAbility}, at.ability);
+      take_of_tasks(*context.start, {kLogEasiness, 1, -kMostEasiness, kMostEasiness},
+                    at.log_easiness);
+    }
     std::vector<double> easiness(table.task_count());
     std::size_t unsolved = 0;
     Convergence convergence(table, context, fit);
@@ -90,6 +102,10 @@ class Glad final : public LabelModel {
                       fit.iterations - 1, inner_tolerance));
     }
     fit.task_columns["easiness"] = std::move(easiness);
+    if (context.keep_point) {
+      fit.point.workers[kAbility] = {1, at.ability};
+      fit.point.tasks[kLogEasiness] = {1, std::move(at.log_easiness)};
+    }
     fit.skills = std::move(at.ability);
     return fit;
   }

@@ -1,15 +1,19 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/labels/models/draws.hpp"
 #include "amalgam/labels/models/em.hpp"
 #include "amalgam/labels/models/models.hpp"
+#include "amalgam/labels/models/start_point.hpp"
 
 namespace amalgam::labels::models {
 namespace {
+
+constexpr const char* kMessage = "message";
 
 struct WorkerMessages {
   std::vector<double> sums;  ///< [workers] of what their tasks say of them
@@ -27,6 +31,29 @@ class Messages {
   Messages(const AnnotationTable& table, const Parallel& parallel, RandomStream& random)
       : table_(table), parallel_(parallel), to_task_(table.rows()), to_worker_(table.rows()) {
     for (double& message : to_task_) message = 1 + portable_normal(random);
+  }
+
+  /// Lets the messages of each worker be the same one, where it is known.
+  void start(const FitPoint& point) {
+    constexpr double kLargest = 1e6;
+    std::vector<double> messages(table_.worker_count(), std::numeric_limits<double>::quiet_NaN());
+    take_of_workers(point, {kMessage, 1, -kLargest, kLargest}, messages);
+    for (std::size_t row = 0; row < to_task_.size(); ++row) {
+      const double message = messages[table_.workers[row]];
+      if (!std::isnan(message)) to_task_[row] = message;
+    }
+  }
+
+  /// The mean of each worker's messages, 0 without any.
+  std::vector<double> means() const {
+    std::vector<double> sums(table_.worker_count(), 0);
+    std::vector<double> rows(table_.worker_count(), 0);
+    for (std::size_t row = 0; row < to_task_.size(); ++row) {
+      sums[table_.workers[row]] += to_task_[row];
+      rows[table_.workers[row]] += 1;
+    }
+    for (std::size_t w = 0; w < sums.size(); ++w) sums[w] = rows[w] > 0 ? sums[w] / rows[w] : 0;
+    return sums;
   }
 
   /// Tasks answer their workers, and workers their tasks; then the latter are scaled to a root mean
@@ -114,7 +141,9 @@ class Kos final : public LabelModel {
   }
 
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
-    const auto restarts = static_cast<std::size_t>(context.parameters.number("restarts"));
+    const auto restarts = context.start != nullptr
+                              ? std::size_t{1}
+                              : static_cast<std::size_t>(context.parameters.number("restarts"));
     LabelFit best;
     double most_agreement = -1;
     for (std::size_t restart = 0; restart < restarts; ++restart) {
@@ -137,6 +166,7 @@ class Kos final : public LabelModel {
     RandomStream random(context.seed, fmt::format("kos start {}", restart));
     const auto iterations = static_cast<std::size_t>(context.parameters.number("iterations"));
     Messages messages(table, context.parallel, random);
+    if (context.start != nullptr) messages.start(*context.start);
     LabelFit fit;
     for (std::size_t t = 1; t <= iterations; ++t) {
       check_interrupt();
@@ -153,6 +183,7 @@ class Kos final : public LabelModel {
       fit.posterior.row(task)[1] = 1 - fit.posterior.row(task)[0];
     }
     fit.skills = agreement_with(table, hard_labels(fit.posterior).labels);
+    if (context.keep_point) fit.point.workers[kMessage] = {1, messages.means()};
     return fit;
   }
 };

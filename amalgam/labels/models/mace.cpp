@@ -5,6 +5,7 @@
 #include "amalgam/core/random.hpp"
 #include "amalgam/labels/models/em.hpp"
 #include "amalgam/labels/models/models.hpp"
+#include "amalgam/labels/models/start_point.hpp"
 
 namespace amalgam::labels::models {
 namespace {
@@ -60,6 +61,10 @@ struct MaceCounts {
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += right.sums[i];
   }
 };
+
+constexpr const char* kSpams = "spams";
+constexpr const char* kKnows = "knows";
+constexpr const char* kStrategy = "strategy";
 
 /// Per worker the probabilities (or what stands for them) of spamming, of each label when spamming,
 /// and of knowing.
@@ -146,7 +151,9 @@ class Mace final : public LabelModel {
   }
 
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
-    const auto restarts = static_cast<std::size_t>(context.parameters.number("restarts"));
+    const auto restarts = context.start != nullptr
+                              ? std::size_t{1}
+                              : static_cast<std::size_t>(context.parameters.number("restarts"));
     LabelFit best;
     double best_likelihood = 0;
     for (std::size_t restart = 0; restart < restarts; ++restart) {
@@ -178,6 +185,11 @@ class Mace final : public LabelModel {
       at.spams[w] = pair[0];
       at.knows[w] = pair[1];
       shares({at.strategy.data() + w * classes, classes});
+    }
+    if (context.start != nullptr) {
+      take_of_workers(*context.start, {kSpams}, at.spams);
+      take_of_workers(*context.start, {kKnows}, at.knows);
+      take_of_workers(*context.start, {kStrategy, classes}, at.strategy);
     }
     return at;
   }
@@ -260,6 +272,11 @@ class Mace final : public LabelModel {
       spams.push_back(1 - fit.skills[w]);
     }
     if (context.keep_evidence) fit.evidence = evidence_of(at, log_prior);
+    if (context.keep_point) {
+      fit.point.workers[kSpams] = {1, std::move(at.spams)};
+      fit.point.workers[kKnows] = {1, std::move(at.knows)};
+      fit.point.workers[kStrategy] = {classes, std::move(at.strategy)};
+    }
     return fit;
   }
 };
