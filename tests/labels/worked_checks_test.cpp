@@ -6,6 +6,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/label_model.hpp"
+#include "amalgam/labels/label_predictor.hpp"
 #include "amalgam/labels/models/glad_solver.hpp"
 #include "amalgam/labels/models/triplets.hpp"
 #include "tests/labels/made_tables.hpp"
@@ -195,6 +196,22 @@ TEST(Weaver, BalancedClassesHaveNoSkew) {
   // Votes of symmetric workers .9, .8, .7 on balanced classes.
   const LabelFit fit = fit_labels("weaver", exact_votes({510, 230, 150, 110, 110, 150, 230, 510}));
   EXPECT_NEAR(fit.prior[1], 0.5, 1e-9);
+}
+
+// Nothing tells how good a worker alone is.
+TEST(Weaver, TakesTheVotesOfOneWorkerAsTheyAre) {
+  const std::vector<int> votes{1, 0, 1, -1, 1};
+  const AnnotationTable table = table_of_votes(votes, 5, 1, 2);
+  FitContext keeps;
+  keeps.keep_evidence = true;
+  const LabelFit fit = fit_labels("weaver", table, {}, keeps);
+  EXPECT_THAT(fit.posterior.values, ElementsAre(0, 1, 1, 0, 0, 1, 0.25, 0.75, 0, 1));
+  EXPECT_THAT(fit.warnings, ::testing::Contains(HasSubstr("one worker")));
+  EXPECT_EQ(LabelPredictor("weaver", table, fit).predict(table).soft.values, fit.posterior.values);
+  const LabelFit told = fit_labels("weaver", table, std::vector<std::string>{"balance=9,1"});
+  EXPECT_THAT(told.prior, ElementsAre(near(0.9), near(0.1)));
+  EXPECT_THAT(told.posterior.row(3), ElementsAre(near(0.9), near(0.1)));
+  EXPECT_THAT(told.posterior.row(4), ElementsAre(0, 1));
 }
 
 TEST(Weaver, ACoinWeighsNothingAndAContrarianNegatively) {

@@ -9,6 +9,7 @@
 #include "amalgam/labels/models/models.hpp"
 #include "amalgam/labels/models/triplets.hpp"
 #include "amalgam/labels/models/verifiers.hpp"
+#include "amalgam/labels/models/votes.hpp"
 
 namespace amalgam::labels::models {
 namespace {
@@ -58,12 +59,12 @@ class Weaver final : public LabelModel {
         .uses_gold = true,
         .random = true,
         .most_classes = 2,
-        .fewest_workers = 2,
     };
     return info;
   }
 
   LabelFit fit(const AnnotationTable& table, const FitContext& context) const override {
+    if (table.worker_count() == 1) return votes_of_one(table, context);
     LabelFit fit;
     const VerifierMoments moments = verifier_moments(table, context.parallel);
     const std::vector<double> u = resolve(moments, context);
@@ -88,6 +89,26 @@ class Weaver final : public LabelModel {
   }
 
  private:
+  // Nothing tells how good a worker alone is: his votes are the scores, and tasks without one get
+  // the class balance, which if it is not given is the share of his votes.
+  static LabelFit votes_of_one(const AnnotationTable& table, const FitContext& context) {
+    LabelFit fit;
+    const std::string& balance = context.parameters.text("balance");
+    const double p = balance == "estimated" ? verifier_moments(table, context.parallel).means[0]
+                                            : class_balance("weaver", balance, table, context)[1];
+    fit.prior = {1 - p, p};
+    SoftLabels priors(table.task_count(), 2);
+    for (std::size_t task = 0; task < priors.items; ++task) {
+      std::ranges::copy(fit.prior, priors.row(task).begin());
+    }
+    fit.posterior = vote_sums(table, {}, context.parallel);
+    normalise_rows(fit.posterior, priors);
+    clamp_to_gold(fit.posterior, context.gold);
+    fit.warnings.emplace_back("one worker: his votes are taken as they are");
+    if (context.keep_evidence) fit.evidence = {VoteEvidence::Form::weights, {0, 0}, {1}};
+    return fit;
+  }
+
   static std::vector<double> resolve(const VerifierMoments& moments, const FitContext& context) {
     std::vector<double> u = rank_one_fit(moments.covariance, context.parallel);
     const std::string& solver = context.parameters.text("solver");
