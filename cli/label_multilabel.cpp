@@ -4,6 +4,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/utf8.hpp"
 #include "amalgam/data/csv_output.hpp"
 #include "amalgam/labels/abstentions.hpp"
 #include "amalgam/labels/label_files.hpp"
@@ -19,6 +20,8 @@ struct MultilabelOptions {
   AnnotationOptions annotations;
   std::string method = "dawid-skene";
   std::vector<std::string> parameters;
+  std::string none;
+  bool has_none = false;
   std::string out;
   std::string soft;
   CommonOptions common;
@@ -54,10 +57,21 @@ void run(const MultilabelOptions& options) {
                                                  annotations.paths.end());
   labels::AnnotationFormat format = format_of(annotations);
   format.several_labels = true;
+  format.empty_labels = options.has_none && options.none.empty();
+  if (options.has_none && options.none == annotations.abstain && !options.none.empty()) {
+    throw InputError("--none and --abstain are the same label '{}'", printable(options.none));
+  }
   labels::AnnotationTable table = labels::read_annotations(paths, format);
   if (!annotations.abstain.empty()) {
     table =
         labels::with_abstentions(std::move(table), annotations.abstain, labels::Abstained::dropped);
+  }
+  std::uint64_t empty_answers = 0;
+  if (options.has_none) {
+    table = labels::with_empty_answers(std::move(table), options.none, empty_answers);
+    if (empty_answers == 0) {
+      log::warn("no answer says that no label applies (--none '{}')", printable(options.none));
+    }
   }
   labels::FitContext context;
   context.seed = options.common.seed;
@@ -73,6 +87,7 @@ void run(const MultilabelOptions& options) {
                 {"tasks", table.task_count()},
                 {"workers", table.worker_count()},
                 {"labels", table.label_count()},
+                {"empty_answers", empty_answers},
                 {"labels_found", count},
                 {"warnings", warnings}});
   } else if (options.out != "-") {
@@ -95,6 +110,11 @@ void register_label_multilabel(CLI::App& label) {
       ->capture_default_str();
   app->add_option("-p,--parameter", options->parameters, "Parameter of the method")
       ->type_name("NAME=VALUE");
+  CLI::Option* none =
+      app->add_option("--none", options->none,
+                      "A label that says that none applies: who gives it says no to every label; "
+                      "'' is an empty label (in an export: an answer without labels)")
+          ->type_name("LABEL");
   app->add_option("--out", options->out,
                   "Write task,label, a row per label that applies; - is the standard output")
       ->required()
@@ -103,7 +123,10 @@ void register_label_multilabel(CLI::App& label) {
       ->type_name("SOFT.csv");
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
-  app->callback([options] { run(*options); });
+  app->callback([options, none] {
+    options->has_none = none->count() > 0;
+    run(*options);
+  });
 }
 
 }  // namespace amalgam::cli

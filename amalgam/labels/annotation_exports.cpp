@@ -25,8 +25,8 @@ constexpr JsonLimits kLimits{.depth = 64, .values = 100'000'000};
 class ExportReader {
  public:
   ExportReader(std::string_view question,
-               const std::function<void(const ExportedAnnotation&)>& take, bool several)
-      : question_(question), take_(take), several_(several) {}
+               const std::function<void(const ExportedAnnotation&)>& take, bool several, bool empty)
+      : question_(question), take_(take), several_(several), empty_(empty) {}
 
   void read(ExportKind kind, const std::filesystem::path& path) {
     file_ = path;
@@ -134,6 +134,7 @@ class ExportReader {
       take_(one);
       return;
     }
+    if (value.empty() && empty_) take_(one);
     for (const Json& label : value) {
       one.label = text(label, "label");
       take_(one);
@@ -163,12 +164,15 @@ class ExportReader {
       const Json* by = find(annotation, "completed_by");
       std::string worker = "unknown";
       if (by != nullptr) worker = by->is_object() ? text(need(*by, "id"), "id") : text(*by, "id");
+      const Json* time = find(annotation, "created_at");
+      bool answers = false;
       for (const Json& result : need(annotation, "result")) {
         const Json* name = find(result, "from_name");
         if (name == nullptr || !is_asked(text(*name, "from_name"))) continue;
-        take(id, worker, label_studio_answer(need(result, "value")),
-             find(annotation, "created_at"));
+        take(id, worker, label_studio_answer(need(result, "value")), time);
+        answers = true;
       }
+      if (!answers && empty_) take(id, worker, Json::array(), time);
     }
   }
 
@@ -191,7 +195,7 @@ class ExportReader {
     } else {
       const Json* labels = find(record, "label");
       if (labels == nullptr) labels = find(record, "labels");
-      if (labels == nullptr || (labels->is_array() && labels->empty())) return;
+      if (labels == nullptr || (labels->is_array() && labels->empty() && !empty_)) return;
       take(id, file_.stem().string(), *labels);
     }
     questions_.insert(std::string(question_));
@@ -259,6 +263,7 @@ class ExportReader {
   std::string question_;
   const std::function<void(const ExportedAnnotation&)>& take_;
   const bool several_;
+  const bool empty_;
   std::filesystem::path file_;
   std::string place_;
   std::set<std::string, std::less<>> questions_;
@@ -269,8 +274,8 @@ class ExportReader {
 void each_exported_annotation(ExportKind kind, const std::filesystem::path& path,
                               std::string_view question,
                               const std::function<void(const ExportedAnnotation&)>& take,
-                              bool several) {
-  ExportReader(question, take, several).read(kind, path);
+                              bool several, bool empty) {
+  ExportReader(question, take, several, empty).read(kind, path);
 }
 
 }  // namespace amalgam::labels

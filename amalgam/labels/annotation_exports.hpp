@@ -35,7 +35,11 @@ struct ExportedAnnotation {
 /// `QUESTION.responses`, `QUESTION.responses.users` and `QUESTION.responses.status`) and version 1
 /// (`responses` by user with `values`, or `annotation` with `annotation_agent`).
 ///
-/// `several`: an answer may have any number of labels, each of which is taken.
+/// `several`: an answer may have any number of labels, each of which is taken. `empty`: one without
+/// a label is taken with an empty one, else it counts as none. In Label Studio that is an
+/// annotation that does not answer the question, in doccano an empty list of labels (those of texts
+/// that nobody looked at are the same: leave them out of the export), in Argilla an empty list of
+/// values.
 ///
 /// InputError naming the place: malformed JSON, another shape than the tool's, several questions
 /// and none chosen (with their names), and unless `several` an answer of several labels at once
@@ -43,6 +47,6 @@ struct ExportedAnnotation {
 void each_exported_annotation(ExportKind kind, const std::filesystem::path& path,
                               std::string_view question,
                               const std::function<void(const ExportedAnnotation&)>& take,
-                              bool several = false);
+                              bool several = false, bool empty = false);
 
 }  // namespace amalgam::labels

@@ -94,6 +94,8 @@ enum Part : std::size_t { kTask, kWorker, kLabel, kWeight, kTime };
 // follow each other.
 class Rows {
  public:
+  explicit Rows(bool empty_labels) : empty_labels_(empty_labels) {}
+
   template <class Place>
   void add(const Cells& cells, const Place& place) {
     if (cells.task != last_task_ || builder_.rows() == 0) {
@@ -111,7 +113,7 @@ class Rows {
     }
     const Label label = builder_.label(cells.label);
     if (label == labels_) {
-      check_name(cells.label, place(kLabel), "label");
+      if (!cells.label.empty() || !empty_labels_) check_name(cells.label, place(kLabel), "label");
       ++labels_;
     }
     builder_.add(last_task_number_, worker, label);
@@ -122,6 +124,7 @@ class Rows {
   AnnotationBuilder& builder() { return builder_; }
 
  private:
+  const bool empty_labels_;
   AnnotationBuilder builder_;
   std::string last_task_;
   Task last_task_number_ = 0;
@@ -217,7 +220,7 @@ class FileReader {
           rows_.add({one.task, one.worker, one.label, {}, one.time},
                     [&](Part) { return one.place; });
         },
-        format_.several_labels);
+        format_.several_labels, format_.empty_labels);
     if (format_.on_bytes) format_.on_bytes(total_size({path}));
   }
 
@@ -227,7 +230,9 @@ class FileReader {
     }
     const std::string task = need_text(object, format_.task, where);
     const std::string worker = need_text(object, format_.worker, where);
-    const std::string label = need_text(object, format_.label, where);
+    const auto said = object.find(format_.label);
+    const bool is_empty = format_.empty_labels && said != object.end() && said->is_null();
+    const std::string label = is_empty ? "" : need_text(object, format_.label, where);
     const auto weight = find_text(object, format_.weight, format_.needs_weight, where);
     const auto time = find_text(object, format_.time, format_.needs_time, where);
     weights_.check(weight.has_value(), where, format_.weight);
@@ -295,7 +300,7 @@ std::uint64_t total_size(const std::vector<fs::path>& paths) {
 AnnotationTable read_annotations(const std::vector<fs::path>& paths, const AnnotationFormat& format,
                                  TableNotes* notes) {
   total_size(paths);
-  Rows rows;
+  Rows rows(format.empty_labels);
   FileReader reader(format, rows);
   for (const fs::path& path : paths) reader.read(path);
   return rows.builder().finish(paths.empty() ? "annotations" : paths.front().string(),

@@ -29,6 +29,7 @@ struct AnnotationFormat {
   std::optional<ExportKind> exported = std::nullopt;
   std::string question;         ///< which one of the export; see each_exported_annotation
   bool several_labels = false;  ///< of exports: one answer may have several, a row for each
+  bool empty_labels = false;    ///< an answer may have none: its row has an empty label
   Duplicates duplicates = Duplicates::all;
   /// Called with the bytes that were read since the last call.
   std::function<void(std::uint64_t bytes)> on_bytes;
@@ -42,9 +43,9 @@ struct AnnotationFormat {
 ///
 /// InputError naming file, line and column: no such column (with what is there, and whether the
 /// separator seems to be another), a row of another length than the header, an empty task, worker
-/// or label, a label "nan" (what data frames write for a missing one), text that is not UTF-8, a
-/// weight that is negative or not a finite number, a time that is none; and as
-/// AnnotationBuilder::finish.
+/// or (but with empty_labels, to which also null is one) label, a label "nan" (what data frames
+/// write for a missing one), text that is not UTF-8, a weight that is negative or not a finite
+/// number, a time that is none; and as AnnotationBuilder::finish.
 AnnotationTable read_annotations(const std::vector<std::filesystem::path>& paths,
                                  const AnnotationFormat& format, TableNotes* notes = nullptr);
 

@@ -1,10 +1,62 @@
 #include "amalgam/labels/multilabel.hpp"
 
 #include <algorithm>
+#include <optional>
 
+#include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
 
 namespace amalgam::labels {
+namespace {
+
+// Another label of the same answer: rows of one are together.
+std::optional<Label> another_label(const AnnotationTable& table, std::size_t row) {
+  const auto [first, last] = table.rows_of(table.tasks[row]);
+  for (std::size_t other = first; other < last; ++other) {
+    const bool same = table.workers[other] == table.workers[row];
+    if (same && table.labels[other] != table.labels[row]) return table.labels[other];
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+AnnotationTable with_empty_answers(AnnotationTable table, std::string_view none,
+                                   std::uint64_t& count) {
+  count = 0;
+  const std::uint32_t found = table.label_names.find(none);
+  if (found == StringPool::npos) return table;
+  const auto empty = static_cast<Label>(found);
+  const StringPool names = table.label_names;
+  if (names.size() == 1) {
+    throw InputError("all annotations say that no label applies ('{}'); expected a label",
+                     printable(none));
+  }
+  for (std::size_t row = 0; row < table.rows(); ++row) {
+    if (table.labels[row] != empty) continue;
+    const std::optional<Label> other = another_label(table, row);
+    if (other) {
+      throw InputError(
+          "task '{}': worker '{}' says that no label applies ('{}'), and gives '{}'; expected one "
+          "or the other",
+          printable(table.task_names[table.tasks[row]]),
+          printable(table.worker_names[table.workers[row]]), printable(none),
+          printable(names[*other]));
+    }
+    count += row == 0 || table.tasks[row - 1] != table.tasks[row] ||
+                     table.workers[row - 1] != table.workers[row]
+                 ? 1
+                 : 0;
+  }
+  table.label_names = {};
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    if (k != empty) table.label_names.add(names[k]);
+  }
+  for (Label& label : table.labels) {
+    label = label == empty ? kNoLabel : static_cast<Label>(label - (label > empty ? 1 : 0));
+  }
+  return table;
+}
 
 AnnotationTable relevance_table(const AnnotationTable& table, Label label) {
   AnnotationTable relevance;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,8 +9,8 @@
 
 namespace amalgam::labels {
 
-/// Annotations of which a task may have several labels at once: whoever annotated a task said of
-/// every label whether it applies (by giving it, or not).
+/// Annotations of which a task may have several labels at once: whoever annotated a task, be it by
+/// a row with kNoLabel, said of every label whether it applies (by giving it, or not).
 ///
 /// Binary relevance: for each label, one question with the answers no and yes, fitted by `method`
 /// with `parameters` as fit_labels does. Returns the probability of each label, [tasks, labels];
@@ -18,6 +19,14 @@ namespace amalgam::labels {
 SoftLabels binary_relevance(std::string_view method, const AnnotationTable& table,
                             std::span<const std::string> parameters, const FitContext& context,
                             std::vector<std::string>* warnings = nullptr);
+
+/// `table` with answers that say that no label applies: those whose only label is `none` (which may
+/// be empty) have a row with kNoLabel, and `none` leaves the labels. They say no to every label;
+/// without such a row nobody would know that the worker saw the task. `count`: how many there are.
+/// InputError naming task and worker for an answer with `none` and another label, and if no other
+/// label is there.
+AnnotationTable with_empty_answers(AnnotationTable table, std::string_view none,
+                                   std::uint64_t& count);
 
 /// The question of one label: who annotated each task, and whether they gave the label ("0" or
 /// "1"). Tasks and workers keep their numbers.

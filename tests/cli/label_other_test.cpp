@@ -124,5 +124,68 @@ TEST_F(LabelOther, MultilabelReadsExportsWithSeveralLabelsAnAnswer) {
                  "'amalgam label multilabel' is for several");
 }
 
+TEST_F(LabelOther, MultilabelCountsEmptyAnswersAsNo) {
+  const auto rows = [](const std::string& none) {
+    return "task,worker,label\np,A,cat\np,A,dog\np,B,cat\np,C," + none + "\nq,A,sky\n";
+  };
+  for (const std::string none : {"none", ""}) {
+    const std::string annotations = write("a.csv", rows(none));
+    const RunResult result =
+        run_amalgam({"label", "multilabel", annotations, "--none", none, "--method", "standard",
+                     "--out", path("out.csv"), "--soft", path("soft.csv"), "--json"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(result.json()["empty_answers"], 1);
+    EXPECT_EQ(read("out.csv"), "task,label\np,cat\nq,sky\n");
+    EXPECT_THAT(read("soft.csv"), ::testing::StartsWith("task,cat,dog,sky\np,0.666"));
+  }
+  const std::string empty = write("a.csv", rows(""));
+  expect_refused({"label", "multilabel", empty, "--out", path("o")}, "a.csv:5");
+  expect_refused({"label", "multilabel", empty, "--none", "cat", "--out", path("o")}, "a.csv:5");
+  const std::string both = write("b.csv", "task,worker,label\np,A,cat\np,A,none\n");
+  expect_refused({"label", "multilabel", both, "--none", "none", "--out", path("o")},
+                 "worker 'A' says that no label applies ('none'), and gives 'cat'");
+}
+
+TEST_F(LabelOther, MultilabelFindsEmptyAnswersInExportsAndJsonLines) {
+  const std::string amy = write("amy.jsonl",
+                                "{\"id\":1,\"label\":[\"cat\",\"dog\"]}\n"
+                                "{\"id\":2,\"label\":[]}\n");
+  const std::string bob = write("bob.jsonl",
+                                "{\"id\":1,\"label\":[]}\n"
+                                "{\"id\":2,\"label\":[\"sky\"]}\n");
+  const auto labels = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"label", "multilabel"});
+    for (const char* word : {"--method", "standard", "--none", "", "--json", "--out"}) {
+      words.emplace_back(word);
+    }
+    words.push_back(path("out.csv"));
+    words.insert(words.end(), {"--soft", path("soft.csv")});
+    return run_amalgam(words);
+  };
+  RunResult result = labels({amy, bob, "--format", "doccano"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["empty_answers"], 2);
+  EXPECT_EQ(read("soft.csv"), "task,cat,dog,sky\n1,0.5,0.5,0\n2,0,0,0.5\n");
+
+  const std::string studio = write("studio.json",
+                                   R"([{"id":1,"annotations":[
+            {"completed_by":1,"created_at":"2024-05-01T12:00:00Z","result":[
+              {"from_name":"what","type":"choices","value":{"choices":["cat"]}}]},
+            {"completed_by":2,"created_at":"2024-05-01T12:00:00Z","result":[]},
+            {"completed_by":3,"was_cancelled":true,"result":[]}]}])");
+  result = labels({studio, "--format", "label-studio"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["workers"], 2);
+  EXPECT_EQ(read("soft.csv"), "task,cat\n1,0.5\n");
+
+  const std::string lines = write("lines.jsonl",
+                                  "{\"task\":1,\"worker\":\"A\",\"label\":\"cat\"}\n"
+                                  "{\"task\":1,\"worker\":\"B\",\"label\":null}\n"
+                                  "{\"task\":1,\"worker\":\"C\",\"label\":\"\"}\n");
+  result = labels({lines});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["empty_answers"], 2);
+}
+
 }  // namespace
 }  // namespace amalgam

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "amalgam/core/error.hpp"
+
 namespace amalgam::labels {
 namespace {
 
@@ -37,6 +39,37 @@ TEST(BinaryRelevance, KeepsLabelsThatAllGive) {
       make_table(std::vector<Triple>{{"p", "A", "x"}, {"p", "A", "y"}, {"p", "B", "x"}});
   const SoftLabels soft = binary_relevance("standard", table, {}, {});
   EXPECT_THAT(soft.values, ElementsAre(1, 0.5));
+}
+
+TEST(EmptyAnswers, SayNoToEveryLabel) {
+  const AnnotationTable table = make_table(std::vector<Triple>{{"p", "A", "cat"},
+                                                               {"p", "B", "none"},
+                                                               {"p", "C", "none"},
+                                                               {"p", "C", "none"},
+                                                               {"q", "A", "none"},
+                                                               {"q", "B", "sky"}});
+  std::uint64_t count = 0;
+  const AnnotationTable answers = with_empty_answers(table, "none", count);
+  EXPECT_EQ(count, 3U);  // C's twice is one
+  ASSERT_EQ(answers.label_count(), 2U);
+  EXPECT_THAT(relevance_table(answers, 0).labels, ElementsAre(1, 0, 0, 0, 0));  // cat
+  EXPECT_THAT(relevance_table(answers, 1).labels, ElementsAre(0, 0, 0, 0, 1));  // sky
+  const double third = 1.0 / 3;
+  EXPECT_THAT(binary_relevance("standard", answers, {}, {}).values, ElementsAre(third, 0, 0, 0.5));
+  // Left out, B and C would not have been there.
+  with_empty_answers(table, "nobody", count);
+  EXPECT_EQ(count, 0U);
+}
+
+TEST(EmptyAnswers, AreRefusedBesideALabelAndWithoutAny) {
+  std::uint64_t count = 0;
+  const auto refuses = [&](const std::vector<Triple>& triples, const char* message) {
+    EXPECT_THAT([&] { with_empty_answers(make_table(triples), "none", count); },
+                ::testing::ThrowsMessage<InputError>(::testing::HasSubstr(message)));
+  };
+  refuses({{"p", "A", "none"}, {"p", "B", "cat"}, {"q", "B", "cat"}, {"q", "B", "none"}},
+          "task 'q': worker 'B' says that no label applies ('none'), and gives 'cat'");
+  refuses({{"p", "A", "none"}}, "all annotations say that no label applies");
 }
 
 }  // namespace
