@@ -23,6 +23,7 @@ struct RankOptions {
   MethodOptions method;
   std::size_t resamples = 0;
   std::string over = "instances";
+  std::string tied_ranks = "min";
   double confidence = 0.95;
   std::string out;
   std::string html;
@@ -39,6 +40,8 @@ Ranked rank(const RankOptions& options) {
   result.ranking = scores::rank_checked(*result.method, result.table, result.context);
   result.ranks = scores::ranks_of(result.ranking.scores, result.ranking.tie_tolerance);
   result.order = scores::order_of(result.ranks);
+  result.tied_ranks = scores::tied_ranks_of_name(options.tied_ranks);
+  result.shown_ranks = scores::tied_ranks(result.ranks, result.tied_ranks);
   std::vector<char> is_ranked;
   for (const double score : result.ranking.scores) is_ranked.push_back(std::isnan(score) ? 0 : 1);
   result.disagreement = scores::disagreement(result.table, result.ranks, is_ranked);
@@ -70,6 +73,7 @@ void write_html(const RankOptions& options, const Ranked& result) {
                 .table = &result.table,
                 .method = &result.method->info(),
                 .missing = result.context.missing,
+                .tied_ranks = result.tied_ranks,
                 .ranking = &result.ranking,
                 .uncertainty = result.uncertainty ? &*result.uncertainty : nullptr,
                 .warnings = result.notes.warnings};
@@ -139,6 +143,11 @@ void register_rank(CLI::App& root) {
       ->capture_default_str();
   app->add_option("--confidence", options->confidence, "Of the intervals")
       ->check(CLI::Range(0.5, 0.9999))
+      ->capture_default_str();
+  app->add_option("--tied-ranks", options->tied_ranks,
+                  "Ranks of 5, 3, 3, 1: 1, 2, 2, 4 (min), 1, 2, 2, 3 (dense) or 1, 2.5, 2.5, 4 "
+                  "(average); intervals of ranks are those of min")
+      ->check(CLI::IsMember({"min", "dense", "average"}))
       ->capture_default_str();
   app->add_option("--out", options->out, "Write the ranking; - is the standard output")
       ->type_name("RANKING.csv");

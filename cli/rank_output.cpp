@@ -9,9 +9,16 @@
 namespace amalgam::cli {
 namespace {
 
+// Whole but for ranks that are averages.
+Json rank_of(const Ranked& result, scores::System system) {
+  const double rank = result.shown_ranks[system];
+  if (result.tied_ranks == scores::TiedRanks::average) return rank;
+  return static_cast<std::uint64_t>(rank);
+}
+
 Json entry_of(const Ranked& result, scores::System system) {
   Json entry = {{"system", result.table.systems[system]},
-                {"rank", result.ranks[system]},
+                {"rank", rank_of(result, system)},
                 {"score", result.ranking.scores[system]},
                 {"rank_low", nullptr},
                 {"rank_high", nullptr},
@@ -68,6 +75,7 @@ Json ranking_json(const Ranked& result) {
   for (const auto& [name, value] : result.ranking.figures) figures[name] = value;
   return {{"method", result.method->info().name},
           {"missing", scores::missing_name(result.context.missing)},
+          {"tied_ranks", scores::tied_ranks_name(result.tied_ranks)},
           {"systems", result.table.system_count()},
           {"tasks", result.table.task_count()},
           {"ballots", result.table.ballot_count()},
@@ -142,7 +150,7 @@ std::string table_text(const Ranked& result) {
   std::vector<std::string> letters;
   if (result.uncertainty) letters = scores::group_letters(*result.uncertainty);
   for (const scores::System system : result.order) {
-    std::vector<std::string> cells = {std::to_string(result.ranks[system])};
+    std::vector<std::string> cells = {format_number(result.shown_ranks[system])};
     if (result.uncertainty) {
       cells.push_back(fmt::format("{}-{}", result.uncertainty->rank_low[system],
                                   result.uncertainty->rank_high[system]));
@@ -230,7 +238,7 @@ void write_ranking(const std::string& path, const Ranked& result) {
   }
   out.end();
   for (const scores::System system : result.order) {
-    out.field(result.table.systems[system]).field(std::to_string(result.ranks[system]));
+    out.field(result.table.systems[system]).field(format_number(result.shown_ranks[system]));
     add_figure(out, result.ranking.scores[system]);
     add_figure(out, result.raw(system));
     for (const auto& [name, values] : result.ranking.columns) add_figure(out, values[system]);

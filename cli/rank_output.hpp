@@ -7,6 +7,7 @@
 #include "amalgam/scores/disagreement.hpp"
 #include "amalgam/scores/files/score_files.hpp"
 #include "amalgam/scores/rank_aggregator.hpp"
+#include "amalgam/scores/tied_ranks.hpp"
 #include "amalgam/scores/uncertainty/bootstrap.hpp"
 #include "cli/output.hpp"
 
@@ -21,6 +22,8 @@ struct Ranked {
   scores::Ranking ranking;
   std::vector<std::uint32_t> ranks;
   std::vector<scores::System> order;  ///< best first
+  scores::TiedRanks tied_ranks = scores::TiedRanks::min;
+  std::vector<double> shown_ranks;  ///< [systems], of `ranks` by that rule
   scores::Disagreement disagreement;
   std::optional<scores::RankUncertainty> uncertainty;
   std::vector<std::string> warnings;
@@ -31,7 +34,8 @@ struct Ranked {
   std::string name(scores::System system) const { return std::string(table.systems[system]); }
 };
 
-/// {"method", "missing", "ranking": [{"system", "rank", "score", "rank_low", "rank_high", "raw",
+/// {"method", "missing", "tied_ranks", "ranking": [{"system", "rank", "score", "rank_low",
+/// "rank_high", "raw",
 /// ...}], "certificate": {"optimal", "objective", "bound", "unique"} or null, "distortion",
 /// "votes_against", "figures", "uncertainty" or null, "warnings"}; systems from best to worst.
 Json ranking_json(const Ranked& result);

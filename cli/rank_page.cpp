@@ -219,10 +219,11 @@ class RankPageWriter {
     }
     const std::vector<std::string> letters =
         uncertainty_ != nullptr ? group_letters(*uncertainty_) : std::vector<std::string>{};
+    const std::vector<double> ranks = scores::tied_ranks(ranks_, page_.tied_ranks);
     std::vector<std::vector<std::string>> rows;
     std::vector<std::size_t> strong;
     for (const System system : order_) {
-      std::vector<std::string> row{name(system), fmt::to_string(ranks_[system]),
+      std::vector<std::string> row{name(system), format_number(ranks[system]),
                                    score_text(ranking_.scores[system])};
       if (uncertainty_ != nullptr) {
         const RankUncertainty& known = *uncertainty_;
@@ -297,11 +298,17 @@ class RankPageWriter {
   void draw_stability() {
     const scores::StabilityCurve& curve = *page_.stability;
     report::LinePlot plot;
-    const bool reversed = curve.removed == scores::StabilityOptions::Removed::reversed_tasks;
-    const std::string_view what = reversed ? "tasks" : scores::removed_name(curve.removed);
+    using Removed = scores::StabilityOptions::Removed;
+    const bool reversed = curve.removed == Removed::reversed_tasks;
+    const bool last = curve.removed == Removed::last_ballots;
+    std::string_view what = scores::removed_name(curve.removed);
+    if (reversed) what = "tasks";
+    if (last) what = "the last instances of every task";
     plot.title = fmt::format("Likeness to the full ranking when {} {}", what,
                              reversed ? "say the reverse" : "are taken away");
-    plot.x_title = reversed ? "percent reversed at random" : "percent taken away at random";
+    plot.x_title = reversed ? "percent reversed at random"
+                   : last   ? "percent taken away"
+                            : "percent taken away at random";
     plot.y_title = "Kendall’s tau-b (1: the same order)";
     report::LinePlot::Series series;
     std::size_t failed = 0;
@@ -317,8 +324,10 @@ class RankPageWriter {
       return;
     }
     plot.series.push_back(std::move(series));
-    std::string caption = fmt::format(
-        "Mean and, as a band, 5th to 95th percentile over draws, of {} {}.", curve.parts, what);
+    std::string caption =
+        last ? fmt::format("The first of {} ballots, of every task, ranked alone.", curve.parts)
+             : fmt::format("Mean and, as a band, 5th to 95th percentile over draws, of {} {}.",
+                           curve.parts, what);
     if (failed > 0) {
       caption += fmt::format(" {} draws could not be ranked: {}", failed, curve.first_failure);
     }

@@ -5,6 +5,7 @@
 
 #include "amalgam/scores/rank_aggregator.hpp"
 #include "amalgam/scores/score_table.hpp"
+#include "amalgam/scores/tied_ranks.hpp"
 #include "amalgam/scores/uncertainty/bootstrap.hpp"
 #include "amalgam/scores/uncertainty/stability.hpp"
 
@@ -18,6 +19,7 @@ struct RankPage {
   const scores::ScoreTable* table = nullptr;
   const scores::RankAggregatorInfo* method = nullptr;
   scores::Missing missing = scores::Missing::observed;
+  scores::TiedRanks tied_ranks = scores::TiedRanks::min;  ///< in the table
   const scores::Ranking* ranking = nullptr;
   const scores::RankUncertainty* uncertainty = nullptr;
   const scores::StabilityCurve* stability = nullptr;

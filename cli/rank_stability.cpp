@@ -71,7 +71,8 @@ Json json_of(const scores::StabilityCurve& curve, const std::string& method) {
 
 void show(const scores::StabilityCurve& curve, const std::string& method) {
   using Align = Table::Align;
-  const bool reverses = curve.removed == scores::StabilityOptions::Removed::reversed_tasks;
+  using Removed = scores::StabilityOptions::Removed;
+  const bool reverses = curve.removed == Removed::reversed_tasks;
   Table table({{reverses ? "reversed" : "removed", Align::right},
                {"tau-b", Align::right},
                {"deviation", Align::right},
@@ -91,15 +92,22 @@ void show(const scores::StabilityCurve& curve, const std::string& method) {
                    fmt::format("{:.0f} %", 100 * point.same_best),
                    fmt::format("{:.1f}", point.unranked), fmt::to_string(point.failed)});
   }
-  const std::string what =
-      reverses ? fmt::format(
-                     "some of {} tasks, at random, say the reverse: how like the ranking "
-                     "is to that of all as they are",
-                     curve.parts)
-               : fmt::format(
-                     "taken away at random from {} {}: how like the ranking of the rest is "
-                     "to that of all",
-                     curve.parts, scores::removed_name(curve.removed));
+  std::string what;
+  if (reverses) {
+    what = fmt::format(
+        "some of {} tasks, at random, say the reverse: how like the ranking is to that of all as "
+        "they are",
+        curve.parts);
+  } else if (curve.removed == Removed::last_ballots) {
+    what = fmt::format(
+        "the last of {} ballots, of every task: how like the ranking of the first ones is to that "
+        "of all",
+        curve.parts);
+  } else {
+    what = fmt::format(
+        "taken away at random from {} {}: how like the ranking of the rest is to that of all",
+        curve.parts, scores::removed_name(curve.removed));
+  }
   print(fmt::format("method {}; {}\n\n{}", method, what, table.text()));
 }
 
@@ -131,10 +139,14 @@ void run(const StabilityCommand& command) {
                                    .parallel = command.common.parallel()});
   }
   std::size_t failed = 0;
-  for (const scores::StabilityPoint& point : curve.points) failed += point.failed;
+  std::size_t draws = 0;
+  for (const scores::StabilityPoint& point : curve.points) {
+    failed += point.failed;
+    draws += point.failed + point.draws;
+  }
   if (failed > 0) {
-    log::warn("{} of {} draws could not be ranked and are left out: {}", failed,
-              command.draws * command.fractions.size(), curve.first_failure);
+    log::warn("{} of {} draws could not be ranked and are left out: {}", failed, draws,
+              curve.first_failure);
   }
   if (!command.html.empty()) {
     TextOutput out(command.html);
@@ -166,22 +178,25 @@ void register_rank_stability(CLI::App& rank) {
   app->footer(example(
       "amalgam rank stability answers.csv --method borda-two-level\n"
       "amalgam rank stability answers.csv --remove cells --fractions 0.5,0.9,0.95,0.99\n"
+      "amalgam rank stability answers.csv --remove last-ballots --fractions 0.5,0.75,0.9\n"
       "amalgam rank stability leaderboard.csv --remove tasks --draws 200 --html page.html"));
   auto command = std::make_shared<StabilityCommand>();
   add_score_options(*app, command->scores);
   add_method_options(*app, command->method);
   app->add_option("--remove", command->removed,
                   "What is taken away: ballots (instances with all their values; comparisons), "
-                  "cells (single values), tasks, systems; reversed-tasks: nothing, but tasks say "
-                  "the reverse")
-      ->check(CLI::IsMember({"ballots", "cells", "tasks", "systems", "reversed-tasks"}))
+                  "cells (single values), last-ballots (the last instances of every task, without "
+                  "drawing: a shorter test), tasks, systems; reversed-tasks: nothing, but tasks "
+                  "say the reverse")
+      ->check(
+          CLI::IsMember({"ballots", "cells", "last-ballots", "tasks", "systems", "reversed-tasks"}))
       ->capture_default_str();
   app->add_option("--fractions", command->fractions, "Shares that are taken away")
       ->delimiter(',')
       ->check(CLI::Range(0.0, 0.9999))
       ->type_name("F,...")
       ->capture_default_str();
-  app->add_option("--draws", command->draws, "Random choices for each share")
+  app->add_option("--draws", command->draws, "Random choices for each share, where any are made")
       ->check(whole_number() & CLI::Range(1, 1'000'000))
       ->capture_default_str();
   app->add_flag("--halves", command->halves,

@@ -272,6 +272,7 @@ void run(DecisionsCommand command) {
   if (!paths.empty()) data = scores::read_decisions(paths, command.format);
   const std::vector<std::uint64_t> lengths = reference_lengths(command, data);
   command.reference.seed = command.common.seed;
+  command.options.permutation.seed = command.common.seed;
   for (const std::string& name : command.references) {
     data.push_back(
         scores::make_reference(scores::parse_reference(name), lengths, command.reference));
@@ -350,6 +351,12 @@ void register_study_decisions(CLI::App& study) {
       ->capture_default_str();
   app->add_option("--human-rate", command->options.human_rate,
                   "Switch rate of people to compare with")
+      ->capture_default_str();
+  app->add_option(
+         "--permutations", command->options.permutation.permutations,
+         "Permutations of the answers for the tests of order 2 and 3 where answers are too "
+         "few for chi-squared; 0: these tests are then not judged by")
+      ->check(whole_number() & CLI::Range(0, 1'000'000))
       ->capture_default_str();
   app->add_option("--reference", command->references,
                   "Add a source to compare with: prng, human (a chain that switches as people do) "

@@ -83,6 +83,26 @@ TEST_F(RankTest, LeavesCellsWithoutAFigureEmpty) {
   EXPECT_EQ(csv.out.substr(csv.out.size() - 2), ",\n");
 }
 
+TEST_F(RankTest, TiesShareARankByTheRuleThatIsAskedFor) {
+  const std::string tied = write("tied.csv", "system,x\na,5\nb,3\nc,3\nd,1\n");
+  const auto ranks = [&](const char* rule) {
+    std::string text;
+    const auto ranked = rank({tied, "--tied-ranks", rule});
+    for (const auto& entry : ranked["ranking"]) {
+      text += entry["rank"].dump() + " ";
+    }
+    return text;
+  };
+  EXPECT_EQ(ranks("min"), "1 2 2 4 ");
+  EXPECT_EQ(ranks("dense"), "1 2 2 3 ");
+  EXPECT_EQ(ranks("average"), "1.0 2.5 2.5 4.0 ");
+  const RunResult csv =
+      run_amalgam({"rank", tied, "--tied-ranks", "average", "--out", "-", "--html", path("page")});
+  EXPECT_THAT(csv.out, HasSubstr("\nb,2.5,"));
+  EXPECT_THAT(contents_of(path("page")), HasSubstr(">2.5<"));
+  EXPECT_EQ(run_amalgam({"rank", tied, "--tied-ranks", "max"}).code, 2);
+}
+
 TEST_F(RankTest, RanksAWideTableAndProvesIt) {
   const auto ranked = rank({board_, "--method", "kemeny"});
   EXPECT_EQ(ranked["method"], "kemeny");

@@ -137,6 +137,14 @@ TEST_F(RankUncertaintyTest, StabilityOfHalvesAndOfReversedTasks) {
   EXPECT_THAT(reversed.out, HasSubstr(" 33.3 %   1.0000"));
   EXPECT_THAT(reversed.out, HasSubstr(" 66.7 %  -1.0000"));
   EXPECT_THAT(content(path("page.html")), HasSubstr("when tasks say the reverse"));
+
+  const RunResult shorter =
+      run_amalgam({"rank", "stability", answers_, "--long", "--remove", "last-ballots",
+                   "--fractions", "0,0.5", "--html", path("page.html")});
+  ASSERT_EQ(shorter.code, 0) << shorter.err;
+  EXPECT_THAT(shorter.out, HasSubstr("the last of 20 ballots, of every task"));
+  EXPECT_THAT(shorter.out, HasSubstr(" 50.0 %"));
+  EXPECT_THAT(content(path("page.html")), HasSubstr("percent taken away<"));
 }
 
 TEST_F(RankUncertaintyTest, NextFillsGapsOrComparesNeighbours) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/scores/tied_ranks.hpp"
 #include "tests/scores/toy_scores.hpp"
 
 namespace amalgam::scores {
@@ -18,6 +19,15 @@ TEST(Ranks, CountWhoIsStrictlyBetterAndPutUnknownOnesLast) {
   EXPECT_THAT(ranks_of(std::vector<double>{kGap, kGap}), ElementsAre(1, 1));
   EXPECT_THAT(ranks_of(std::vector<double>{1, 1 + 1e-10, 2}, 1e-9), ElementsAre(2, 2, 1));
   EXPECT_THAT(order_of(std::vector<std::uint32_t>{2, 1, 2}), ElementsAre(1, 0, 2));
+}
+
+TEST(Ranks, AreSharedByThreeRules) {
+  const auto ranks = ranks_of(std::vector<double>{3, 5, 3, 1, kGap, kGap});
+  EXPECT_THAT(tied_ranks(ranks, TiedRanks::min), ElementsAre(2, 1, 2, 4, 5, 5));
+  EXPECT_THAT(tied_ranks(ranks, TiedRanks::dense), ElementsAre(2, 1, 2, 3, 4, 4));
+  EXPECT_THAT(tied_ranks(ranks, TiedRanks::average), ElementsAre(2.5, 1, 2.5, 4, 5.5, 5.5));
+  EXPECT_EQ(tied_ranks_of_name("dense"), TiedRanks::dense);
+  EXPECT_THROW(tied_ranks_of_name("max"), InputError);
 }
 
 TEST(RankAggregators, HaveNamesSourcesAndMeaningsOfTheirScores) {

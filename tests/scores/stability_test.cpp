@@ -101,6 +101,47 @@ TEST(Stability, ReversedTasksTurnTheRankingOnceTheyAreTheMajority) {
             0U);
 }
 
+// The first three instances of a task and the last two tell the reverse of each other.
+TEST(Stability, LastBallotsLeaveTheFirstInstancesOfEveryTask) {
+  ScoreBuilder builder;
+  for (const char* task : {"a", "b"}) {
+    for (int instance = 1; instance <= 12; ++instance) {
+      const double better = instance <= 7 ? 1 : -3;
+      for (int system = 0; system < 3; ++system) {
+        builder.add(builder.system(std::to_string(system)), builder.task(task),
+                    builder.instance(std::to_string(instance)), better * system);
+      }
+    }
+  }
+  const ScoreTable table = builder.finish("test");
+  const StabilityOptions options{
+      .removed = Removed::last_ballots, .fractions = {0, 0.25, 0.5, 0.9999}, .draws = 9};
+  const StabilityCurve curve = curve_of("mean", table, options);
+  EXPECT_EQ(curve.parts, 24U);
+  for (const StabilityPoint& point : curve.points) EXPECT_EQ(point.draws, 1U);
+  EXPECT_EQ(curve.points[0].mean, 1);
+  EXPECT_NEAR(curve.points[1].removed, 0.25, 1e-12);
+  EXPECT_EQ(curve.points[1].mean, -1) << "7 - 3 * 2 > 0 > 7 - 3 * 5";
+  EXPECT_EQ(curve.points[2].mean, -1);
+  EXPECT_NEAR(curve.points[3].removed, 22.0 / 24, 1e-12) << "one of each task is left";
+  EXPECT_EQ(curve.points[3].mean, -1);
+}
+
+TEST(Stability, LastBallotsAreAlsoTheLastComparisons) {
+  ScoreBuilder builder;
+  Comparisons& battles = builder.comparisons();
+  for (int row = 0; row < 10; ++row) {
+    battles.first.push_back(builder.system("a"));
+    battles.second.push_back(builder.system("b"));
+    battles.outcomes.push_back(row < 4 ? -1 : 1);
+  }
+  const ScoreTable table = builder.finish("test");
+  const StabilityCurve curve = curve_of(
+      "copeland", table, {.removed = Removed::last_ballots, .fractions = {0, 0.6}, .draws = 5});
+  EXPECT_EQ(curve.points[0].mean, 1);
+  EXPECT_EQ(curve.points[1].mean, -1);
+}
+
 TEST(Stability, IsTheSameForAnyNumberOfThreads) {
   const ScoreTable table = simulated_answers({0.4, 0.5, 0.6}, 3, 10, 3, 0.3);
   StabilityOptions options{.removed = Removed::tasks, .fractions = {0.4, 0.7}, .draws = 10};

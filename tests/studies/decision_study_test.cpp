@@ -103,6 +103,25 @@ TEST(DecisionStudy, FewAnswersDecideNothing) {
   EXPECT_EQ(found.memoryless, Verdict::undecided);
   EXPECT_NE(found.negative_recency, Verdict::yes);
   EXPECT_TRUE(found.find("order 1")->test.exact) << "too few transitions for chi-squared";
+  EXPECT_TRUE(found.find("order 2")->test.exact);
+  EXPECT_FALSE(found.find("order 2")->rough);
+  EXPECT_THAT(found.notes, Contains(HasSubstr("order 2 is tested by 9999 permutations")));
+}
+
+TEST(DecisionStudy, FewAnswersInPairsAreFoundByPermutations) {
+  DecisionGroup group{.name = "a", .setting = "a"};
+  DecisionSeries series{.name = "1"};
+  for (int t = 0; t < 36; ++t) series.answers.push_back(t / 2 % 2 == 0 ? kYes : kNo);
+  group.series.push_back(series);
+  const DecisionFindings found = study(group);
+  EXPECT_TRUE(found.find("order 2")->test.exact);
+  EXPECT_LT(found.find("order 2")->test.p, 0.001);
+  EXPECT_EQ(found.memoryless, Verdict::no);
+
+  DecisionOptions options;
+  options.permutation.permutations = 0;
+  const DecisionReport without = study_decisions({group}, options);
+  EXPECT_TRUE(without.groups[0].find("order 2")->rough);
 }
 
 TEST(DecisionStudy, OneAnswerAndConstantAnswersAreDegenerate) {

@@ -44,7 +44,7 @@ std::string model_of_arguments(const Json& arguments) {
     const std::size_t at = text.find("," + std::string(key) + "=");
     if (at == std::string::npos) continue;
     const std::size_t begin = at + key.size() + 2;
-    const std::string value = text.substr(begin, text.find(',', begin) - begin);
+    std::string value = text.substr(begin, text.find(',', begin) - begin);
     if (!value.empty()) return value;
   }
   return "";
@@ -118,8 +118,8 @@ void say_direction(const Results& file, const std::string& task,
   const std::string metric = choice.metric.substr(0, choice.metric.find(','));
   const Json* higher = member(*metrics, metric);
   if (higher == nullptr || !higher->is_boolean()) return;
-  const std::string place = file.path.string();
-  into.say_direction(into.task(choice.task, [&] { return place; }), higher->get<bool>(), place);
+  const auto place = [&] { return file.path.string(); };
+  into.say_direction(into.task(choice.task, place), higher->get<bool>(), place());
 }
 
 void put(const MetricValues& values, const std::string& task, const std::string& model,

@@ -20,6 +20,8 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kFewestExpected = 5;
 constexpr std::uint64_t kFewestTransitions = 40;  // for approximations
+// Answers times permutations: a second or two.
+constexpr std::uint64_t kMostPermuted = 100'000'000;
 constexpr std::uint64_t kFewestLagPairs = 30;
 constexpr std::uint64_t kEntropySegment = 128;  // NIST: m < log2(n) - 5, with m = 2
 constexpr std::size_t kMostPaired = 6;
@@ -65,7 +67,9 @@ std::uint64_t mean_length(const DecisionCounts& counts) {
 
 class GroupTests {
  public:
-  GroupTests(DecisionFindings& findings) : found_(findings) {}
+  GroupTests(DecisionFindings& findings, const DecisionGroup& group,
+             const PermutationOptions& permutation)
+      : found_(findings), group_(group), permutation_(permutation) {}
 
   void make() {
     const DecisionCounts& counts = found_.counts;
@@ -99,18 +103,39 @@ class GroupTests {
   void add_orders() {
     for (std::size_t order = 1; order <= 3; ++order) {
       const OrderTest test = order_test(found_.counts, order);
-      const bool rough = test.least_expected < kFewestExpected;
+      const bool is_small = test.least_expected < kFewestExpected ||
+                            found_.counts.positions(order) < kFewestTransitions;
       if (order == 1) {
-        is_small_ = rough || found_.recency.transitions < kFewestTransitions;
-        add("order 1", is_small_ ? found_.recency.exact_runs : test.g_squared);
+        is_small_ = is_small;
+        add("order 1", is_small ? found_.recency.exact_runs : test.g_squared);
+      } else if (is_small && may_permute()) {
+        add(fmt::format("order {}", order), permuted(order));
       } else {
-        add(fmt::format("order {}", order), test.g_squared, rough);
+        add(fmt::format("order {}", order), test.g_squared, is_small);
       }
     }
     if (is_small_ && found_.recency.exact_runs.defined()) {
       found_.notes.emplace_back(
           "few transitions of some kind: independence is tested by the exact runs test");
     }
+  }
+
+  bool may_permute() const {
+    return permutation_.permutations > 0 &&
+           found_.counts.valid() <= kMostPermuted / permutation_.permutations;
+  }
+
+  TestResult permuted(std::size_t order) {
+    std::vector<AnswerSegment> segments;
+    for (const DecisionSeries& series : group_.series) append_segments(series.answers, segments);
+    const TestResult test = order_permutation_test(
+        segments, order, fmt::format("decisions/{}", group_.name), permutation_);
+    if (test.defined()) {
+      found_.notes.push_back(
+          fmt::format("few patterns of some kind: order {} is tested by {} permutations", order,
+                      permutation_.permutations));
+    }
+    return test;
   }
 
   void add_spread() {
@@ -153,6 +178,8 @@ class GroupTests {
   }
 
   DecisionFindings& found_;
+  const DecisionGroup& group_;
+  const PermutationOptions& permutation_;
   bool is_small_ = false;
 };
 
@@ -202,7 +229,7 @@ DecisionFindings findings_of(const DecisionGroup& group, const DecisionOptions& 
   found.order = choose_order(found.counts);
   found.recency = negative_recency(found.counts, options.human_rate);
   add_votes(found);
-  GroupTests(found).make();
+  GroupTests(found, group, options.permutation).make();
   add_notes(found);
   return found;
 }

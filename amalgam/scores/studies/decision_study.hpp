@@ -13,6 +13,7 @@
 #include "amalgam/scores/studies/hypothesis_tests.hpp"
 #include "amalgam/scores/studies/markov_order.hpp"
 #include "amalgam/scores/studies/negative_recency.hpp"
+#include "amalgam/scores/studies/order_permutation.hpp"
 #include "amalgam/scores/studies/temperature_response.hpp"
 
 // Decision bias of a source of yes-or-no answers (Vidler and Walsh, "Evaluating Binary Decision
@@ -28,13 +29,17 @@ struct DecisionOptions {
   /// and still be called good enough; without it, few answers would make every source look fair.
   double margin = 0.1;
   double human_rate = kHumanSwitchRate;
+  /// Of the tests of order 2 and 3 where there are too few answers for chi-squared (an expected
+  /// count below 5, or fewer than 40 in all). 0: such tests are rough.
+  PermutationOptions permutation;
 };
 
 /// A test of a report, with its p-value adjusted for all tests of the report.
 struct NamedTest {
   std::string name;
   TestResult test;
-  /// The approximation does not hold (an expected count below 5): not corrected for, nor judged by.
+  /// The approximation does not hold (an expected count below 5) and there are too many answers, or
+  /// no wish, for permutations: not corrected for, nor judged by.
   bool rough = false;
   double adjusted_p = 1;  ///< NaN where not defined or rough
 

@@ -22,8 +22,8 @@ namespace {
 using Removed = StabilityOptions::Removed;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr std::array kRemoved{Removed::ballots, Removed::cells, Removed::tasks, Removed::systems,
-                              Removed::reversed_tasks};
+constexpr std::array kRemoved{Removed::ballots, Removed::cells,   Removed::last_ballots,
+                              Removed::tasks,   Removed::systems, Removed::reversed_tasks};
 
 struct Draw {
   double tau = kNaN;
@@ -49,14 +49,14 @@ class Stability {
   std::size_t parts() const { return parts_; }
 
   std::size_t kept(double fraction) const {
-    const std::size_t least = options_.removed == Removed::systems ? 2 : 1;
-    const auto removed =
-        static_cast<std::size_t>(std::llround(fraction * static_cast<double>(parts_)));
-    return std::max(least, parts_ - std::min(parts_, removed));
+    if (options_.removed == Removed::last_ballots) return kept_count(choose_first(fraction));
+    return kept_of(parts_, fraction, options_.removed == Removed::systems ? 2 : 1);
   }
 
   Draw draw(std::size_t fraction, std::size_t index) const {
-    const std::vector<char> is_kept = choose(fraction, index);
+    const std::vector<char> is_kept = options_.removed == Removed::last_ballots
+                                          ? choose_first(options_.fractions[fraction])
+                                          : choose(fraction, index);
     Draw result;
     try {
       compare(make_part(is_kept), is_kept, result);
@@ -67,9 +67,17 @@ class Stability {
   }
 
  private:
+  // How many of so many parts are left, at least `least`.
+  static std::size_t kept_of(std::size_t parts, double fraction, std::size_t least) {
+    const auto removed =
+        static_cast<std::size_t>(std::llround(fraction * static_cast<double>(parts)));
+    return std::max(least, parts - std::min(parts, removed));
+  }
+
   std::size_t count_parts() const {
     switch (options_.removed) {
       case Removed::ballots:
+      case Removed::last_ballots:
         return table_.ballot_count() + table_.comparisons.size();
       case Removed::cells:
         return table_.rows() + table_.comparisons.size();
@@ -115,6 +123,24 @@ class Stability {
     return is_kept;
   }
 
+  // [parts]: the first ballots of every task and the first comparisons.
+  std::vector<char> choose_first(double fraction) const {
+    std::vector<char> is_kept(parts_);
+    const std::span<const Task> tasks = table_.ballot_tasks;
+    std::size_t begin = 0;
+    while (begin < parts_) {
+      const bool is_task = begin < tasks.size();
+      const std::size_t end =
+          is_task ? static_cast<std::size_t>(std::ranges::upper_bound(tasks, tasks[begin]) -
+                                             tasks.begin())
+                  : parts_;
+      std::fill_n(is_kept.begin() + static_cast<std::ptrdiff_t>(begin),
+                  kept_of(end - begin, fraction, 1), char{1});
+      begin = end;
+    }
+    return is_kept;
+  }
+
   TablePart make_part(const std::vector<char>& is_kept) const {
     std::vector<char> rows(table_.rows(), 1);
     std::vector<char> comparisons(table_.comparisons.size(), 1);
@@ -123,8 +149,9 @@ class Stability {
       reverse_tasks(all.table, is_kept);
       return all;
     }
-    const bool of_measurements =
-        options_.removed == Removed::ballots || options_.removed == Removed::cells;
+    const bool of_measurements = options_.removed == Removed::ballots ||
+                                 options_.removed == Removed::cells ||
+                                 options_.removed == Removed::last_ballots;
     for (std::size_t ballot = 0; ballot < table_.ballot_count(); ++ballot) {
       for (std::size_t row = table_.ballot_begins[ballot]; row < table_.ballot_begins[ballot + 1];
            ++row) {
@@ -158,6 +185,7 @@ class Stability {
   std::size_t part_of_row(std::size_t ballot, std::size_t row) const {
     switch (options_.removed) {
       case Removed::ballots:
+      case Removed::last_ballots:
         return ballot;
       case Removed::cells:
         return row;
@@ -255,6 +283,8 @@ std::string_view removed_name(Removed removed) {
       return "ballots";
     case Removed::cells:
       return "cells";
+    case Removed::last_ballots:
+      return "last-ballots";
     case Removed::tasks:
       return "tasks";
     case Removed::systems:
@@ -270,8 +300,8 @@ Removed removed_of_name(std::string_view name) {
     if (removed_name(removed) == name) return removed;
   }
   throw InputError(
-      "stability: '{}' cannot be taken away; expected ballots, cells, tasks, systems or "
-      "reversed-tasks",
+      "stability: '{}' cannot be taken away; expected ballots, cells, last-ballots, tasks, systems "
+      "or reversed-tasks",
       name);
 }
 
@@ -280,16 +310,17 @@ StabilityCurve stability_curve(const RankAggregator& method, const ScoreTable& t
                                const StabilityOptions& options,
                                const std::function<void(std::size_t)>& progress) {
   const Stability stability(method, table, context, ranking, options);
-  std::vector<Draw> draws(options.fractions.size() * options.draws);
+  const std::size_t per_fraction = options.removed == Removed::last_ballots ? 1 : options.draws;
+  std::vector<Draw> draws(options.fractions.size() * per_fraction);
   parallel_for(options.parallel, draws.size(), [&](std::size_t at, std::size_t /*worker*/) {
     check_interrupt();
-    draws[at] = stability.draw(at / options.draws, at % options.draws);
+    draws[at] = stability.draw(at / per_fraction, at % per_fraction);
     if (progress) progress(1);
   });
   StabilityCurve curve{
       .removed = options.removed, .parts = stability.parts(), .points = {}, .first_failure = {}};
   for (std::size_t f = 0; f < options.fractions.size(); ++f) {
-    StabilityPoint point = point_of(std::span(draws).subspan(f * options.draws, options.draws));
+    StabilityPoint point = point_of(std::span(draws).subspan(f * per_fraction, per_fraction));
     point.fraction = options.fractions[f];
     point.removed = 1 - static_cast<double>(stability.kept(options.fractions[f])) /
                             static_cast<double>(stability.parts());

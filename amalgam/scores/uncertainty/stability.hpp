@@ -18,6 +18,9 @@ struct StabilityOptions {
   enum class Removed {
     ballots,  ///< instances (or tasks without instances) with all their values, and comparisons
     cells,    ///< single values, wherever they are, and comparisons
+    /// The last instances of every task, in the order of their names (1, 2, ..., 10), and the last
+    /// comparisons: what a shorter test would have said. Nothing is drawn.
+    last_ballots,
     tasks,    ///< with all their instances
     systems,  ///< the others are ranked alone and compared with their order among all
     /// Nothing is: tasks are corrupted. On each of their ballots the values are mirrored between
@@ -27,9 +30,9 @@ struct StabilityOptions {
 
   Removed removed = Removed::ballots;
   /// Shares that are taken away, in [0, 1); rounded to whole numbers of ballots, cells, ..., of
-  /// which at least one (of systems: two) is left.
+  /// which at least one (of systems: two; of last ballots: one of every task) is left.
   std::vector<double> fractions = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95};
-  std::size_t draws = 50;  ///< per fraction
+  std::size_t draws = 50;  ///< per fraction; of last ballots one, whatever is asked for
   std::uint64_t seed = 0;
   Parallel parallel = {};
 };
