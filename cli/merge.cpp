@@ -19,6 +19,12 @@ void check_for_data(const MergeCommand& command) {
         "parts",
         command.resume ? "--resume" : "--manifest");
   }
+  if (!command.imatrix.empty()) {
+    throw InputError(
+        "--imatrix: methods and searches that look at data weigh no errors of quantising; merge "
+        "into F16 and convert that ('amalgam convert --dtype Q4_K --imatrix {}')",
+        command.imatrix);
+  }
   if (parse_fp8_scaling(command.dtype)) {
     throw InputError(
         "--dtype: methods and searches that look at data do not write {}; convert their result "

@@ -170,6 +170,8 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
       "amalgam merge --method linear A B C -p weight=1 -o soup.safetensors\n"
       "amalgam merge --method ties --base BASE A B -p density=0.5 -p weight=0.6,0.4 -o merged\n"
       "amalgam merge --method slerp --base A B -p 't=[0,0.5,1]' -o merged --dry-run\n"
+      "amalgam merge --method linear a.gguf b.gguf -p weight=1 -o q.gguf --dtype q4_k_m --imatrix "
+      "a.imatrix\n"
       "amalgam merge --method greedy_soup A B C --data fashion-mnist -o soup.safetensors\n"
       "amalgam merge --method ties --base BASE A B --search weight=0:1:0.05 --evaluate split=test"
       " -o merged.safetensors\n"
@@ -199,6 +201,10 @@ void add_merge_options(CLI::App& app, MergeCommand& command) {
                  "Type of the written floating-point tensors; fp8_block, fp8_channel or fp8_tensor "
                  "for FP8 with scales in the layers' matrices; for a .gguf output also a quantised "
                  "one for its matrices, such as Q4_K, or a mixture, such as Q4_K_M");
+  app.add_option("--imatrix", command.imatrix,
+                 "Quantised outputs: weigh errors by this importance matrix (of llama-imatrix, in "
+                 "either form), whose names are those of a GGUF model")
+      ->type_name("FILE");
   app.add_flag("--errors", command.errors,
                "Print what quantising changed in every tensor, as a table (--json always has it)");
   app.add_option("--nan", command.non_finite,
@@ -249,6 +255,7 @@ MergeOptions options_of(const MergeCommand& command) {
   options.manifest = command.manifest;
   options.cluster = joined_cluster();
   options.allow_shape_mismatch = command.allow_shape_mismatch;
+  options.importance = command.imatrix;
   if (!command.dtype.empty()) {
     options.type = parse_output_type(command.dtype);
     if (!options.type) {

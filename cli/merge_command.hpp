@@ -39,6 +39,7 @@ struct MergeCommand {
   std::vector<std::string> search;    ///< NAME=VALUES; see parse_search_axis
   std::string search_by;
   std::string dtype;
+  std::string imatrix;
   bool errors = false;
   std::string non_finite = "error";
   std::string shard_size;

@@ -141,27 +141,11 @@ class Conversion {
   }
 
   void check_importance() const {
-    std::size_t quantised = 0;
-    std::size_t known = 0;
+    std::vector<TensorInfo> quantised;
     for (std::size_t t = 0; t < sink_.tensors().size(); ++t) {
-      if (!is_quantised(t)) continue;
-      ++quantised;
-      if (!importance_->has(sink_.tensors()[t].name)) continue;
-      ++known;
-      importance_->weights_of(sink_.tensors()[t], 0, {});
+      if (is_quantised(t)) quantised.push_back(sink_.tensors()[t]);
     }
-    if (known == 0 && quantised > 0) {
-      throw InputError(
-          "{}: has the importance of {} matrices, but of none that are quantised here (its names "
-          "are those of a GGUF model)",
-          importance_->label(), importance_->size());
-    }
-    if (known < quantised) {
-      log::warn(
-          "{}: has no importance for {} of the {} matrices that are quantised: all their "
-          "columns count the same",
-          importance_->label(), quantised - known, quantised);
-    }
+    importance_->check_suits(quantised);
   }
 
   void convert(const Piece& piece, Buffers& buffers) {

@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/byte_cursor.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/utf8.hpp"
 
 namespace amalgam {
@@ -124,6 +125,27 @@ void ImportanceMatrix::read_gguf(const std::filesystem::path& path) {
   }
   if (weights_.empty()) {
     throw InputError("{}: has no tensors 'NAME{}', so it is no importance matrix", label_, kSums);
+  }
+}
+
+void ImportanceMatrix::check_suits(const std::vector<TensorInfo>& quantised) const {
+  std::size_t known = 0;
+  for (const TensorInfo& info : quantised) {
+    if (!has(info.name)) continue;
+    ++known;
+    weights_of(info, 0, {});
+  }
+  if (known == 0 && !quantised.empty()) {
+    throw InputError(
+        "{}: has the importance of {} matrices, but of none that are quantised here (its names are "
+        "those of a GGUF model)",
+        label_, size());
+  }
+  if (known < quantised.size()) {
+    log::warn(
+        "{}: has no importance for {} of the {} matrices that are quantised: all their columns "
+        "count the same",
+        label_, quantised.size() - known, quantised.size());
   }
 }
 

@@ -26,6 +26,11 @@ class ImportanceMatrix {
   std::size_t size() const { return weights_.size(); }
   bool has(std::string_view tensor) const { return weights_.find(tensor) != weights_.end(); }
 
+  /// Whether the file suits these tensors, which are all that become quantised, under the names and
+  /// with the shapes that they are written with: InputError if it knows none of them (and there is
+  /// one), or has another number of columns for one; a warning if it does not know all.
+  void check_suits(const std::vector<TensorInfo>& quantised) const;
+
   /// The weights of the elements of `info` from `first` on. InputError if the file has another
   /// number of columns for it (or of columns of experts).
   void weights_of(const TensorInfo& info, std::uint64_t first, std::span<float> out) const;

@@ -57,6 +57,8 @@ BlockCost block_cost(const MergePlan& plan, const PlanTensor& tensor, std::uint6
   cost.scratch += elements * 8;
   // What quantising changed, to be measured.
   if (dtype_is_quantised(tensor.output.dtype) || tensor.fp8) cost.scratch += elements * 8;
+  // Of what an importance matrix weighs: as floats, and the weights.
+  if (dtype_is_quantised(tensor.output.dtype)) cost.scratch += elements * 8;
   if (tensor.fp8) cost.scratch += elements * 4;
   return cost;
 }

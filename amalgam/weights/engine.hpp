@@ -14,6 +14,7 @@
 
 namespace amalgam {
 
+class ImportanceMatrix;
 class LeafLog;
 
 /// What to do about NaN and infinity in inputs (and finite inputs whose result overflows the output
@@ -30,8 +31,10 @@ struct EngineOptions {
   std::uint64_t seed = 0;
   NonFinite non_finite = NonFinite::error;
   Progress* progress = nullptr;  ///< advanced by bytes read and written
-  LeafLog* leaves = nullptr;     ///< chooses what is made, see weights/leaves.hpp; null: all
-  WorkShare share;               ///< what this process makes of a merge that several share
+  /// Weighs the errors of what is quantised (checkpoint/importance.hpp); null: all count the same.
+  const ImportanceMatrix* importance = nullptr;
+  LeafLog* leaves = nullptr;  ///< chooses what is made, see weights/leaves.hpp; null: all
+  WorkShare share;            ///< what this process makes of a merge that several share
 };
 
 /// What a merge reads and writes, known before it starts.

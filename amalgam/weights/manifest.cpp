@@ -99,6 +99,7 @@ Manifest make_manifest(const std::string& recipe, const std::vector<fs::path>& m
                     .propagates_nan = options.engine.non_finite == NonFinite::propagate,
                     .allows_shape_mismatch = options.allow_shape_mismatch,
                     .dtype = wanted_type_name(options),
+                    .importance = options.importance.string(),
                     .inputs = {},
                     .outputs = {}};
   const std::vector<fs::path> inputs = input_files(models, plans);
@@ -130,6 +131,7 @@ std::string manifest_text(const Manifest& manifest) {
                               {"propagates_nan", manifest.propagates_nan},
                               {"allows_shape_mismatch", manifest.allows_shape_mismatch},
                               {"dtype", manifest.dtype},
+                              {"importance", manifest.importance},
                               {"block_bytes", kMerkleBlockBytes},
                               {"inputs", std::move(inputs)},
                               {"outputs", std::move(outputs)}};
@@ -148,6 +150,7 @@ Manifest parse_manifest(std::string_view text, std::string_view where) {
                       .propagates_nan = value.at("propagates_nan").get<bool>(),
                       .allows_shape_mismatch = value.at("allows_shape_mismatch").get<bool>(),
                       .dtype = value.at("dtype").get<std::string>(),
+                      .importance = value.value("importance", std::string()),
                       .inputs = {},
                       .outputs = {}};
     for (const json& file : value.at("inputs")) {

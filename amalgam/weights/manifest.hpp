@@ -27,7 +27,8 @@ struct Manifest {
   std::uint64_t seed = 0;
   bool propagates_nan = false;
   bool allows_shape_mismatch = false;
-  std::string dtype;  ///< of the command line; empty: none
+  std::string dtype;       ///< of the command line; empty: none
+  std::string importance;  ///< the file of an importance matrix; empty: none
   std::vector<ManifestFile> inputs;
   std::vector<ManifestFile> outputs;
 };

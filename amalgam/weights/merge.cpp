@@ -17,6 +17,7 @@
 #include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
+#include "amalgam/weights/plan_importance.hpp"
 #include "amalgam/weights/planned_merge.hpp"
 #include "amalgam/weights/planner.hpp"
 #include "amalgam/weights/recipe_metadata.hpp"
@@ -38,7 +39,7 @@ struct Stage : PlannedStage {
   std::shared_ptr<const Tokenizer> tokenizer;
 };
 
-std::vector<fs::path> inputs_of(const std::vector<Recipe>& documents) {
+std::vector<fs::path> inputs_of(const std::vector<Recipe>& documents, const MergeOptions& options) {
   std::vector<fs::path> inputs;
   for (const Recipe& document : documents) {
     for (const ModelReference& model : document.all_models()) {
@@ -46,6 +47,7 @@ std::vector<fs::path> inputs_of(const std::vector<Recipe>& documents) {
       if (!model.adapter.empty()) inputs.emplace_back(model.adapter);
     }
   }
+  if (!options.importance.empty()) inputs.push_back(options.importance);
   return inputs;
 }
 
@@ -127,7 +129,7 @@ fs::path reference_path_of(const Recipe& document, const std::vector<Stage>& sta
 // Plans everything before anything is written.
 std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const MergeOptions& options) {
   if (documents.empty()) throw InputError("the recipe has no document");
-  check_output_is_no_input(inputs_of(documents), options.output);
+  check_output_is_no_input(inputs_of(documents, options), options.output);
   std::vector<Stage> stages;
   const ModelOpener open = [&](const ModelReference& reference) -> OpenedModel {
     for (const Stage& stage : stages) {
@@ -224,15 +226,17 @@ std::vector<const PlannedStage*> planned(const std::vector<Stage>& stages) {
 // Carries out all documents into one output place.
 PlacedOutput merge_one(const std::vector<Recipe>& documents, const MergeOptions& options) {
   const std::vector<Stage> stages = plan_stages(documents, options);
+  const auto importance = importance_of(stages.back().plan, options.importance);
   if (documents.back().all_models().size() > 1) warn_of_batch_norm(stages.back().plan);
   return run_planned_merge({.recipe = format_recipes(documents),
-                            .models = inputs_of(documents),
+                            .models = inputs_of(documents, options),
                             .stages = planned(stages),
                             .write_side_files =
                                 [&](const fs::path& folder) {
                                   write_output_files(folder,
                                                      describe_output(documents, stages, options));
-                                }},
+                                },
+                            .importance = importance ? &*importance : nullptr},
                            options);
 }
 
@@ -317,6 +321,7 @@ MergePreview preview_merge(const std::vector<Recipe>& documents, const MergeOpti
   MergePreview preview;
   for (const Job& job : jobs_of(documents, options.output)) {
     const std::vector<Stage> stages = plan_stages(job.documents, options);
+    importance_of(stages.back().plan, options.importance);
     for (const Stage& stage : stages) {
       preview.description += describe_plan(stage.plan);
       preview.plans.push_back(plan_as_json(stage.plan));

@@ -20,7 +20,7 @@ namespace amalgam {
 struct MergeOptions {
   /// A folder in Hugging Face layout, or one file if it ends in `.safetensors` or `.gguf`.
   std::filesystem::path output;
-  EngineOptions engine;  ///< its `progress` is set by merge_checkpoints
+  EngineOptions engine;  ///< merge_checkpoints sets its `progress` and `importance`
   Progress::Mode progress = Progress::Mode::automatic;
   std::optional<std::uint64_t> shard_bytes;  ///< see create_output (checkpoint/create.hpp)
   bool overwrite = false;                    ///< replace an existing output (swapped in at the end)
@@ -33,6 +33,9 @@ struct MergeOptions {
   /// Of the output, before what the recipe says (of tensors that do not become FP8 with scales, the
   /// recipe says it still).
   std::optional<OutputType> type;
+  /// An importance matrix (checkpoint/importance.hpp), by which the errors of quantising are
+  /// weighed, under the names of the output's tensors; empty: none.
+  std::filesystem::path importance;
   bool allow_shape_mismatch = false;  ///< leave members of another shape out, tensor by tensor
 };
 

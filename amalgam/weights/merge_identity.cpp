@@ -99,6 +99,7 @@ ordered_json merge_identity(const std::string& recipe, const std::vector<fs::pat
            {{"seed", options.engine.seed},
             {"nan", options.engine.non_finite == NonFinite::propagate ? "propagate" : "error"},
             {"dtype", wanted_type_name(options)},
+            {"importance", options.importance.string()},
             {"shard_bytes", options.shard_bytes.value_or(by_default)}}},
           {"plans", stages},
           {"inputs", inputs}};

@@ -141,6 +141,7 @@ class PlacedMerge {
     EngineOptions engine = options_.engine;
     engine.progress = &progress;
     engine.leaves = &leaves;
+    engine.importance = &stage == merge_.stages.back() ? merge_.importance : nullptr;
     engine.share = {rank_, processes_, options_.cluster};
     add_statistics(statistics_, run_merge(stage.plan, *sink, engine));
     statistics_.bytes_kept += leaves.bytes_kept();

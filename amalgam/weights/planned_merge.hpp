@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/importance.hpp"
 #include "amalgam/weights/merge.hpp"
 #include "amalgam/weights/planner.hpp"
 
@@ -25,12 +26,15 @@ struct PlannedStage {
 
 /// Work that is planned down to the last tensor: all that is left is carrying it out.
 struct PlannedMerge {
-  std::string recipe;                         ///< as text, for the journal and the manifest
-  std::vector<std::filesystem::path> models;  ///< what the recipe names: files and folders
-  std::vector<const PlannedStage*> stages;    ///< in their order; the last one is the result
+  std::string recipe;  ///< as text, for the journal and the manifest
+  /// What is read: the files and folders that the recipe names, and that of `importance`.
+  std::vector<std::filesystem::path> models;
+  std::vector<const PlannedStage*> stages;  ///< in their order; the last one is the result
   /// Writes what lies beside the weights into the folder that will be the output. Not called where
   /// the output is one file.
   std::function<void(const std::filesystem::path& folder)> write_side_files;
+  /// Weighs the errors of what the last stage quantises; null: all count the same.
+  const ImportanceMatrix* importance = nullptr;
 };
 
 /// What was done, and where what came out is opened: options.output, or the first part of it.

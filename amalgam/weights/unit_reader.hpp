@@ -42,8 +42,9 @@ struct WorkerScratch {
   ScratchBuffer encoded;       ///< one piece of output as stored
   ScratchBuffer resident;      ///< all inputs of a unit that stays in memory
   std::vector<double> stored;  ///< what a quantised block of output stands for, to be compared
-  std::vector<float> rounded;  ///< one block of output before it becomes FP8
+  std::vector<float> rounded;  ///< one block of output before it becomes FP8 or quantised
   std::vector<float> meant;    ///< what it stands for then
+  std::vector<float> weights;  ///< importance of its elements
   ScratchBuffer kept;          ///< output whose scales are not known yet, as floats
 };
 

@@ -5,9 +5,11 @@
 #include <limits>
 #include <map>
 
+#include "amalgam/checkpoint/importance.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/tensor/convert.hpp"
+#include "amalgam/tensor/quantised.hpp"
 
 namespace amalgam {
 namespace {
@@ -136,7 +138,16 @@ void UnitWriter::write_leaf(const LeafPlace& place, WorkerScratch& scratch) {
 void UnitWriter::store(const LeafPlace& place, std::uint64_t first, std::span<const double> merged,
                        std::span<std::byte> bytes, WorkerScratch& scratch) {
   const TensorInfo& output = info(place.tensor);
-  encode(output.dtype, merged, bytes);
+  const ImportanceMatrix* importance = output_.options().importance;
+  if (importance != nullptr && dtype_is_quantised(output.dtype) && importance->has(output.name)) {
+    scratch.rounded.resize(merged.size());
+    round_to_float(merged, scratch.rounded.data());
+    scratch.weights.resize(merged.size());
+    importance->weights_of(output, first, scratch.weights);
+    quantise(output.dtype, scratch.rounded, scratch.weights, bytes);
+  } else {
+    encode(output.dtype, merged, bytes);
+  }
   check_overflow(output, first, merged, bytes);
   const std::size_t index = unit_.tensors[place.tensor];
   if (output_.meter().measures(index)) {

@@ -18,6 +18,7 @@
 #include "amalgam/weights/manifest.hpp"
 #include "amalgam/weights/merge.hpp"
 #include "amalgam/weights/moe/moe_plan.hpp"
+#include "amalgam/weights/plan_importance.hpp"
 #include "amalgam/weights/planner.hpp"
 
 namespace amalgam {
@@ -245,6 +246,8 @@ std::uint64_t recompute(const Manifest& manifest, const fs::path& output,
   const std::unique_ptr<TensorSource> made =
       open_stored_checkpoint(output_is_file(output) ? first_file(output, manifest) : output);
   ComparingSink sink(outputs_of(plan), computed, *made, differences);
+  const auto importance = importance_of(plan, manifest.importance);
+  merge.engine.importance = importance ? &*importance : nullptr;
   merge.engine.leaves = &leaves;
   run_merge(plan, sink, merge.engine);
   return leaves.count();
