@@ -95,7 +95,7 @@ int run(int argc, char** argv) {
   if (!needs_library) {
     const int code = parse_and_run(root, argc, argv);
     if (code != kDone && launched_processes() > 1) end_all(code);
-    if (!needs_library) return code;
+    if (code != kDone || !needs_library) return code;
   }
   return with_exit_code([&] { return run_learning_library(argc, argv); });
 }
