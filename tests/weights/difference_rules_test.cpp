@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <ranges>
 #include <string>
 #include <vector>
 
 #include "amalgam/core/random.hpp"
+#include "amalgam/tensor/simd_targets.hpp"
 #include "amalgam/weights/rule.hpp"
 #include "amalgam/weights/rules/softmax_divergence.hpp"
 #include "tests/weights/rule_checks.hpp"
@@ -181,6 +184,95 @@ TEST(SoftmaxDivergence, EqualsTheFormula) {
       const double found = rules::softmax_divergence(std::span<const float>(x), b.data(), scratch);
       // Terms of order p cancel down to spread^2 / 2: relative to them, not to the result.
       EXPECT_NEAR(found, expected, 1e-13 * (1 + expected)) << spread << " " << count;
+    }
+  }
+}
+
+// Where changes are small, terms of order p cancel down to those of order p d^2. In long double,
+// with p - q taken off every term, which adds up to nothing.
+template <class T>
+long double divergence_without_cancelling(const std::vector<T>& x, const std::vector<T>& b) {
+  const auto shares = [](const std::vector<T>& values) {
+    const T largest = *std::max_element(values.begin(), values.end());
+    std::vector<long double> p;
+    for (const T value : values) p.push_back(std::exp(static_cast<long double>(value) - largest));
+    const long double sum = std::accumulate(p.begin(), p.end(), 0.0L);
+    for (long double& each : p) each /= sum;
+    return p;
+  };
+  const auto p = shares(x);
+  const auto q = shares(b);
+  long double sum = 0;
+  for (std::size_t i = 0; i < p.size(); ++i) {
+    const long double difference = p[i] - q[i];
+    sum += (p[i] + 1e-8L) * std::log1p(difference / (q[i] + 1e-8L)) - difference;
+  }
+  return sum;
+}
+
+template <class T>
+void expect_small_divergences() {
+  RandomStream random(34, "small divergence");
+  std::vector<double> scratch;
+  // Ranges of the base below and above 1/2; changes up to where the general formula takes over.
+  for (const double spread : {0.02, 0.3, 3.0}) {
+    for (const double change : {3e-4, 1e-3, 0.01, 0.015, 0.03}) {
+      for (const std::size_t count : {2U, 15U, 16U, 33U, 1000U}) {
+        std::vector<T> x(count);
+        std::vector<T> b(count);
+        for (std::size_t i = 0; i < count; ++i) {
+          b[i] = static_cast<T>(spread * random.normal());
+          x[i] = b[i] + static_cast<T>(change * random.normal());
+        }
+        const auto expected = static_cast<double>(divergence_without_cancelling(x, b));
+        const double found = rules::softmax_divergence(std::span<const T>(x), b.data(), scratch);
+        const bool general =
+            std::ranges::any_of(std::views::iota(std::size_t{0}, count),
+                                [&](auto i) { return std::abs(x[i] - b[i]) > 1.0 / 16; });
+        EXPECT_NEAR(found, expected, general ? 1e-13 : 2e-11 * expected)
+            << spread << " " << change << " " << count;
+      }
+    }
+  }
+}
+
+TEST(SoftmaxDivergence, SmallChangesLoseNoDigits) {
+  expect_small_divergences<float>();
+  expect_small_divergences<double>();
+}
+
+// Rows that differ by a constant have one softmax.
+TEST(SoftmaxDivergence, AShiftIsNoChange) {
+  RandomStream random(35, "shift");
+  std::vector<double> scratch;
+  for (const double spread : {0.1, 2.0}) {
+    std::vector<double> b(100);
+    for (double& value : b) value = std::round(spread * 1024 * random.normal()) / 1024;
+    std::vector<double> x = b;
+    for (double& value : x) value += 1.0 / 32;
+    EXPECT_LT(rules::softmax_divergence(std::span<const double>(x), b.data(), scratch), 1e-30);
+    EXPECT_EQ(rules::softmax_divergence(std::span<const double>(b), b.data(), scratch), 0.0);
+    // One element is all there is.
+    EXPECT_EQ(rules::softmax_divergence(std::span<const double>(x).first(1), b.data(), scratch), 0);
+  }
+}
+
+TEST(SoftmaxDivergence, EverySimdTargetGivesTheSameBits) {
+  RandomStream random(36, "targets");
+  std::vector<double> scratch;
+  for (const double spread : {0.02, 1.0}) {
+    for (const double change : {0.01, 1.0}) {
+      std::vector<float> b(1003);
+      std::vector<float> x(1003);
+      for (std::size_t i = 0; i < b.size(); ++i) {
+        b[i] = static_cast<float>(spread * random.normal());
+        x[i] = b[i] + static_cast<float>(change * random.normal());
+      }
+      std::vector<double> found;
+      for_each_simd_target([&](const std::string& /*name*/) {
+        found.push_back(rules::softmax_divergence(std::span<const float>(x), b.data(), scratch));
+      });
+      for (const double value : found) EXPECT_EQ(value, found.front()) << spread << " " << change;
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "amalgam/weights/rules/small_change_divergence.hpp"
 #include "amalgam/weights/rules/task_vector_kernels.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -9,51 +10,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "amalgam/weights/rules/exponential-inl.hpp"
 #include "amalgam/weights/rules/vector_loops-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace amalgam::rules::HWY_NAMESPACE {
 namespace {
-
-// ln 2 in two parts, the first with 32 trailing zero bits so that whole multiples are exact.
-constexpr double kLn2High = 0x1.62e42fee00000p-1;
-constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
-
-// e^x for x <= 0; below -708 as at -708. x = n ln 2 + r with |r| <= ln 2 / 2, and the Taylor
-// polynomial of degree 14 in r.
-template <class D>
-HWY_INLINE hn::Vec<D> exponential(D d, hn::Vec<D> x) {
-  constexpr double kInverseFactorials[] = {1.0 / 87178291200,
-                                           1.0 / 6227020800,
-                                           1.0 / 479001600,
-                                           1.0 / 39916800,
-                                           1.0 / 3628800,
-                                           1.0 / 362880,
-                                           1.0 / 40320,
-                                           1.0 / 5040,
-                                           1.0 / 720,
-                                           1.0 / 120,
-                                           1.0 / 24,
-                                           1.0 / 6,
-                                           1.0 / 2,
-                                           1.0,
-                                           1.0};
-  const hn::RebindToUnsigned<D> bits;
-  // Adding 1.5 * 2^52 leaves the nearest whole number in the low bits of the sum.
-  const auto shifter = hn::Set(d, 0x1.8p52);
-  x = hn::Max(x, hn::Set(d, -708.0));
-  const auto shifted = hn::Add(hn::Mul(x, hn::Set(d, 0x1.71547652b82fep0)), shifter);
-  const auto n = hn::Sub(shifted, shifter);
-  auto r = hn::Sub(x, hn::Mul(n, hn::Set(d, kLn2High)));
-  r = hn::Sub(r, hn::Mul(n, hn::Set(d, kLn2Low)));
-  auto power = hn::Set(d, kInverseFactorials[0]);
-  for (std::size_t k = 1; k < 15; ++k) {
-    power = hn::Add(hn::Mul(power, r), hn::Set(d, kInverseFactorials[k]));
-  }
-  const auto scale =
-      hn::Add(hn::ShiftLeft<52>(hn::BitCast(bits, shifted)), hn::BitCast(bits, hn::Set(d, 1.0)));
-  return hn::Mul(power, hn::BitCast(d, scale));
-}
 
 // ln v for normal v > 0: v = 2^e m with sqrt(1/2) <= m < sqrt(2), and ln m = 2 artanh s with
 // s = (m - 1) / (m + 1), its series to the 23rd power.
@@ -157,6 +119,7 @@ template <class T>
 double divergence_of(std::span<const T> x, const T* b, std::vector<double>& scratch) {
   const std::size_t count = x.size();
   scratch.resize(std::max(scratch.size(), 2 * count));
+  if (const auto small = small_change_divergence(x, b, scratch)) return *small;
   double* p = scratch.data();
   double* q = p + count;
   const double p_sum = softmax_weights(x, p);
