@@ -29,6 +29,25 @@ Dataset changed(const Dataset& data, const std::string& steps) {
 // Where a seed's training images begin: seeds share what they must, as there are 55,000.
 std::uint64_t first_image(std::uint64_t seed) { return 1000 * ((7 * seed) % 30); }
 
+// Tasks that each keep another part of the images; the base has seen them whole.
+TaskFamily kept_parts(Workshop& workshop, std::uint64_t seed, const std::vector<std::string>& parts,
+                      std::uint64_t share) {
+  const Dataset& train = workshop.images(Split::train);
+  const std::uint64_t first = first_image(seed);
+  TaskFamily family;
+  family.base = workshop.train(from_scratch(sgd(.05, 10), {64}),
+                               changed(train.range(first, 1000), "pool=2"), seed);
+  for (std::size_t s = 0; s < parts.size(); ++s) {
+    const std::string steps = "pool=2," + parts[s];
+    family.train.push_back(changed(train.range(first + 1000 + share * s, share), steps));
+    family.validation.push_back(changed(workshop.images(Split::validation), steps));
+    family.test.push_back(changed(workshop.images(Split::test), steps));
+    family.experts.push_back(
+        workshop.train(sgd(.02, 5), family.train.back(), 10 * seed + s, family.base.get()));
+  }
+  return family;
+}
+
 }  // namespace
 
 std::vector<NamedTensors> TaskFamily::states() const {
@@ -114,21 +133,17 @@ std::shared_ptr<Network> trained_on_all(Workshop& workshop, const TaskFamily& fa
 }
 
 TaskFamily half_images(Workshop& workshop, std::uint64_t seed) {
-  const Dataset& train = workshop.images(Split::train);
-  const std::uint64_t share = workshop.size(8000, 3000);
-  const std::uint64_t first = first_image(seed);
-  TaskFamily family;
-  family.base = workshop.train(from_scratch(sgd(.05, 10), {64}),
-                               changed(train.range(first, 1000), "pool=2"), seed);
-  const std::vector<std::string> sides{"pool=2,keep=left", "pool=2,keep=right"};
-  for (std::size_t s = 0; s < sides.size(); ++s) {
-    family.train.push_back(changed(train.range(first + 1000 + share * s, share), sides[s]));
-    family.validation.push_back(changed(workshop.images(Split::validation), sides[s]));
-    family.test.push_back(changed(workshop.images(Split::test), sides[s]));
-    family.experts.push_back(
-        workshop.train(sgd(.02, 5), family.train.back(), 10 * seed + s, family.base.get()));
+  return kept_parts(workshop, seed, {"keep=left", "keep=right"}, workshop.size(8000, 3000));
+}
+
+TaskFamily quarter_images(Workshop& workshop, std::uint64_t seed) {
+  std::vector<std::string> parts;
+  for (const char* side : {"left", "right"}) {
+    for (const char* half : {"left", "right"}) {  // upper and lower, of the transposed image
+      parts.push_back(std::string("keep=") + side + ",transpose,keep=" + half + ",transpose");
+    }
   }
-  return family;
+  return kept_parts(workshop, seed, parts, workshop.size(6000, 3000));
 }
 
 TaskFamily eight_transforms(Workshop& workshop, std::uint64_t seed,

@@ -64,6 +64,9 @@ std::shared_ptr<learning::Network> trained_on_all(Workshop& workshop, const Task
 /// 196-64-10 on 1,000 full images; experts: 8,000 images of their half.
 TaskFamily half_images(Workshop& workshop, std::uint64_t seed);
 
+/// The same with a quarter of every image kept: four tasks, experts of 6,000 images each.
+TaskFamily quarter_images(Workshop& workshop, std::uint64_t seed);
+
 struct TransformOptions {
   bool pooled = false;      ///< images of 14x14 instead of 28x28
   std::int64_t width = 64;  ///< of the two hidden layers
