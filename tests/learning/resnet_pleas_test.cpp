@@ -103,7 +103,8 @@ TEST_F(ResnetPleas, LeastSquaresBringsEveryLayerNearer) {
   for (const PleasLayer& layer : merged.layers) {
     before += layer.residual_before;
     after += layer.residual;
-    EXPECT_LE(layer.residual, layer.residual_before * (1 + 1e-9)) << layer.name;
+    // Where nothing is left to fit, rounding is.
+    EXPECT_LE(layer.residual, layer.residual_before * (1 + 1e-9) + 1e-12) << layer.name;
   }
   EXPECT_LT(after, 0.9 * before);
   EXPECT_NO_THROW(network_of(merged));
