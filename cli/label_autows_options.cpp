@@ -93,6 +93,11 @@ void add_autows_options(CLI::App& app, AutoWsCommand& command) {
       ->type_name("KIND");
   app.add_flag("--end-model", command.end_model,
                "Also train a network on what the first label model says");
+  app.add_option("--end-model-labels", command.end_model_labels,
+                 "What that network learns: soft (each class's probability; the default) or hard "
+                 "(the most probable class as if it were certain)")
+      ->check(CLI::IsMember({"soft", "hard"}))
+      ->type_name("KIND");
   app.add_option("--seeds", command.seeds, "Draw the rows this often, by --seed and those after it")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str()

@@ -32,6 +32,7 @@ struct AutoWsCommand {
   std::string dialogue;
   std::string base_model = "gaussian-mixture";
   bool end_model = false;
+  std::string end_model_labels;  ///< soft or hard; empty: soft
   std::uint64_t seeds = 1;
   std::string out;       ///< where a training set is written; empty: nowhere
   std::string soft;      ///< with probabilities

@@ -37,6 +37,7 @@ AutoWsOptions options_of(const AutoWsCommand& command, std::uint64_t seed) {
   options.dialogue = methods.contains("iws") && command.dialogue.empty();
   options.label_models = command.label_models;
   options.end_model = command.end_model;
+  options.end_model_options.hard = command.end_model_labels == "hard";
   const std::map<std::string, AffinityModelKind> kinds{
       {"gaussian-mixture", AffinityModelKind::gaussian_mixture},
       {"k-means", AffinityModelKind::k_means},
@@ -66,6 +67,9 @@ struct Measured {
 
 void check_command(const AutoWsCommand& command) {
   check_training_set(command);
+  if (!command.end_model_labels.empty() && !command.end_model) {
+    throw InputError("--end-model-labels needs --end-model");
+  }
   for (const std::string& model : command.label_models) {
     if (find_label_model(model).info().needs_gold) {
       throw InputError("--label-models {}: it needs gold labels of the rows it labels", model);

@@ -286,6 +286,23 @@ TEST_F(LabelAutoWs, TakesAnyMatrixZeroShotLogitsAndEndModels) {
   EXPECT_EQ(json["table"][2]["coverage"], 1.0);
 }
 
+TEST_F(LabelAutoWs, TrainsEndModelsOnHardLabelsIfAskedFor) {
+  const std::string data = table();
+  const auto autows = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> words{
+        "label", "autows",         data,         "--label",    "kind", "--rounds",
+        "3",     "--labelled",     "30",         "--features", "raw",  "--methods",
+        "snuba", "--label-models", "generative", "--threads",  "1",    "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return run_amalgam(words);
+  };
+  const RunResult run = autows({"--end-model", "--end-model-labels", "hard"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.json()["table"][1]["method"], "Snuba, generative, end model on hard labels");
+  expect_bad_usage(autows({"--end-model-labels", "hard"}), "--end-model-labels needs --end-model");
+  expect_bad_usage(autows({"--end-model", "--end-model-labels", "certain"}), "certain");
+}
+
 TEST_F(LabelAutoWs, HoldsADialogueByAFile) {
   const std::string data = table();
   const std::vector<std::string> words{"label",

@@ -153,6 +153,32 @@ TEST(RunAutoWs, GoesEveryWayThatIsAskedFor) {
                                    "IWS, generative, end model"));
 }
 
+TEST(RunAutoWs, SaysThatAnEndModelLearnedHardLabels) {
+  const WeakData weak(2, 60, 120, 3);
+  const ProtocolData data{weak.labelled, weak.labels, weak.unlabelled, weak.unlabelled, 2};
+  AutoWsOptions options;
+  options.few_shot = options.propagation = options.goggles = false;
+  options.end_model = true;
+  options.label_models = {"generative"};
+  options.snuba_options.rounds = 3;
+  options.end_model_options.steps = 100;
+  const auto soft = run_autows(data, options);
+  options.end_model_options.hard = true;
+  const auto hard = run_autows(data, options);
+  ASSERT_EQ(hard.size(), 2U);
+  EXPECT_EQ(hard[1].method, "Snuba, generative, end model on hard labels");
+  EXPECT_EQ(hard[0].test.soft.values, soft[0].test.soft.values);
+  // Certain targets make a network more certain.
+  const auto certainty = [](const ProtocolResult& result) {
+    double sum = 0;
+    for (std::size_t i = 0; i < result.test.soft.items; ++i) {
+      sum += std::ranges::max(result.test.soft.row(i));
+    }
+    return sum;
+  };
+  EXPECT_GT(certainty(hard[1]), certainty(soft[1]));
+}
+
 TEST(RunAutoWs, CoversNothingWithFewerFunctionsThanALabelModelNeeds) {
   // One feature: one stump and one regression, of which some class has no use.
   const WeakData weak(2, 40, 60, 4);

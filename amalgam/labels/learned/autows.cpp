@@ -119,7 +119,7 @@ class Run {
     const auto network =
         train_end_model(as_dataset(data_.unlabelled, classes), labels.unlabelled, training);
     ProtocolResult result;
-    result.method = labels.method + ", end model";
+    result.method = labels.method + (training.hard ? ", end model on hard labels" : ", end model");
     result.functions = labels.functions;
     result.test.soft = predict(*network, as_dataset(data_.test, classes));
     result.test.covered.assign(data_.test.rows, true);
