@@ -9,13 +9,14 @@
 #include "amalgam/checkpoint/gguf_metadata.hpp"
 #include "amalgam/checkpoint/sink.hpp"
 #include "amalgam/checkpoint/source.hpp"
+#include "amalgam/checkpoint/stored_tensors.hpp"
 
 namespace amalgam {
 
 /// A GGUF file, version 2 or 3, little-endian (docs/formats/gguf.md), or all parts of a split one
 /// (NAME-00001-of-00003.gguf), of which the first is named. Shapes are row-major: the reverse of
 /// the order in the file. metadata() shows the values as text, arrays by their count.
-class GgufSource final : public TensorSource {
+class GgufSource final : public TensorSource, public StoredTensors {
  public:
   /// InputError for anything malformed, for other versions and for big-endian files, for tensor
   /// types that are not read, by name, and for parts that are missing or do not belong together.
@@ -29,6 +30,7 @@ class GgufSource final : public TensorSource {
   void read_bytes(std::size_t tensor, std::uint64_t offset,
                   std::span<std::byte> out) const override;
   void will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const override;
+  bool is_stored(std::size_t /*tensor*/) const override { return true; }
 
  private:
   struct Part;

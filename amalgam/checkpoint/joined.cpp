@@ -48,6 +48,11 @@ void JoinedSource::will_need(std::size_t tensor, std::uint64_t offset, std::uint
   place.part->will_need(place.tensor, offset, bytes);
 }
 
+bool JoinedSource::is_stored(std::size_t tensor) const {
+  const Place& place = places_.at(tensor);
+  return amalgam::is_stored(*place.part, place.tensor);
+}
+
 std::map<std::string, std::string> JoinedSource::aliases() const {
   std::map<std::string, std::string> all;
   for (const auto& part : parts_) all.merge(part->aliases());

@@ -8,6 +8,7 @@
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
+#include "amalgam/checkpoint/stored_tensors.hpp"
 #include "amalgam/core/error.hpp"
 
 namespace amalgam {
@@ -129,7 +130,7 @@ void check_layout(const std::vector<SafetensorsHeader::Entry>& entries, std::uin
   }
 }
 
-class SafetensorsSource final : public TensorSource {
+class SafetensorsSource final : public TensorSource, public StoredTensors {
  public:
   explicit SafetensorsSource(const std::filesystem::path& path) : file_(File::open(path)) {
     const std::string where = path.string();
@@ -166,6 +167,7 @@ class SafetensorsSource final : public TensorSource {
   void will_need(std::size_t tensor, std::uint64_t offset, std::uint64_t bytes) const override {
     file_.will_need(data_start_ + begins_.at(tensor) + offset, bytes);
   }
+  bool is_stored(std::size_t /*tensor*/) const override { return true; }
 
  private:
   File file_;

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <fstream>
+#include <string>
+#include <vector>
 
+#include "amalgam/checkpoint/stored_tensors.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/weights/fp8_stretches.hpp"
@@ -17,6 +20,12 @@ constexpr std::uint64_t kOverhead = 8'000'000;
 // Reads of a leaf's worth of a 16-bit type: large enough that system calls do not count, small
 // enough that the pieces of a few members stay in the last-level cache.
 constexpr std::uint64_t kPieceBytes = 256 << 10;
+
+// What touching a byte of memory for the first time costs, and reading one again that must be
+// computed, where a copy out of the page cache costs 1. As measured, in orders of magnitude.
+constexpr std::uint64_t kTouchingCost = 4;
+constexpr std::uint64_t kComputingCost = 16;
+constexpr std::uint64_t kAlwaysKept = 32'000'000;
 
 std::uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -35,6 +44,25 @@ void for_each_input(const PlanTensor& tensor, F visit) {
   for (const PlanInput& input : tensor.members) visit(input);
   if (tensor.base) visit(*tensor.base);
   for (const PlanInput& input : tensor.auxiliary) visit(input);
+}
+
+std::uint64_t reading_cost(const MergePlan& plan, const WorkUnit& unit) {
+  bool stored = true;
+  for (const std::size_t index : unit.with_inputs()) {
+    for_each_input(plan.tensors[index], [&](const PlanInput& input) {
+      stored = stored && is_stored(*plan.sources[input.source], input.tensor);
+    });
+  }
+  return stored ? 1 : kComputingCost;
+}
+
+// A pass that samples, as its name says first, reads a few blocks.
+std::uint64_t passes_after_first(const MergePlan& plan, const WorkUnit& unit) {
+  const std::vector<std::string> passes =
+      plan.rule->passes(plan.tensors[unit.tensors.front()].parameters);
+  const auto whole = std::ranges::count_if(
+      passes, [](const std::string& pass) { return !pass.starts_with("sample"); });
+  return static_cast<std::uint64_t>(whole) - 1 + (unit.scales > 0 ? 1 : 0);
 }
 
 // Bytes that one worker holds for one block of `tensor`: raw and decoded inputs; and the output.
@@ -99,6 +127,33 @@ std::uint64_t buffer_memory(const EngineOptions& options) {
 }
 
 std::uint64_t statistics_memory(std::uint64_t buffer_bytes) { return buffer_bytes / 4; }
+
+std::uint64_t resident_limit(const MergePlan& plan, const std::vector<WorkUnit>& units) {
+  struct Candidate {
+    std::uint64_t bytes = 0;
+    std::uint64_t reading = 0;  // again, in the passes after the first, if it is not kept
+  };
+  std::vector<Candidate> candidates;
+  for (const WorkUnit& unit : units) {
+    if (unit.copy) continue;
+    const std::uint64_t bytes = input_bytes(plan, unit);
+    candidates.push_back(
+        {bytes, bytes * passes_after_first(plan, unit) * reading_cost(plan, unit)});
+  }
+  std::ranges::sort(candidates, {}, &Candidate::bytes);
+  std::uint64_t reading = 0;
+  for (const Candidate& one : candidates) reading += one.reading;
+  std::uint64_t limit = 0;  // none is kept
+  std::uint64_t least = reading;
+  for (const Candidate& one : candidates) {
+    reading -= one.reading;  // from here on: of those that are larger
+    const std::uint64_t cost = kTouchingCost * one.bytes + reading;
+    if (one.bytes > kAlwaysKept && cost >= least) continue;
+    limit = one.bytes;
+    least = cost;
+  }
+  return limit;
+}
 
 std::uint64_t input_bytes(const MergePlan& plan, const WorkUnit& unit) {
   std::uint64_t bytes = 0;

@@ -35,6 +35,12 @@ MemoryShare share_memory(const MergePlan& plan, const WorkUnit& unit, bool whole
 bool merges_twice(const MergePlan& plan, const WorkUnit& unit, bool whole_rows,
                   const MemoryShare& share);
 
+/// The most bytes of inputs for which a unit is worth keeping in memory between passes. To touch
+/// memory for the first time takes longer than to read what lies in the page cache once more, so a
+/// few large units (embeddings) of a small model are read again, while many equal ones share memory
+/// that was touched once. Only units of stored tensors (checkpoint/stored_tensors.hpp) are.
+std::uint64_t resident_limit(const MergePlan& plan, const std::vector<WorkUnit>& units);
+
 /// Raw bytes of all inputs of a unit.
 std::uint64_t input_bytes(const MergePlan& plan, const WorkUnit& unit);
 

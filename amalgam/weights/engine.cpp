@@ -61,6 +61,7 @@ class Engine {
         buffer_bytes_(buffer_memory(options)),
         statistics_memory_(least(options.share.cluster, statistics_memory(buffer_bytes_))),
         units_(group_units(plan)),
+        resident_limit_(resident_limit(plan, units_)),
         output_(
             sink, options,
             QuantisationMeter(sink.tensors(), leaves_by_tensor(plan, units_), fp8_tensors(plan))),
@@ -206,8 +207,8 @@ class Engine {
     const MergeUnit merge_unit = view(unit);
     const std::unique_ptr<UnitMerge> merge = plan_.rule->begin(merge_unit);
     // Without a second pass there is nothing to keep.
-    share.resident =
-        share.resident && (merge->needs_pass() || merges_twice(plan_, unit, rows, share));
+    share.resident = share.resident && input_bytes(plan_, unit) <= resident_limit_ &&
+                     (merge->needs_pass() || merges_twice(plan_, unit, rows, share));
     make_room(unit, share, scratch_[slot]);
     UnitReader reader(plan_, unit, rows, share, scratch_[slot].resident, options_.non_finite,
                       options_.progress);
@@ -266,6 +267,7 @@ class Engine {
   const std::uint64_t buffer_bytes_;
   const std::uint64_t statistics_memory_;
   const std::vector<WorkUnit> units_;
+  const std::uint64_t resident_limit_;
   std::vector<char> has_pass_;     // per unit
   std::vector<UnitOwner> owners_;  // likewise
   MergeOutput output_;
@@ -279,7 +281,9 @@ class Engine {
 WorkEstimate estimate_work(const MergePlan& plan, const EngineOptions& options) {
   WorkEstimate estimate;
   const std::uint64_t memory = buffer_memory(options);
-  for (const WorkUnit& unit : group_units(plan)) {
+  const std::vector<WorkUnit> units = group_units(plan);
+  const std::uint64_t most_kept = resident_limit(plan, units);
+  for (const WorkUnit& unit : units) {
     const PlanTensor& first = plan.tensors[unit.tensors.front()];
     std::uint64_t passes = 1;
     if (!unit.copy) {
@@ -287,7 +291,8 @@ WorkEstimate estimate_work(const MergePlan& plan, const EngineOptions& options) 
           share_memory(plan, unit, has_whole_rows(plan, unit), memory, options.parallel.workers());
       const bool rows = has_whole_rows(plan, unit);
       const std::uint64_t for_scales = merges_twice(plan, unit, rows, share) ? 1 : 0;
-      if (!share.resident) passes = plan.rule->passes(first.parameters).size() + for_scales;
+      const bool kept = share.resident && input_bytes(plan, unit) <= most_kept;
+      if (!kept) passes = plan.rule->passes(first.parameters).size() + for_scales;
     }
     estimate.bytes_read += passes * input_bytes(plan, unit);
     for (const std::size_t index : unit.tensors) {
