@@ -330,6 +330,21 @@ TEST(ArceeFusion, TakesOverWhatLiesAboveTheThreshold) {
   }
 }
 
+TEST(ArceeFusion, WhatEqualsTheThresholdOfARowIsTaken) {
+  const Values changes = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 14, 16};
+  DriverTensor tensor{.shape = {13}, .members = {{}}, .base = Values{}};
+  RandomStream random(37, "equal");
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    tensor.base->push_back(std::round(100 * random.normal()) / 64);
+    tensor.members[0].push_back(tensor.base->back() + (i % 2 == 0 ? 1 : -1) * changes[i] / 64);
+  }
+  // Sorted: 1 ... 10, 14, 15, 16, of which numbers 3, 6 and 9 (from 0) are 4, 7 and 10: 7 + 9 = 16.
+  const Values out = merged("arcee_fusion", tensor);
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    EXPECT_EQ(out[i], changes[i] == 16 ? tensor.members[0][i] : (*tensor.base)[i]) << changes[i];
+  }
+}
+
 TEST(ArceeFusion, OneElementRowsAndEqualTensors) {
   // The softmax of one element is 1 whatever it is: no divergence, all importances 0, all taken.
   DriverTensor scalar{.shape = {}, .members = {{3}}, .base = Values{1}};

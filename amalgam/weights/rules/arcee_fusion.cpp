@@ -30,6 +30,7 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
     selection_ = std::make_unique<Selection>(unit, 1, std::move(targets),
                                              selection_limits(unit.statistics_memory / 2, 1));
     const std::uint64_t rows = elements / row_;
+    one_row_ = rows == 1;
     if (rows <= unit.statistics_memory / 2 / sizeof(double)) {
       divergences_ = std::make_unique_for_overwrite<double[]>(rows);
       std::fill_n(divergences_.get(), rows, kUnknown);
@@ -72,9 +73,12 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
     return scratch;
   }
 
-  // Of the row that begins at element `first` of the block.
+  // Of the row that begins at element `first` of the block. That of a single row would be a factor
+  // of all importances and of the threshold, and changes nothing but which of them its roundings
+  // make equal.
   template <class T>
   double divergence(const Block<T>& block, std::size_t first) const {
+    if (one_row_) return 1;
     double* known = divergences_ ? &divergences_[(block.first + first) / row_] : nullptr;
     if (known != nullptr && *known >= 0) return *known;
     const double found = softmax_divergence(std::span(block.members[0] + first, row_),
@@ -114,6 +118,7 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
   static constexpr double kUnknown = -1;
 
   std::size_t row_;
+  bool one_row_ = false;
   std::unique_ptr<Selection> selection_;
   // Of each row, kept by the pass that first comes to it; null where there is no memory for them.
   std::unique_ptr<double[]> divergences_;
