@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -46,6 +48,16 @@ class Encoder {
     throw InputError("{}: label '{}' is none of the {} classes{}", rows.place(label_),
                      printable(cell), layout_.class_names.size(),
                      did_you_mean(cell, layout_.class_names));
+  }
+
+  // The label as a number, scaled.
+  float target(const TableRows& rows) const {
+    const std::string_view cell = rows.cell(label_);
+    const auto number = is_missing_cell(cell) ? std::nullopt : cell_number(cell);
+    const double scaled = (number.value_or(0) - layout_.target->mean) / layout_.target->deviation;
+    if (number && std::isfinite(static_cast<float>(scaled))) return static_cast<float>(scaled);
+    throw InputError("{}: '{}' in column '{}'; expected a finite number to predict",
+                     rows.place(label_), printable(cell), printable(layout_.label));
   }
 
   // `out` is layout.width() zeros.
@@ -126,13 +138,18 @@ TableData load_table(const fs::path& path, const TableLayout& layout, Split spli
   data.layout = layout;
   data.values.assign(count * width, 0.0F);
   data.labels.assign(count, 0);
+  if (layout.target) data.targets.assign(count, 0.0F);
   TableRows rows(path);
   Encoder encoder(rows, layout);
   std::size_t seen = 0;
   for (; rows.next() && seen < all; ++seen) {
     const std::size_t place = place_of[seen];
     if (place == kNowhere) continue;
-    data.labels[place] = encoder.label(rows);
+    if (layout.target) {
+      data.targets[place] = encoder.target(rows);
+    } else {
+      data.labels[place] = encoder.label(rows);
+    }
     encoder.encode(rows, data.values.data() + place * width);
   }
   if (seen != all) throw Error("{}: changed while it was read", path.string());

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,10 +26,18 @@ struct TableColumn {
   }
 };
 
+/// How numbers that are to be predicted are scaled: (number - mean) / deviation.
+struct TargetScale {
+  double mean = 0;
+  double deviation = 1;
+};
+
 /// How the rows of a table become examples.
 struct TableLayout {
   std::string label;                     ///< the column that holds the class; empty: none does
   std::vector<std::string> class_names;  ///< in the order of the class numbers
+  /// The label is no class but a number to predict; class_names is then its one name.
+  std::optional<TargetScale> target = {};
   std::vector<TableColumn> columns;
 
   std::size_t width() const;  ///< numbers per example
@@ -37,6 +46,7 @@ struct TableLayout {
 /// What a person says about a table.
 struct TableOptions {
   std::string label;                     ///< empty: rows have no label, and there are no classes
+  bool label_is_number = false;          ///< a number to predict, not a class
   std::vector<std::string> ignore;       ///< columns that are not looked at
   std::vector<std::string> categorical;  ///< columns of names, although they look like numbers
 };
@@ -47,6 +57,7 @@ struct TableData {
   TableLayout layout;
   std::vector<float> values;         ///< [count, layout.width()]
   std::vector<std::int64_t> labels;  ///< [count], class numbers; 0 without a label
+  std::vector<float> targets;        ///< [count], scaled, where the label is a number; else none
 
   std::size_t count() const { return labels.size(); }
 };
@@ -62,7 +73,8 @@ inline constexpr std::size_t kWidestTable = 4096;     ///< numbers per example
 /// number are numbers; the others are categorical. Categories, and the mean that a missing number
 /// becomes, are those of the `train` split; if numbers are missing there, the column gets an output
 /// that says so; columns without any value there are left out. Classes are all that the file has,
-/// numbers in their order, else texts in that of their bytes.
+/// numbers in their order, else texts in that of their bytes. A label that is a number is scaled by
+/// the mean and standard deviation (1 if that is 0) of the training split.
 ///
 /// InputError naming the file and the place: no such column (with the nearest), a label that is
 /// missing, a row with another number of cells than the header, a number that is not finite, text

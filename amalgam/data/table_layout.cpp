@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 // What the first pass over the file finds out.
 struct Survey {
   std::size_t rows = 0;
-  std::optional<std::size_t> label;     // its column
+  std::optional<std::size_t> label;  // its column
+  bool label_is_number = false;
   std::vector<bool> used;               // columns that become inputs
   std::vector<std::string> first_text;  // the first cell that is no number; empty: none
   std::vector<std::string> first_text_place;
@@ -33,6 +34,12 @@ void note_label(Survey& survey, const TableRows& rows) {
   if (is_missing_cell(cell)) {
     throw InputError("{}: the label '{}' is missing ('{}'); every row needs one", rows.place(label),
                      printable(name), cell);
+  }
+  if (survey.label_is_number) {
+    const auto number = cell_number(cell);
+    if (number && std::isfinite(static_cast<float>(*number))) return;
+    throw InputError("{}: '{}' in column '{}'; expected a {}number to predict", rows.place(label),
+                     printable(cell), printable(name), number ? "finite " : "");
   }
   if (survey.classes.contains(cell)) return;
   if (!is_utf8(cell)) {
@@ -53,6 +60,7 @@ Survey survey_table(const fs::path& path, const TableOptions& options) {
   survey.used.assign(columns, true);
   if (!options.label.empty()) {
     survey.label = rows.column(options.label);
+    survey.label_is_number = options.label_is_number;
     survey.used[*survey.label] = false;
   }
   for (const std::string& name : options.ignore) survey.used[rows.column(name)] = false;
@@ -139,6 +147,19 @@ TableColumn column_of(const std::string& name, bool number, Learned& learned) {
   return column;
 }
 
+// By their mean and standard deviation.
+TargetScale scale_of(const std::vector<double>& numbers) {
+  const auto count = static_cast<double>(std::max<std::size_t>(numbers.size(), 1));
+  TargetScale scale;
+  for (const double number : numbers) scale.mean += number / count;
+  double variance = 0;
+  for (const double number : numbers) {
+    variance += (number - scale.mean) * (number - scale.mean) / count;
+  }
+  if (variance > 0) scale.deviation = std::sqrt(variance);
+  return scale;
+}
+
 }  // namespace
 
 std::size_t TableLayout::width() const {
@@ -156,8 +177,10 @@ TableLayout learn_table_layout(const fs::path& path, const TableOptions& options
   TableRows rows(path);
   const std::size_t columns = rows.names().size();
   std::vector<Learned> learned(columns);
+  std::vector<double> targets;
   while (rows.next()) {
     if (rows.row() >= in_training.size() || !in_training[rows.row()]) continue;
+    if (survey.label_is_number) targets.push_back(*cell_number(rows.cell(*survey.label)));
     for (std::size_t i = 0; i < columns; ++i) {
       if (survey.used[i]) learn_cell(learned[i], survey, rows, i);
     }
@@ -165,6 +188,10 @@ TableLayout learn_table_layout(const fs::path& path, const TableOptions& options
   TableLayout layout;
   layout.label = options.label;
   layout.class_names = ordered_classes(survey);
+  if (survey.label_is_number) {
+    layout.class_names = {options.label};
+    layout.target = scale_of(targets);
+  }
   for (std::size_t i = 0; i < columns; ++i) {
     if (!survey.used[i]) continue;
     const bool number = survey.first_text[i].empty();

@@ -51,6 +51,9 @@ TableColumn parse_column(const nlohmann::json& json, const std::string& where, s
 nlohmann::json to_json(const TableLayout& layout) {
   nlohmann::json json{{"kind", kTable}};
   if (!layout.label.empty()) json["label"] = layout.label;
+  if (layout.target) {
+    json["target"] = {{"mean", layout.target->mean}, {"deviation", layout.target->deviation}};
+  }
   json["columns"] = nlohmann::json::array();
   for (const TableColumn& column : layout.columns) {
     nlohmann::json one{{"name", column.name}};
@@ -79,6 +82,16 @@ TableLayout parse_table_layout(const nlohmann::json& encoding,
   TableLayout layout;
   layout.label = options.text("label", "");
   layout.class_names = class_names;
+  if (options.has("target")) {
+    constexpr double kSmallest = 1e-300;
+    Options target = options.section("target");
+    layout.target = {.mean = target.number("mean", 0, -kLargest, kLargest),
+                     .deviation = target.number("deviation", 1, kSmallest, kLargest)};
+    target.finish();
+    if (class_names.size() != 1) {
+      options.refuse("target", "nothing in a network with more than one output");
+    }
+  }
   const bool has_columns = options.has("columns") && encoding["columns"].is_array() &&
                            encoding["columns"].size() <= kWidestTable;
   if (!has_columns) options.refuse("columns", "a list of columns");

@@ -16,7 +16,9 @@ namespace amalgam::learning {
 ///                                                     {"name": "sex", "categories": ["f", "m"]}]}
 ///     {"kind": "text", "tokens": "character", "characters": ["\n", " ", "a"]}
 ///
-/// The classes of a table are those of the network. A table without a label has no `label`.
+/// The classes of a table are those of the network. A table without a label has no `label`; one
+/// whose label is a number to predict has `"target": {"mean": 3.2, "deviation": 1.5}`, and its
+/// network one class, which is the label's name.
 nlohmann::json to_json(const TableLayout& layout);
 nlohmann::json to_json(const TextTokens& tokens);
 

@@ -124,6 +124,51 @@ TEST(Table, ClassesThatAreNumbersAreInTheOrderOfNumbers) {
   EXPECT_EQ(as_names.width(), split_rows(24, Split::train, "t").size());
 }
 
+TEST(Table, LabelsMayBeNumbersToPredictScaledByTheTrainingRows) {
+  const TemporaryFolder folder;
+  std::string text = "x,y\n";
+  for (int i = 0; i < 48; ++i) text += std::to_string(i) + "," + std::to_string(i * i) + ".5\n";
+  const auto path = folder.write("t.csv", text);
+  const TableLayout layout = learn_table_layout(path, {.label = "y", .label_is_number = true});
+  EXPECT_EQ(layout.class_names, (std::vector<std::string>{"y"}));
+  EXPECT_EQ(layout.columns.size(), 1U);
+  ASSERT_TRUE(layout.target);
+  const TableData train = load_table(path, layout, Split::train);
+  double sum = 0;
+  double squares = 0;
+  for (const float target : train.targets) {
+    sum += static_cast<double>(target);
+    squares += static_cast<double>(target * target);
+  }
+  const auto count = static_cast<double>(train.count());
+  EXPECT_NEAR(sum / count, 0, 1e-6);
+  EXPECT_NEAR(squares / count, 1, 1e-5);
+  const TableData test = load_table(path, layout, Split::test);
+  ASSERT_EQ(test.targets.size(), test.count());
+  for (std::size_t i = 0; i < test.count(); ++i) {
+    const double x = test.values[i];
+    EXPECT_NEAR(test.targets[i] * layout.target->deviation + layout.target->mean, x * x + .5, 1e-3);
+    EXPECT_EQ(test.labels[i], 0);
+  }
+}
+
+TEST(Table, NumbersToPredictAreInEveryRow) {
+  const TemporaryFolder folder;
+  const auto refused = [&](const std::string& rows, const std::string& part) {
+    const auto path = folder.write("t.csv", "x,y\n1,2\n" + rows);
+    expect_error<InputError>(
+        [&] { learn_table_layout(path, {.label = "y", .label_is_number = true}); }, part);
+    const TableLayout known{.label = "y",
+                            .class_names = {"y"},
+                            .target = TargetScale{},
+                            .columns = {{.name = "x", .categories = {}}}};
+    expect_error<InputError>([&] { load_table(path, known, Split::all); }, "t.csv:3:");
+  };
+  refused("1,high\n", "t.csv:3:3: 'high' in column 'y'; expected a number to predict");
+  refused("1,1e99\n", "expected a finite number to predict");
+  refused("1,?\n", "the label 'y' is missing");
+}
+
 TEST(Table, RefusesTablesThatCannotBeLearnedFrom) {
   const TemporaryFolder folder;
   const auto refused = [&](const std::string& text, const TableOptions& options,
