@@ -18,6 +18,9 @@ namespace {
 // With the batch's reverse, `share` being the part of its own order.
 void mix_targets(Batch& batch) {
   batch.second_labels = batch.labels.flip(0);
+  if (batch.targets.defined()) {
+    batch.targets = batch.targets * batch.share + batch.targets.flip(0) * (1.0 - batch.share);
+  }
   if (!batch.soft_labels.defined()) return;
   batch.soft_labels =
       batch.soft_labels * batch.share + batch.soft_labels.flip(0) * (1.0 - batch.share);
@@ -81,6 +84,7 @@ Batch Batches::get(std::uint64_t epoch, std::uint64_t index) {
   Batch batch;
   batch.inputs = data_.inputs.index_select(0, places);
   batch.labels = data_.labels.index_select(0, places);
+  if (data_.targets.defined()) batch.targets = data_.targets.index_select(0, places);
   if (data_.soft_labels.defined()) {
     set_soft_targets(batch, data_.soft_labels.index_select(0, places), places, recipe_, epoch);
   }

@@ -20,6 +20,9 @@ struct Batch {
   /// Float [count, classes], mixed like the inputs: the targets, if the data have soft labels; else
   /// undefined.
   torch::Tensor soft_labels = {};
+  /// Float [count], mixed like the inputs: the numbers to predict, if the data have them; else
+  /// undefined.
+  torch::Tensor targets = {};
 };
 
 /// A box of an image: rows [top, bottom), columns [left, right).

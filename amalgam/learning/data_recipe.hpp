@@ -38,6 +38,7 @@ struct DataRecipe {
   /// "fashion-mnist", a folder of IDX files, a table (.csv, .tsv) or a text (.txt).
   std::string set = "fashion-mnist";
   std::string label;                     ///< tables: the column of the class
+  std::string target;                    ///< tables: instead, the column of a number to predict
   std::vector<std::string> ignore;       ///< tables: columns that are not looked at
   std::vector<std::string> categorical;  ///< tables: columns of names that look like numbers
   std::string tokens;                    ///< texts: "byte" or "character"; empty: byte

@@ -26,6 +26,7 @@ Dataset Dataset::range(std::uint64_t first, std::uint64_t wanted) const {
   part.inputs = inputs.narrow(0, begin, length);
   part.labels = labels.narrow(0, begin, length);
   if (soft_labels.defined()) part.soft_labels = soft_labels.narrow(0, begin, length);
+  if (targets.defined()) part.targets = targets.narrow(0, begin, length);
   return part;
 }
 
@@ -37,6 +38,7 @@ Dataset Dataset::select(std::span<const std::size_t> indices) const {
   part.inputs = inputs.index_select(0, places);
   part.labels = labels.index_select(0, places);
   if (soft_labels.defined()) part.soft_labels = soft_labels.index_select(0, places);
+  if (targets.defined()) part.targets = targets.index_select(0, places);
   return part;
 }
 
@@ -64,6 +66,7 @@ Dataset joined(std::span<const Dataset> parts) {
   std::vector<torch::Tensor> inputs;
   std::vector<torch::Tensor> labels;
   std::vector<torch::Tensor> soft_labels;
+  std::vector<torch::Tensor> targets;
   for (const Dataset& part : parts) {
     if (!like(part.inputs, parts[0].inputs) || !like(part.labels, parts[0].labels)) {
       throw InputError("{} and {}: examples of shape [{}] and [{}] cannot be joined",
@@ -74,12 +77,18 @@ Dataset joined(std::span<const Dataset> parts) {
     if (part.soft_labels.defined() != parts[0].soft_labels.defined()) {
       throw InputError("{} and {}: only one of them has soft labels", parts[0].source, part.source);
     }
+    if (part.predicts_numbers() != parts[0].predicts_numbers()) {
+      throw InputError("{} and {}: only one of them has numbers to predict", parts[0].source,
+                       part.source);
+    }
     inputs.push_back(part.inputs);
     labels.push_back(part.labels);
     if (part.soft_labels.defined()) soft_labels.push_back(part.soft_labels);
+    if (part.targets.defined()) targets.push_back(part.targets);
   }
   Dataset all = parts[0];
   if (!soft_labels.empty()) all.soft_labels = torch::cat(soft_labels);
+  if (!targets.empty()) all.targets = torch::cat(targets);
   all.inputs = torch::cat(inputs);
   all.labels = torch::cat(labels);
   return all;
@@ -180,6 +189,12 @@ void check_fits(const Network& network, const Dataset& data) {
   }
   throw InputError("{}: {} classes, but the network has {} outputs{}", data.source,
                    data.class_names.size(), head.classes, heads);
+}
+
+void check_classes(const Dataset& data, const std::string& what) {
+  if (!data.predicts_numbers()) return;
+  throw InputError("{}: '{}' is a number to predict; {} needs classes", data.source,
+                   data.class_names.front(), what);
 }
 
 torch::Tensor logits_of_head(const Network& network, const Dataset& data,

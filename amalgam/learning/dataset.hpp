@@ -29,7 +29,12 @@ struct Dataset {
   /// `labels`, by which the examples are still judged. Undefined: the labels.
   torch::Tensor soft_labels = {};
 
+  /// Float [count]: numbers to predict, scaled as `encoding` says, in place of labels (which are
+  /// then 0, of the one class that is named after the numbers). Undefined: the labels are classes.
+  torch::Tensor targets = {};
+
   std::int64_t count() const { return labels.size(0); }
+  bool predicts_numbers() const { return targets.defined(); }
   bool is_text() const { return inputs.dim() == 2; }
   /// Images of more than one pixel: what can be shifted, cut or corrupted.
   bool is_images() const { return inputs.dim() == 4 && inputs.size(2) * inputs.size(3) > 1; }
@@ -59,6 +64,9 @@ ChannelStatistics channel_statistics(const Dataset& data);
 /// InputError unless the network takes these inputs, and the data's head is one of its heads with
 /// as many classes as the data have.
 void check_fits(const Network& network, const Dataset& data);
+
+/// InputError if the data have numbers to predict where `what` needs classes.
+void check_classes(const Dataset& data, const std::string& what);
 
 /// The columns of the data's head among a network's logits [..., outputs]: what labels and class
 /// names are about. InputError if the network has no such head.

@@ -32,7 +32,7 @@ Kind kind_of(const DataRecipe& recipe) {
   if (extension == ".txt") return Kind::text;
   std::error_code ignored;
   if (!fs::is_regular_file(recipe.set, ignored)) return Kind::images;
-  if (!recipe.label.empty()) return Kind::table;
+  if (!recipe.label.empty() || !recipe.target.empty()) return Kind::table;
   if (!recipe.tokens.empty()) return Kind::text;
   throw InputError(
       "{}: a file, of which its name does not say what it is; expected a table (.csv or .tsv, or "
@@ -49,6 +49,7 @@ void check_kind(const DataRecipe& recipe, Kind kind) {
                      key);
   };
   only_for(!recipe.label.empty(), "label", {Kind::table});
+  only_for(!recipe.target.empty(), "target", {Kind::table});
   only_for(!recipe.ignore.empty(), "ignore", {Kind::table});
   only_for(!recipe.categorical.empty(), "categorical", {Kind::table});
   only_for(!recipe.tokens.empty(), "tokens", {Kind::text});
@@ -68,6 +69,20 @@ void check_kind(const DataRecipe& recipe, Kind kind) {
   }
 }
 
+// InputError for what examples with numbers to predict do not have.
+void check_no_classes(const DataRecipe& recipe) {
+  const std::pair<const char*, bool> of_classes[] = {
+      {"classes", !recipe.classes.empty()},
+      {"imbalance", recipe.imbalance > 1},
+      {"partition.alpha", recipe.partition && recipe.partition->alpha},
+      {"soft", recipe.soft.has_value()}};
+  for (const auto& [key, given] : of_classes) {
+    if (!given) continue;
+    throw InputError("{}: there are no classes but numbers to predict, for which there is no '{}'",
+                     recipe.set, key);
+  }
+}
+
 std::vector<std::string> class_names_of(const NetworkDescription& network,
                                         const DataRecipe& recipe) {
   const Head head = network.head(recipe.head, recipe.set);
@@ -78,15 +93,20 @@ std::vector<std::string> class_names_of(const NetworkDescription& network,
 // The layout of a table that a new network will learn: by its label, or without one by the classes
 // of soft labels.
 TableLayout new_layout(const DataRecipe& recipe, const SoftTable* soft) {
-  if (recipe.label.empty() && soft == nullptr) {
-    throw InputError("{}: a table needs a label: the name of the column that holds the class",
-                     recipe.set);
+  const bool number = !recipe.target.empty();
+  if (recipe.label.empty() && !number && soft == nullptr) {
+    throw InputError(
+        "{}: a table needs a label: the name of the column that holds the class (or a target: of"
+        " that which holds a number to predict)",
+        recipe.set);
   }
-  TableOptions options{
-      .label = recipe.label, .ignore = recipe.ignore, .categorical = recipe.categorical};
+  TableOptions options{.label = number ? recipe.target : recipe.label,
+                       .label_is_number = number,
+                       .ignore = recipe.ignore,
+                       .categorical = recipe.categorical};
   if (recipe.soft && !recipe.soft->task.empty()) options.ignore.push_back(recipe.soft->task);
   TableLayout layout = learn_table_layout(recipe.set, options);
-  if (recipe.label.empty()) layout.class_names = soft->class_names;
+  if (options.label.empty()) layout.class_names = soft->class_names;
   return layout;
 }
 
@@ -101,7 +121,17 @@ Dataset load_table_data(const DataRecipe& recipe, Split split, const NetworkDesc
   }
   Dataset data;
   data.encoding = to_json(layout);
-  if (!recipe.label.empty() || soft != nullptr) layout.label = recipe.label;
+  if (!recipe.target.empty() && !layout.target) {
+    throw InputError("{}: '{}' is to be a number to predict, but the network predicts classes",
+                     recipe.set, recipe.target);
+  }
+  if (layout.target && soft == nullptr) {
+    if (!recipe.target.empty() || !recipe.label.empty()) {
+      layout.label = recipe.target.empty() ? recipe.label : recipe.target;
+    }
+  } else if (!recipe.label.empty() || soft != nullptr) {
+    layout.label = recipe.label;
+  }
   if (layout.label.empty() && soft == nullptr) {
     throw InputError(
         "{}: the network was trained on soft labels of a table without a label; name the column"
@@ -115,6 +145,7 @@ Dataset load_table_data(const DataRecipe& recipe, Split split, const NetworkDesc
                     .view({static_cast<std::int64_t>(table.count()),
                            static_cast<std::int64_t>(layout.width()), 1, 1});
   data.labels = torch::tensor(table.labels);
+  if (layout.target) data.targets = torch::tensor(table.targets);
   return data;
 }
 
@@ -239,6 +270,7 @@ Dataset load_dataset(const DataRecipe& recipe, Split split, std::uint64_t seed,
                  : kind == Kind::table
                      ? load_table_data(recipe, split, network, soft ? &*soft : nullptr)
                      : load_text_data(recipe, split, network);
+  if (data.predicts_numbers()) check_no_classes(recipe);
   if (soft) data = with_soft_targets(data, *soft, recipe, split, kind == Kind::table);
   data.head = recipe.head;
   if (!recipe.classes.empty()) data = with_classes(data, recipe);
@@ -289,7 +321,7 @@ Dataset load_held_out(const TrainingRecipe& recipe, const NetworkDescription& ne
 }
 
 std::vector<std::string> classes_without_examples(const Dataset& data, const DataRecipe& recipe) {
-  if (data.is_text()) return {};
+  if (data.is_text() || data.predicts_numbers()) return {};
   std::vector<bool> seen(data.class_names.size(), false);
   for (const std::int64_t label : labels_of(data)) seen[static_cast<std::size_t>(label)] = true;
   if (data.soft_labels.defined()) {

@@ -148,6 +148,10 @@ DataRecipe read_data(Options options) {
   DataRecipe data;
   data.set = options.text("set", data.set);
   data.label = options.text("label", "");
+  data.target = options.text("target", "");
+  if (!data.target.empty() && !data.label.empty()) {
+    options.refuse("target", "nothing with data.label: a table has one of them");
+  }
   data.ignore = options.texts("ignore", kMostNames);
   data.categorical = options.texts("categorical", kMostNames);
   if (options.has("tokens")) data.tokens = options.choice("tokens", "", {"byte", "character"});

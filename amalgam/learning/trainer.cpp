@@ -167,6 +167,9 @@ class Trainer {
   std::string validation_text() const {
     if (done_.epochs.empty() || !done_.epochs.back().validation) return "";
     const ValidationFigures& figures = *done_.epochs.back().validation;
+    if (data_.predicts_numbers()) {
+      return fmt::format("  validation {:.4f}, R2 {:.4f}", figures.loss, figures.accuracy);
+    }
     return fmt::format("  validation {:.4f}, {:.2f} %", figures.loss, 100 * figures.accuracy);
   }
 
@@ -271,6 +274,7 @@ void check_trainable(const Network& network, const Dataset& data, const Training
     check_fits(network, *side);
   }
   check_mixing(recipe, data);
+  if (recipe.label_smoothing > 0) check_classes(data, "label_smoothing");
   const auto count = static_cast<std::uint64_t>(data.count());
   check_schedule(recipe.schedule, recipe.epochs * ((count + recipe.batch - 1) / recipe.batch));
   if (options.validation != nullptr) {
@@ -317,6 +321,9 @@ std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dat
 
 torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
                             double label_smoothing) {
+  if (batch.targets.defined()) {
+    return torch::nn::functional::mse_loss(logits.flatten(), batch.targets);
+  }
   const auto options =
       torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(label_smoothing);
   if (batch.soft_labels.defined())

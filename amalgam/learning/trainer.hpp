@@ -68,7 +68,8 @@ struct TrainingReport {
 std::shared_ptr<Network> initial_network(const TrainingRecipe& recipe, const Dataset& data);
 
 /// The loss of a step: cross-entropy with the labels, or with the soft labels if there are any,
-/// with label smoothing and mixup as the recipe says.
+/// with label smoothing and mixup as the recipe says; of numbers to predict the mean squared error,
+/// in units of their scale.
 torch::Tensor training_loss(const torch::Tensor& logits, const Batch& batch,
                             double label_smoothing);
 

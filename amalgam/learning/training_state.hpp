@@ -12,8 +12,10 @@ namespace amalgam::learning {
 
 /// How good the weights are on the validation examples.
 struct ValidationFigures {
-  double loss = 0;  ///< mean cross-entropy in nats, without label smoothing
-  double accuracy = 0;
+  /// Mean cross-entropy in nats, without label smoothing; of numbers to predict the mean squared
+  /// error in units of their scale.
+  double loss = 0;
+  double accuracy = 0;  ///< of numbers to predict R2, see NumberFigures
 };
 
 /// One epoch of a run.

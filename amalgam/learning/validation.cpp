@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "amalgam/learning/network_file.hpp"
+#include "amalgam/learning/number_evaluation.hpp"
 
 namespace amalgam::learning {
 
@@ -12,6 +13,11 @@ ValidationFigures validate(Network& network, const Dataset& data) {
   const torch::NoGradGuard no_grad;
   const bool was_training = network.is_training();
   network.eval();
+  if (data.predicts_numbers()) {
+    const NumberFigures figures = judge_numbers(predict_logits(network, data), data);
+    network.train(was_training);
+    return {.loss = figures.scaled_mse, .accuracy = figures.r2};
+  }
   double loss = 0;
   double hits = 0;
   for (std::int64_t first = 0; first < data.count(); first += kBatch) {

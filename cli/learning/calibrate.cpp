@@ -66,6 +66,7 @@ void register_calibrate(CLI::App& root) {
       ->check(CLI::Range(2, 1'000'000))
       ->type_name("N");
   command->add_flag("--overwrite", options->overwrite, "Replace an existing output");
+  options->data.takes_numbers = true;
   add_data_options(*command, options->data, "train");
   options->data.examples = 2048;
   options->data.at_most = true;

@@ -10,7 +10,9 @@ namespace amalgam::cli {
 
 learning::Dataset DataOptions::load(std::uint64_t seed,
                                     const learning::NetworkDescription* network) const {
-  return learning::load_dataset(recipe(), parse_split(split), seed, network);
+  learning::Dataset data = learning::load_dataset(recipe(), parse_split(split), seed, network);
+  if (!takes_numbers) learning::check_classes(data, "this command");
+  return data;
 }
 
 std::string DataOptions::describe() const { return recipe().describe(split); }
@@ -67,7 +69,8 @@ void add_data_options(CLI::App& command, DataOptions& options, const std::string
       ->type_name("WHAT");
   command
       .add_option("--label", options.label,
-                  "Column of the class in a table, if it is called otherwise than in training")
+                  "Column of the class (or of the number to predict) in a table, if it is called"
+                  " otherwise than in training")
       ->type_name("COLUMN");
   command.add_option("--tokens", options.tokens, "What a text is made of: byte or character")
       ->check(CLI::IsMember({"byte", "character"}))

@@ -20,6 +20,7 @@ struct DataOptions {
   bool at_most = false;        ///< fewer are enough, if the split has not so many
   std::string corruption;
   std::string label;                 ///< of a table, if it has another name than in training
+  bool takes_numbers = false;        ///< whether the command knows numbers to predict
   std::string tokens;                ///< of a text, if it is not for a network that knows
   std::uint64_t context = 0;         ///< of a text; 0: the network's
   std::vector<std::string> classes;  ///< that are kept; empty: all

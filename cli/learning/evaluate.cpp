@@ -22,6 +22,7 @@
 #include "amalgam/weights/learned/twin_routing.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
+#include "cli/learning/evaluate_numbers.hpp"
 #include "cli/learning/evaluation_output.hpp"
 #include "cli/output.hpp"
 
@@ -173,11 +174,29 @@ void warn_of_not_finite(const std::string& path, const torch::Tensor& logits) {
             path, count, logits.flatten(0, -2).size(0));
 }
 
-std::vector<Judged> judge_all(const EvaluateOptions& options) {
-  const auto description = stated_network(options);
-  const auto first =
-      description ? description : learned::network_description_at(options.checkpoints.front());
-  const Dataset data = options.data.load(options.common.seed, first ? &*first : nullptr);
+// Networks that predict a number are judged otherwise.
+void judge_as_numbers(const EvaluateOptions& options, const Dataset& data,
+                      const std::optional<NetworkDescription>& description) {
+  const std::pair<const char*, bool> of_classes[] = {
+      {"--probability-ensemble", options.probability_ensemble},
+      {"--calibrated", options.calibrated},
+      {"--expert", !options.expert.empty()}};
+  for (const auto& [option, given] : of_classes) {
+    if (given) check_classes(data, option);
+  }
+  evaluate_numbers({.checkpoints = options.checkpoints,
+                    .also = options.also,
+                    .network = description,
+                    .ensemble = options.ensemble,
+                    .best = options.best,
+                    .reference = options.reference,
+                    .data = options.data.describe(),
+                    .common = options.common},
+                   data);
+}
+
+std::vector<Judged> judge_all(const EvaluateOptions& options, const Dataset& data,
+                              const std::optional<NetworkDescription>& description) {
   std::vector<Judged> all;
   torch::Tensor logit_sum;
   torch::Tensor probability_sum;
@@ -282,7 +301,12 @@ void print_classes(const Judged& judged) {
 
 void run(const EvaluateOptions& options) {
   set_threads(options.common.threads);
-  const std::vector<Judged> all = judge_all(options);
+  const auto description = stated_network(options);
+  const auto first =
+      description ? description : learned::network_description_at(options.checkpoints.front());
+  const Dataset data = options.data.load(options.common.seed, first ? &*first : nullptr);
+  if (data.predicts_numbers()) return judge_as_numbers(options, data, description);
+  const std::vector<Judged> all = judge_all(options, data, description);
   if (options.best) {
     const auto best = std::max_element(
         all.begin(),
@@ -348,6 +372,7 @@ void register_evaluate(CLI::App& root) {
                    "In models that merge per input: the task whose module all inputs get, instead"
                    " of what the router says")
       ->type_name("TASK");
+  options->data.takes_numbers = true;
   add_data_options(*command, options->data, "test");
   add_learning_options(*command, options->common);
   command->callback([options] { run(*options); });

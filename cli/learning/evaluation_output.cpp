@@ -4,6 +4,7 @@
 
 #include "amalgam/core/interrupt.hpp"
 #include "amalgam/weights/learned/twin_file.hpp"
+#include "cli/learning/number_output.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -44,6 +45,11 @@ std::vector<MergeEvaluation> evaluate_merge(const std::string& output, MergeData
     check_interrupt();
     const learning::Dataset examples = data.to_evaluate(entry, network->description());
     const torch::Tensor logits = learning::predict_logits(*network, examples);
+    if (examples.predicts_numbers()) {
+      evaluations.push_back(
+          {data.evaluation_name(entry), {}, learning::judge_numbers(logits, examples)});
+      continue;
+    }
     evaluations.push_back(
         {data.evaluation_name(entry),
          learning::evaluate(learning::log_probabilities(logits).flatten(0, -2),
@@ -57,6 +63,11 @@ Json to_json(const std::vector<MergeEvaluation>& evaluations) {
   Json json = Json::array();
   for (const MergeEvaluation& one : evaluations) {
     Json entry{{"data", one.name}};
+    if (one.numbers) {
+      entry.update(number_figures_json(*one.numbers));
+      json.push_back(std::move(entry));
+      continue;
+    }
     entry.update(figures_json(one.evaluation));
     add_classes(entry, one.evaluation);
     json.push_back(std::move(entry));
@@ -65,7 +76,12 @@ Json to_json(const std::vector<MergeEvaluation>& evaluations) {
 }
 
 void print_evaluations(const std::vector<MergeEvaluation>& evaluations) {
-  if (evaluations.empty()) return;
+  std::vector<NumberRow> numbers;
+  for (const MergeEvaluation& one : evaluations) {
+    if (one.numbers) numbers.push_back({one.name, *one.numbers});
+  }
+  if (!numbers.empty()) print_number_table("evaluated on", numbers);
+  if (evaluations.size() == numbers.size()) return;
   using Align = Table::Align;
   Table table({{"evaluated on"},
                {"accuracy %", Align::right},
@@ -73,6 +89,7 @@ void print_evaluations(const std::vector<MergeEvaluation>& evaluations) {
                {"nll", Align::right},
                {"ece %", Align::right}});
   for (const MergeEvaluation& one : evaluations) {
+    if (one.numbers) continue;
     const learning::Evaluation& evaluation = one.evaluation;
     table.add_row({one.name, percent(evaluation.accuracy),
                    percent(evaluation.accuracy_interval.low) + " - " +

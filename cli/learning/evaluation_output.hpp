@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "amalgam/learning/evaluation.hpp"
+#include "amalgam/learning/number_evaluation.hpp"
 #include "cli/learning/merge_data.hpp"
 #include "cli/output.hpp"
 
@@ -23,6 +25,7 @@ std::string percent(double share);
 struct MergeEvaluation {
   std::string name;
   learning::Evaluation evaluation;
+  std::optional<learning::NumberFigures> numbers = {};  ///< instead, of numbers to predict
 };
 
 /// Evaluates the network at `output` on all that `data` names; bootstrap intervals, by `seed`, only

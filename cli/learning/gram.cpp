@@ -64,6 +64,7 @@ void register_gram(CLI::App& root) {
   auto options = std::make_shared<GramCommand>();
   add_file_options(*command, options->checkpoint, options->output);
   command->add_flag("--overwrite", options->overwrite, "Replace an existing output");
+  options->data.takes_numbers = true;
   add_data_options(*command, options->data, "train");
   options->data.examples = 1000;
   options->data.at_most = true;

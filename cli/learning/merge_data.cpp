@@ -61,7 +61,11 @@ std::vector<Dataset> MergeData::tasks(const NetworkDescription& network) {
 }
 
 Dataset MergeData::task(std::size_t number, const NetworkDescription& network) {
-  return part_of(load(tasks_.at(number), network));
+  Dataset data = load(tasks_.at(number), network);
+  if (!takes_numbers_) {
+    learning::check_classes(data, fmt::format("method '{}'", recipe_.merge_method));
+  }
+  return part_of(std::move(data));
 }
 
 Dataset MergeData::together(const NetworkDescription& network) {

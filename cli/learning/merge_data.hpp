@@ -24,6 +24,8 @@ class MergeData {
   std::vector<learning::Dataset> tasks(const learning::NetworkDescription& network);
   /// The data set of one task.
   learning::Dataset task(std::size_t number, const learning::NetworkDescription& network);
+  /// Lets tasks have numbers to predict; without it they are refused.
+  void take_numbers() { takes_numbers_ = true; }
   /// Which examples of every task `tasks` and `together` give.
   enum class Part {
     all,
@@ -63,6 +65,7 @@ class MergeData {
   std::vector<Source> tasks_;
   std::vector<Source> evaluate_;
   Part part_ = Part::all;
+  bool takes_numbers_ = false;
   // What was loaded last, before its inputs were changed: tasks often share it.
   std::string last_;
   learning::Dataset loaded_;

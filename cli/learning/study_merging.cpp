@@ -135,16 +135,19 @@ StudySetting load(const SettingFiles& files, const StudyRecipe& study, std::uint
   StudySetting setting{.base = files.base, .size = files.size, .seed = files.seed};
   setting.network = learning::load_network(*open_checkpoint(files.model));
   const learning::NetworkDescription& network = setting.network->description();
+  const auto load_task = [&](const Task& task, Split split) {
+    learning::Dataset data = learning::load_dataset(task.data, split, seed, &network);
+    learning::check_classes(data, "study merging");
+    return data;
+  };
   for (std::size_t i = 0; i < files.experts.size(); ++i) {
     setting.experts.push_back(
         learning::state_of(*learning::load_network(*open_checkpoint(files.experts[i]), network)));
-    setting.validation.push_back(
-        learning::load_dataset(study.tasks[i].data, Split::validation, seed, &network));
-    setting.test.push_back(
-        learning::load_dataset(study.tasks[i].data, Split::test, seed, &network));
+    setting.validation.push_back(load_task(study.tasks[i], Split::validation));
+    setting.test.push_back(load_task(study.tasks[i], Split::test));
   }
   for (const Task& task : study.held_out) {
-    setting.held_out.push_back(learning::load_dataset(task.data, Split::test, seed, &network));
+    setting.held_out.push_back(load_task(task, Split::test));
   }
   return setting;
 }

@@ -20,6 +20,7 @@
 #include "amalgam/learning/trainer.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/learning/data_options.hpp"
+#include "cli/learning/number_output.hpp"
 #include "cli/learning/pruned_training.hpp"
 #include "cli/output.hpp"
 
@@ -58,7 +59,13 @@ std::vector<std::string> all_overrides(const TrainOptions& options) {
   return overrides;
 }
 
-Json to_json(const TrainingReport& report, const Evaluation& validation) {
+// Of the held-out examples at the end.
+struct HeldOut {
+  Json json;
+  std::string text;
+};
+
+Json to_json(const TrainingReport& report, const HeldOut& validation, bool numbers) {
   Json json = Json::object();
   json["steps"] = report.steps;
   json["examples"] = report.examples;
@@ -69,15 +76,12 @@ Json to_json(const TrainingReport& report, const Evaluation& validation) {
     Json one{{"loss", epoch.loss}, {"learning_rate", epoch.learning_rate}};
     if (epoch.validation) {
       one["validation_loss"] = epoch.validation->loss;
-      one["validation_accuracy"] = epoch.validation->accuracy;
+      one[numbers ? "validation_r2" : "validation_accuracy"] = epoch.validation->accuracy;
     }
     json["epochs"].push_back(one);
   }
   if (report.best_epoch) json["best_epoch"] = *report.best_epoch;
-  json["validation"] = {{"examples", validation.examples},
-                        {"accuracy", validation.accuracy},
-                        {"nll", validation.nll},
-                        {"ece", validation.ece}};
+  json["validation"] = validation.json;
   return json;
 }
 
@@ -141,13 +145,23 @@ void save_result(const TrainOptions& options, const Network& network, const fs::
 }
 
 // Of a text only the first tokens: the probabilities of all of them may not fit into memory.
-Evaluation held_out_figures(Network& network, const Dataset& all) {
+HeldOut held_out_figures(Network& network, const Dataset& all) {
   constexpr std::int64_t kMostTokens = 100'000;
   const std::int64_t most =
       all.is_text() ? std::max<std::int64_t>(kMostTokens / all.inputs.size(1), 1) : all.count();
   const Dataset data = all.range(0, static_cast<std::uint64_t>(std::min(most, all.count())));
-  return evaluate(log_probabilities(predict_logits(network, data)).flatten(0, -2),
-                  data.labels.flatten(), data.class_names, {.resamples = 0});
+  const torch::Tensor logits = predict_logits(network, data);
+  if (data.predicts_numbers()) {
+    const NumberFigures figures = judge_numbers(logits, data);
+    return {number_figures_json(figures), fmt::format("validation R2 {:.4f}", figures.r2)};
+  }
+  const Evaluation figures = evaluate(log_probabilities(logits).flatten(0, -2),
+                                      data.labels.flatten(), data.class_names, {.resamples = 0});
+  return {{{"examples", figures.examples},
+           {"accuracy", figures.accuracy},
+           {"nll", figures.nll},
+           {"ece", figures.ece}},
+          fmt::format("validation accuracy {:.2f} %", 100 * figures.accuracy)};
 }
 
 // Threads that share out the work of a small network cost more than they take, and much more where
@@ -175,6 +189,7 @@ void run(const TrainOptions& options) {
   check_room(options.output, *network);
   set_threads(threads_for(*network, options));
   if (const auto prune = learned::prune_recipe(recipe, options.recipe)) {
+    check_classes(data.train, "training with 'prune'");
     return train_pruned({.recipe = recipe,
                          .prune = *prune,
                          .data = data,
@@ -204,20 +219,18 @@ void run(const TrainOptions& options) {
       static_cast<double>(std::clock() - start_time) / static_cast<double>(CLOCKS_PER_SEC);
   save_result(options, *network, training.state_file);
 
-  const Evaluation validation = held_out_figures(*network, held_out);
+  const HeldOut validation = held_out_figures(*network, held_out);
   if (options.common.json) {
-    Json json = to_json(report, validation);
+    Json json = to_json(report, validation, held_out.predicts_numbers());
     json["output"] = options.output;
     json["processor_seconds"] = processor_seconds;
     print_json(json);
   } else if (!options.common.quiet) {
     const std::size_t shown = report.best_epoch.value_or(report.epochs.size() - 1);
-    print(
-        fmt::format("{}: {} epochs of {} examples in {:.1f} s, loss {:.4f}, validation accuracy"
-                    " {:.2f} %{}\n",
-                    options.output, report.epochs.size(), report.examples, report.seconds,
-                    report.epochs[shown].loss, 100 * validation.accuracy,
-                    report.best_epoch ? fmt::format(" (epoch {})", shown + 1) : ""));
+    print(fmt::format("{}: {} epochs of {} examples in {:.1f} s, loss {:.4f}, {}{}\n",
+                      options.output, report.epochs.size(), report.examples, report.seconds,
+                      report.epochs[shown].loss, validation.text,
+                      report.best_epoch ? fmt::format(" (epoch {})", shown + 1) : ""));
   }
 }
 

@@ -11,6 +11,7 @@
 #include "amalgam/description/encoding.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/network_file.hpp"
+#include "amalgam/learning/number_evaluation.hpp"
 #include "amalgam/learning/trainer.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/learning/toy_data.hpp"
@@ -121,6 +122,82 @@ TEST_F(LoadDataset, ATableIsImagesOfOnePixelAndItsNetworkKnowsItsColumns) {
   unguided.label = "class";
   expect_error<InputError>([&] { predict_logits(*loaded, load_dataset(unguided, Split::all, 1)); },
                            "other.csv");
+}
+
+// y = 3 x + 20 for r, less 10 for g, in the thousands: a network of one output learns it by its
+// scale.
+TEST_F(LoadDataset, ATableMayHaveNumbersToPredict) {
+  std::string text = "x,colour,y\n";
+  RandomStream random(3, "numbers");
+  for (int i = 0; i < 240; ++i) {
+    const double x = random.normal();
+    text += fmt::format("{:.4f},{},{:.3f}\n", x, "rg"[i % 2], 1000 * (3 * x + 20 - 10 * (i % 2)));
+  }
+  const DataRecipe rows{.set = folder_.write("numbers.csv", text).string(), .target = "y"};
+  const Dataset data = load_dataset(rows, Split::train, 1);
+  EXPECT_TRUE(data.predicts_numbers());
+  EXPECT_EQ(data.targets.sizes(), (std::vector<std::int64_t>{180}));
+  EXPECT_NEAR(data.targets.mean().item<double>(), 0, 1e-6);
+  EXPECT_TRUE(data.range(10, 5).targets.equal(data.targets.narrow(0, 10, 5)));
+
+  const TrainingRecipe recipe =
+      parse_recipe({{"network", {{"architecture", "mlp"}, {"hidden", {16}}}},
+                    {"epochs", 60},
+                    {"batch", 16},
+                    {"mixup", 0.1},
+                    {"optimizer", {{"name", "adam"}, {"learning_rate", 0.01}}}},
+                   "test");
+  const auto network = initial_network(recipe, data);
+  EXPECT_EQ(network->description().class_names, (std::vector<std::string>{"y"}));
+  const Dataset held_out = load_dataset(rows, Split::test, 1, &network->description());
+  TrainingOptions options;
+  options.progress = Progress::Mode::never;
+  options.validation = &held_out;
+  const TrainingReport report = train(*network, data, recipe, options);
+  EXPECT_LT(report.epochs.back().validation->loss, report.epochs.front().validation->loss);
+
+  const NumberFigures figures = judge_numbers(predict_logits(*network, held_out), held_out);
+  EXPECT_GT(figures.r2, .97);
+  EXPECT_EQ(report.epochs.back().validation->accuracy, figures.r2);
+  EXPECT_EQ(report.epochs.back().validation->loss, figures.scaled_mse);
+  const double deviation = target_scale(data).deviation;
+  EXPECT_NEAR(figures.mse, figures.scaled_mse * deviation * deviation, 1e-6 * figures.mse);
+  EXPECT_LE(figures.mse_interval.low, figures.mse);
+  EXPECT_LE(figures.mae * figures.mae, figures.mse);
+
+  DataRecipe bad = rows;
+  bad.imbalance = 2;
+  expect_error<InputError>([&] { load_dataset(bad, Split::train, 1); }, "no 'imbalance'");
+  expect_error<InputError>([&] { check_classes(data, "this"); }, "'y' is a number to predict");
+  expect_error<InputError>(
+      [&] {
+        parse_data_recipe({{"label", "a"}, {"target", "y"}}, "r.yml");
+      },
+      "data.target");
+  // Networks of classes do not predict numbers.
+  const auto classes = initial_network(recipe, load_dataset(table(), Split::train, 1));
+  expect_error<InputError>([&] { load_dataset(rows, Split::test, 1, &classes->description()); },
+                           "predicts classes");
+}
+
+// Errors 1, -1 and 2 of numbers 1, 2, 3 with a scale of 10.
+TEST(JudgeNumbers, IsInTheUnitsOfTheColumn) {
+  TableLayout layout;
+  layout.label = "y";
+  layout.class_names = {"y"};
+  layout.target = TargetScale{.mean = 5, .deviation = 10};
+  layout.columns = {{.name = "x", .categories = {}}};
+  Dataset data;
+  data.class_names = {"y"};
+  data.encoding = to_json(layout);
+  data.labels = torch::zeros({3}, torch::kLong);
+  data.targets = torch::tensor({1.0F, 2.0F, 3.0F});
+  const NumberFigures figures = judge_numbers(torch::tensor({{2.0F}, {1.0F}, {5.0F}}), data);
+  EXPECT_NEAR(figures.scaled_mse, 2, 1e-12);
+  EXPECT_NEAR(figures.mse, 200, 1e-9);
+  EXPECT_NEAR(figures.mae, 40 / 3.0, 1e-9);
+  EXPECT_NEAR(figures.r2, 1 - 2 / (2 / 3.0), 1e-12);
+  EXPECT_EQ(figures.squared_errors.size(), 3U);
 }
 
 TEST_F(LoadDataset, ATextIsSequencesAndTheTokensThatFollow) {
@@ -293,6 +370,11 @@ TEST(Encoding, ComesBackFromJsonAndRefusesDamage) {
     damaged[nlohmann::json::json_pointer(pointer)] = value;
     expect_error<InputError>([&] { parse_table_layout(damaged, {"a", "b"}, "net"); }, "net", part);
   };
+  layout.target = TargetScale{.mean = 2.5, .deviation = .5};
+  const TableLayout number = parse_table_layout(to_json(layout), {"y"}, "net");
+  EXPECT_EQ(number.target->mean, 2.5);
+  EXPECT_EQ(number.target->deviation, .5);
+  refused("/target", {{"mean", 1}, {"deviation", 1}}, "target");
   refused("/kind", "text", "kind");
   refused("/columns", 3, "columns");
   refused("/columns", nlohmann::json::array(), "0 numbers per example");

@@ -12,6 +12,7 @@ namespace {
 void judge(SearchTrial& trial, learning::Network& network,
            const std::vector<learning::Dataset>& tasks) {
   for (const learning::Dataset& task : tasks) {
+    learning::check_classes(task, "a search, which judges by accuracy,");
     const torch::Tensor logits = learning::predict_logits(network, task);
     const learning::Evaluation evaluation =
         learning::evaluate(learning::log_probabilities(logits).flatten(0, -2),
