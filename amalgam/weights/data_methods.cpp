@@ -300,7 +300,9 @@ RuleInfo frank_wolfe_info() {
           granularity("tensor"),
           choice("rule", {"inner", "cosine", "cosine_delta"}, "inner",
                  "how members are compared with the gradient"),
-          loss("cross_entropy"),
+          choice("loss", {"entropy", "cross_entropy", "mse"}, "cross_entropy",
+                 "of the predictions (no labels needed), against the labels, or the mean squared"
+                 " error of numbers to predict"),
           choice("start", {"base", "merge"}, "base",
                  "from the base, or from all members merged by 'inner'"),
           number("start_weight", .3, 0, 10, "start=merge: of every member"),
@@ -314,7 +316,11 @@ RuleInfo frank_wolfe_info() {
                        "hard: of ties and dare_ties, share of the step that is kept"),
           number("tolerance", 0, 0, 1e9,
                  "hard: end when the Frank-Wolfe gap is below this (0: never)"),
-          number("step_size", 1, 0, 1, "hard: times 2 / (t + 2)"),
+          choice(
+              "step_rule", {"schedule", "parabola"}, "schedule",
+              "hard: steps of 2 / (t + 2), or to the lowest point of the parabola through the"
+              " objective, its slope and its value a whole step on: exact where it is quadratic"),
+          number("step_size", 1, 0, 1, "hard: times what step_rule says"),
           number("scaling", 1, 0, 1, "hard: times the step as well"),
           count("line_search", 0, 0, "hard: halvings tried so that the objective does not rise"),
           choice("direction", {"towards", "away", "pairwise"}, "towards",

@@ -2,11 +2,14 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/decorators.hpp"
+#include "amalgam/checkpoint/joined.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/weights/learned/adamerging.hpp"
 #include "amalgam/weights/learned/frank_wolfe.hpp"
@@ -28,8 +31,10 @@ learned::Granularity granularity_of(const Parameters& parameters) {
 }
 
 learned::CoefficientLoss loss_of(const Parameters& parameters) {
-  return parameters.text("loss") == "entropy" ? learned::CoefficientLoss::entropy
-                                              : learned::CoefficientLoss::cross_entropy;
+  const std::string& name = parameters.text("loss");
+  if (name == "entropy") return learned::CoefficientLoss::entropy;
+  return name == "mse" ? learned::CoefficientLoss::squared_error
+                       : learned::CoefficientLoss::cross_entropy;
 }
 
 // [{"tensor", "values": [one per member]}]
@@ -64,19 +69,59 @@ struct TaskMerge {
   std::vector<Dataset> tasks;
   NamedTensors base;
   std::vector<NamedTensors> members;
+  std::vector<learned::SourcePointer> pool;
   bool heads_are_fixed = false;
 };
 
+bool is_head(const learning::NetworkDescription& network, const TensorInfo& tensor) {
+  return learned::is_of_head(network, tensor.name);
+}
+
+// The heads of the checkpoints of a pool.
+std::vector<NamedTensors> heads_of(const learning::NetworkDescription& network,
+                                   const std::vector<learned::SourcePointer>& pool) {
+  std::vector<NamedTensors> all;
+  for (const learned::SourcePointer& member : pool) {
+    all.emplace_back();
+    for (std::size_t i = 0; i < member->tensors().size(); ++i) {
+      const TensorInfo& tensor = member->tensors()[i];
+      if (!is_head(network, tensor)) continue;
+      all.back().emplace_back(tensor.name, learning::read_tensor(*member, i));
+    }
+  }
+  return all;
+}
+
+// A checkpoint with other heads, its other tensors where they are.
+learned::SourcePointer with_heads(const learning::NetworkDescription& network,
+                                  const learned::SourcePointer& member, const NamedTensors& heads) {
+  std::vector<RenamedSource::Pick> others;
+  for (const TensorInfo& tensor : member->tensors()) {
+    if (!is_head(network, tensor)) others.push_back({tensor.name, tensor.name});
+  }
+  std::vector<RenamedSource::Pick> own;
+  for (const auto& [name, tensor] : heads) own.push_back({name, name});
+  std::vector<std::unique_ptr<TensorSource>> parts;
+  parts.push_back(std::make_unique<RenamedSource>(member, std::move(others)));
+  parts.push_back(
+      std::make_unique<RenamedSource>(learned::as_source(heads, "heads"), std::move(own)));
+  return std::make_shared<JoinedSource>(member->label(), std::move(parts));
+}
+
 TaskMerge with_heads(LearnedMerge& merge, const Ingredients& from) {
   const learning::NetworkDescription& network = from.network->description();
-  TaskMerge made{merge.data.tasks(network), from.base, from.members};
+  // That the loss is of them is checked where it is known.
+  merge.data.take_numbers();
+  TaskMerge made{merge.data.tasks(network), from.base, from.members, from.pool};
   const std::string& source = merge.parameters.text("heads");
   if (network.heads.empty() || source == "merged") return made;
   NamedTensors heads;
   try {
     heads = source == "base"
                 ? learned::only_heads(network, from.base)
-                : learned::heads_of_members(network, from.base, from.members, made.tasks);
+                : learned::heads_of_members(
+                      network, from.base,
+                      from.pool.empty() ? from.members : heads_of(network, from.pool), made.tasks);
   } catch (const InputError& error) {
     throw InputError("{}: heads={}: {}", merge.recipe.label, source, error.what());
   }
@@ -85,6 +130,7 @@ TaskMerge with_heads(LearnedMerge& merge, const Ingredients& from) {
   for (NamedTensors& member : made.members) {
     member = learned::with_tensors(std::move(member), heads);
   }
+  for (learned::SourcePointer& member : made.pool) member = with_heads(network, member, heads);
   return made;
 }
 
@@ -95,9 +141,9 @@ Json table_of(const torch::Tensor& coefficients, const std::vector<std::string>&
   if (!from.heads_are_fixed) return all;
   Json table = Json::array();
   for (Json& row : all) {
-    const bool is_head = row["tensor"].is_string() &&
+    const bool of_head = row["tensor"].is_string() &&
                          learned::is_of_head(network, row["tensor"].get_ref<const std::string&>());
-    if (!is_head) table.push_back(std::move(row));
+    if (!of_head) table.push_back(std::move(row));
   }
   return table;
 }
@@ -129,14 +175,13 @@ learned::InnerMerge inner_merge(const Parameters& parameters) {
   return name == "ties" ? learned::InnerMerge::ties : learned::InnerMerge::dare_ties;
 }
 
-// All members merged by the inner rule.
-NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from,
-                          const std::vector<std::string>& names) {
+// All of the pool merged by the inner rule.
+NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from) {
   const Parameters& parameters = merge.parameters;
   learned::MemoryMerge start{
       .method = parameters.text("inner"),
       .base = learned::as_source(from.base, merge.base),
-      .members = {},
+      .members = from.pool,
       .parameters = {fmt::format("weight={}", parameters.number("start_weight")),
                      "normalize=false"},
       .files = {}};
@@ -144,24 +189,25 @@ NamedTensors merged_start(const LearnedMerge& merge, const TaskMerge& from,
     start.parameters.push_back(fmt::format("density={}", parameters.number("density")));
     start.parameters.emplace_back("scope=model");
   }
-  for (std::size_t i = 0; i < from.members.size(); ++i) {
-    start.members.push_back(learned::as_source(from.members[i], names[i]));
-  }
   EngineOptions engine;
   engine.seed = merge.seed();
   return learned::as_tensors(*learned::merge_in_memory(start, engine));
 }
 
+learned::StepRule step_rule(const Parameters& parameters) {
+  return parameters.text("step_rule") == "parabola" ? learned::StepRule::parabola
+                                                    : learned::StepRule::schedule;
+}
+
 learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& ingredients) {
   const TaskMerge from = with_heads(merge, ingredients);
   const Parameters& parameters = merge.parameters;
-  const NamedTensors start = parameters.text("start") == "merge"
-                                 ? merged_start(merge, from, ingredients.names)
-                                 : from.base;
+  const NamedTensors start =
+      parameters.text("start") == "merge" ? merged_start(merge, from) : from.base;
   const std::uint64_t iterations = count_of(parameters, "iterations");
   Steps steps(merge, iterations);
   if (parameters.text("variant") == "soft") {
-    return learned::soft_frank_wolfe(*ingredients.network, start, from.members, from.tasks,
+    return learned::soft_frank_wolfe(*ingredients.network, start, from.pool, from.tasks,
                                      {.granularity = granularity_of(parameters),
                                       .rule = vertex_rule(parameters),
                                       .loss = loss_of(parameters),
@@ -176,13 +222,14 @@ learned::FrankWolfe run_frank_wolfe(LearnedMerge& merge, const Ingredients& ingr
                                       .seed = merge.seed(),
                                       .on_iteration = std::ref(steps)});
   }
-  return learned::frank_wolfe(*ingredients.network, start, from.members, from.tasks,
+  return learned::frank_wolfe(*ingredients.network, start, from.pool, from.tasks,
                               {.granularity = granularity_of(parameters),
                                .rule = vertex_rule(parameters),
                                .direction = step_direction(parameters),
                                .loss = loss_of(parameters),
                                .iterations = iterations,
                                .batch = count_of(parameters, "gradient_batch"),
+                               .step_rule = step_rule(parameters),
                                .step_size = parameters.number("step_size"),
                                .scaling = parameters.number("scaling"),
                                .line_search = count_of(parameters, "line_search"),

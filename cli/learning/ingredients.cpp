@@ -14,11 +14,16 @@ namespace {
 using learning::Network;
 using learning::NetworkDescription;
 
-std::shared_ptr<Network> load_finite(const std::string& path,
+std::shared_ptr<Network> load_finite(const TensorSource& source, const std::string& path,
                                      const std::optional<NetworkDescription>& kind) {
-  auto network = learning::load_network(*open_checkpoint(path), kind);
+  auto network = learning::load_network(source, kind);
   learning::check_finite(learning::state_of(*network), path);
   return network;
+}
+
+std::shared_ptr<Network> load_finite(const std::string& path,
+                                     const std::optional<NetworkDescription>& kind) {
+  return load_finite(*open_checkpoint(path), path, kind);
 }
 
 void add(Ingredients& ingredients, const std::string& path, const Network& network) {
@@ -37,22 +42,27 @@ NetworkDescription kind_of(const std::string& path) {
   return *network;
 }
 
-// The members of a pool that are of the base's kind and finite; the others are left out.
+// The members of a pool that are of the base's kind and finite, each looked at and left in its
+// file; the others are left out, unless `strict` is set.
 Ingredients load_pool(const LearnedMerge& merge) {
   const NetworkDescription kind = kind_of(merge.base);
   Ingredients ingredients;
   ingredients.base = learning::state_of(*load_finite(merge.base, kind));
   for (const std::string& path : merge.members) {
     try {
-      const auto member = load_finite(path, kind);
+      std::shared_ptr<const TensorSource> source = open_checkpoint(path);
+      const auto member = load_finite(*source, path, kind);
       if (ingredients.network == nullptr) ingredients.network = member;
-      add(ingredients, path, *member);
+      ingredients.names.push_back(path);
+      ingredients.pool.push_back(std::move(source));
+      ingredients.kinds.push_back(kind);
     } catch (const InputError& error) {
+      if (merge.parameters.flag("strict")) throw;
       log::warn("{}: left out: {}", merge.method.name, error.what());
       ingredients.left_out.push_back({{"file", path}, {"reason", error.what()}});
     }
   }
-  if (ingredients.members.empty()) {
+  if (ingredients.pool.empty()) {
     throw InputError("{}: no member is left; expected at least one that fits the base '{}'",
                      merge.method.name, merge.base);
   }
@@ -62,9 +72,7 @@ Ingredients load_pool(const LearnedMerge& merge) {
 }  // namespace
 
 Ingredients load_ingredients(const LearnedMerge& merge) {
-  if (merge.method.name == "frank_wolfe" && !merge.parameters.flag("strict")) {
-    return load_pool(merge);
-  }
+  if (merge.method.name == "frank_wolfe") return load_pool(merge);
   const NetworkDescription first = kind_of(merge.members.front());
   // Networks that keep heads of their own are each of its own kind.
   const auto kind = has_own_heads(merge) ? std::nullopt : std::optional(first);

@@ -39,11 +39,12 @@ OpenedMembers open_members(const std::vector<std::string>& members);
 
 /// What methods that compute in memory start from.
 struct Ingredients {
-  std::shared_ptr<learning::Network> network;  ///< the first member
-  std::vector<std::string> names;              ///< paths of the members
-  std::vector<learning::NamedTensors> members;
-  std::vector<learning::NetworkDescription> kinds;  ///< of the members
-  learning::NamedTensors base;                      ///< empty without one
+  std::shared_ptr<learning::Network> network;             ///< the first member
+  std::vector<std::string> names;                         ///< paths of the members
+  std::vector<learning::NamedTensors> members;            ///< none of a pool (frank_wolfe)
+  std::vector<learning::NetworkDescription> kinds;        ///< of the members
+  std::vector<std::shared_ptr<const TensorSource>> pool;  ///< which stays in its files
+  learning::NamedTensors base;                            ///< empty without one
   Json left_out = Json::array();  ///< [{"file", "reason"}] of a pool's members that do not fit
 };
 /// Reads the members and the base. InputError naming the file and the tensor if one is of another

@@ -1,12 +1,18 @@
 #include "amalgam/weights/learned/frank_wolfe.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <limits>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/error_of.hpp"
 #include "tests/learning/toy_data.hpp"
 
 namespace amalgam::learned {
@@ -93,8 +99,8 @@ TEST(FrankWolfe, LineSearchNeverRaisesTheObjective) {
 
 TEST(FrankWolfe, APoolOfTheStartAloneStaysThere) {
   const Toy toy;
-  const FrankWolfe merged =
-      frank_wolfe(*toy.network, toy.start, {toy.start}, {toy.data}, {.iterations = 4});
+  const FrankWolfe merged = frank_wolfe(
+      *toy.network, toy.start, std::vector<NamedTensors>{toy.start}, {toy.data}, {.iterations = 4});
   for (std::size_t l = 0; l < toy.start.size(); ++l) {
     EXPECT_TRUE(merged.state[l].second.equal(toy.start[l].second));
   }
@@ -136,7 +142,8 @@ TEST(FrankWolfe, AnObjectiveThatIsNotFiniteEndsAtTheStart) {
 
 TEST(FrankWolfe, RefusesAnEmptyPoolAndTasksWithoutExamples) {
   const Toy toy;
-  EXPECT_THROW(frank_wolfe(*toy.network, toy.start, {}, {toy.data}), InputError);
+  EXPECT_THROW(frank_wolfe(*toy.network, toy.start, std::vector<NamedTensors>{}, {toy.data}),
+               InputError);
   EXPECT_THROW(frank_wolfe(*toy.network, toy.start, toy.pool, {}), InputError);
 }
 
@@ -231,6 +238,128 @@ TEST(FrankWolfe, FixedCoefficientsAreNotLearned) {
     }
     EXPECT_TRUE(torch::allclose(theta, merged.state[l].second.to(torch::kDouble), 1e-4, 1e-5));
   }
+}
+
+// Checkpoints that stay in their files give the same bits as those in memory, in pieces or not.
+TEST(FrankWolfe, APoolInFilesGivesTheSameBits) {
+  const Toy toy;
+  const TemporaryFolder folder;
+  std::vector<SourcePointer> files;
+  for (const NamedTensors& member : toy.pool) {
+    const auto path = folder / (std::to_string(files.size()) + ".safetensors");
+    learning::save_tensors(path, member, {}, false);
+    files.emplace_back(open_checkpoint(path));
+  }
+  const std::vector<Dataset> tasks{toy.data, learning::toy_data(60, 9)};
+  const auto expect_equal = [](const FrankWolfe& a, const FrankWolfe& b) {
+    EXPECT_EQ(a.objective, b.objective);
+    EXPECT_TRUE(a.shares.equal(b.shares));
+    ASSERT_EQ(a.trajectory.size(), b.trajectory.size());
+    for (std::size_t t = 0; t < a.trajectory.size(); ++t) {
+      EXPECT_EQ(a.trajectory[t].picks, b.trajectory[t].picks);
+      EXPECT_EQ(a.trajectory[t].scores, b.trajectory[t].scores);
+    }
+    for (std::size_t l = 0; l < a.state.size(); ++l) {
+      EXPECT_TRUE(a.state[l].second.equal(b.state[l].second));
+    }
+  };
+  for (const StepDirection direction : {StepDirection::towards, StepDirection::pairwise}) {
+    const FrankWolfeOptions options{.direction = direction, .iterations = 5, .line_search = 3};
+    expect_equal(frank_wolfe(*toy.network, toy.start, toy.pool, tasks, options),
+                 frank_wolfe(*toy.network, toy.start, files, tasks, options));
+  }
+  const SoftFrankWolfeOptions soft{.iterations = 2, .steps = 5};
+  expect_equal(soft_frank_wolfe(*toy.network, toy.start, toy.pool, tasks, soft),
+               soft_frank_wolfe(*toy.network, toy.start, files, tasks, soft));
+}
+
+// A source that counts how often its tensors are read.
+class CountedSource final : public TensorSource {
+ public:
+  CountedSource(SourcePointer inner, std::uint64_t& reads)
+      : inner_(std::move(inner)), reads_(reads) {
+    set_tensors(inner_->label(), inner_->tensors());
+  }
+  void read_bytes(std::size_t tensor, std::uint64_t offset,
+                  std::span<std::byte> out) const override {
+    ++reads_;
+    inner_->read_bytes(tensor, offset, out);
+  }
+
+ private:
+  SourcePointer inner_;
+  std::uint64_t& reads_;
+};
+
+// Per iteration every tensor for the scores, and what was picked for the gap and the step.
+TEST(FrankWolfe, ReadsThePoolOncePerIterationAndThePicksTwiceMore) {
+  const Toy toy;
+  std::uint64_t reads = 0;
+  std::vector<SourcePointer> pool;
+  for (const NamedTensors& member : toy.pool) {
+    pool.push_back(std::make_shared<CountedSource>(as_source(member, "member"), reads));
+  }
+  const std::size_t tensors = toy.start.size();
+  const FrankWolfe found =
+      frank_wolfe(*toy.network, toy.start, pool, {toy.data}, {.iterations = 4, .line_search = 6});
+  std::uint64_t picked = 0;
+  for (const FrankWolfeStep& step : found.trajectory) {
+    picked += static_cast<std::uint64_t>(
+        std::ranges::count_if(step.picks, [&](std::size_t pick) { return pick < pool.size(); }));
+  }
+  EXPECT_EQ(reads, found.trajectory.size() * pool.size() * tensors + 2 * picked);
+}
+
+TEST(FrankWolfe, NamesTheCheckpointThatDoesNotFit) {
+  const Toy toy;
+  NamedTensors other = toy.pool.front();
+  other[0].second = torch::zeros({2, 2});
+  EXPECT_THAT(
+      error_of([&] {
+        frank_wolfe(*toy.network, toy.start, {as_source(other, "odd.safetensors")}, {toy.data});
+      }),
+      ::testing::HasSubstr("odd.safetensors: tensor 'layers.0.weight' is of another shape"));
+}
+
+// Networks of one output and numbers to predict: the objective is their mean squared error.
+TEST(FrankWolfe, LowersTheSquaredErrorOfNumbers) {
+  learning::NetworkDescription kind = learning::toy_description("mlp", {{"hidden", {5}}});
+  kind.class_names = {"y"};
+  const auto made = [&](std::uint64_t seed) {
+    auto network = learning::make_network(kind, "toy");
+    learning::initialise(*network, seed);
+    return network;
+  };
+  Dataset data = learning::toy_data(60, 4);
+  data.class_names = {"y"};
+  data.targets = data.labels.to(torch::kFloat) / 2;
+  data.labels = torch::zeros_like(data.labels);
+  const auto network = made(1);
+  const NamedTensors start = learning::copied_state(*network);
+  const std::vector<NamedTensors> pool{learning::copied_state(*made(2)),
+                                       learning::copied_state(*made(3))};
+  const FrankWolfeOptions options{
+      .loss = CoefficientLoss::squared_error, .iterations = 6, .line_search = 6};
+  const FrankWolfe merged = frank_wolfe(*network, start, pool, {data}, options);
+  const torch::Tensor outputs = network->forward(data.inputs).detach().flatten();
+  EXPECT_NEAR(merged.trajectory.front().objective,
+              (outputs - data.targets).square().mean().item<double>(), 1e-6);
+  EXPECT_LT(merged.objective, merged.trajectory.front().objective);
+  EXPECT_LT(soft_frank_wolfe(*network, start, pool, {data},
+                             {.loss = CoefficientLoss::squared_error,
+                              .iterations = 1,
+                              .steps = 40,
+                              .learning_rate = .02,
+                              .initial = 0})
+                .objective,
+            merged.trajectory.front().objective);
+  // Neither do numbers have an entropy, nor classes a squared error.
+  EXPECT_THAT(error_of([&] { frank_wolfe(*network, start, pool, {data}); }),
+              ::testing::HasSubstr("needs classes"));
+  const Toy toy;
+  EXPECT_THAT(
+      error_of([&] { frank_wolfe(*toy.network, toy.start, toy.pool, {toy.data}, options); }),
+      ::testing::HasSubstr("no numbers to predict"));
 }
 
 // Reordering the pool renames the picks and changes nothing else.

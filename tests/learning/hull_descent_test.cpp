@@ -19,10 +19,11 @@ torch::Tensor points(std::vector<std::vector<double>> rows) {
 // |theta - c|^2 / 2 over one row; the last vertex is the start.
 Hull quadratic(const torch::Tensor& vertices, std::vector<double> centre) {
   const torch::Tensor c = torch::tensor(centre, torch::kDouble);
-  return {{vertices}, [c](const HullPoint& theta, HullPoint* gradient, std::uint64_t) {
-            if (gradient != nullptr) *gradient = {theta[0] - c};
-            return (theta[0] - c).square().sum().item<double>() / 2;
-          }};
+  return hull_in_memory({vertices},
+                        [c](const HullPoint& theta, HullPoint* gradient, std::uint64_t) {
+                          if (gradient != nullptr) *gradient = {theta[0] - c};
+                          return (theta[0] - c).square().sum().item<double>() / 2;
+                        });
 }
 
 // c = (.3, .7), vertices e1 and e2, from e1.
@@ -63,7 +64,7 @@ TEST(HullDescent, EndsWhereTheGapIsSmall) {
 
 // The card's example: products -1 and -.5, cosines -.0995 and -1.
 TEST(PickVertices, InnerProductsAndCosinesDisagree) {
-  const Hull hull{{points({{-1, 10}, {-.5, 0}})}, {}};
+  const Hull hull = hull_in_memory({points({{-1, 10}, {-.5, 0}})}, {});
   const HullPoint theta{torch::zeros({2}, torch::kDouble)};
   const HullPoint gradient{torch::tensor({1.0, 0.0}, torch::kDouble)};
   const HullPick inner =
@@ -84,7 +85,8 @@ TEST(PickVertices, TheInnerRuleDoesNotSeeACommonShift) {
   const HullPoint theta{torch::zeros({2}, torch::kDouble)};
   const HullPoint gradient{torch::tensor({.3, .7}, torch::kDouble)};
   const auto pick = [&](const torch::Tensor& of) {
-    return pick_vertices({{of}, {}}, theta, gradient, Granularity::whole, VertexRule::inner)
+    return pick_vertices(hull_in_memory({of}, {}), theta, gradient, Granularity::whole,
+                         VertexRule::inner)
         .vertices;
   };
   EXPECT_EQ(pick(vertices), pick(vertices + shift));
@@ -97,7 +99,8 @@ TEST(PickVertices, AMixtureOfVerticesIsNeverBetterThanAll) {
   for (const double angle : {0.0, 1.0, 2.0, 3.0, 4.0, 5.0}) {
     const HullPoint gradient{torch::tensor({std::cos(angle), std::sin(angle)}, torch::kDouble)};
     const auto best = [&](const torch::Tensor& of) {
-      return pick_vertices({{of}, {}}, theta, gradient, Granularity::whole, VertexRule::inner)
+      return pick_vertices(hull_in_memory({of}, {}), theta, gradient, Granularity::whole,
+                           VertexRule::inner)
           .scores.front();
     };
     EXPECT_EQ(best(vertices), best(torch::cat({vertices, mixture})));
@@ -108,7 +111,8 @@ TEST(PickVertices, TiesAndVerticesWithoutLengthGoToTheLowestIndex) {
   const HullPoint theta{torch::zeros({2}, torch::kDouble)};
   const HullPoint gradient{torch::tensor({1.0, 0.0}, torch::kDouble)};
   const auto pick = [&](const torch::Tensor& of, VertexRule rule) {
-    return pick_vertices({{of}, {}}, theta, gradient, Granularity::whole, rule).vertices.front();
+    return pick_vertices(hull_in_memory({of}, {}), theta, gradient, Granularity::whole, rule)
+        .vertices.front();
   };
   EXPECT_EQ(pick(points({{1, 0}, {1, 5}, {1, 0}}), VertexRule::inner), 0U);
   // Cosines 1, 0 (no length) and 1.
@@ -141,14 +145,68 @@ TEST(HullDescent, StepsAwayTakeTheStartOutOfTheMixture) {
   }
 }
 
+// The second worked example: gamma = 1.4 / |s - theta|^2 = .7 lands on the lowest point.
+TEST(HullDescent, TheParabolaLandsOnTheLowestPointOfAQuadratic) {
+  const HullDescent found =
+      descend_in_hull(worked(), {.iterations = 2, .step_rule = StepRule::parabola});
+  EXPECT_NEAR(found.trajectory[0].step, .7, 1e-12);
+  EXPECT_NEAR(found.theta[0][0].item<double>(), .3, 1e-12);
+  EXPECT_NEAR(found.theta[0][1].item<double>(), .7, 1e-12);
+  EXPECT_NEAR(found.objective, 0, 1e-12);
+  EXPECT_NEAR(found.shares[0][1].item<double>(), .7, 1e-12);
+  // Half of it by the factor.
+  EXPECT_NEAR(descend_in_hull(worked(),
+                              {.iterations = 1, .step_rule = StepRule::parabola, .step_factor = .5})
+                  .trajectory[0]
+                  .step,
+              .35, 1e-12);
+}
+
+// f = (theta - c)' A (theta - c) / 2 with A = diag(1, 9) and c = (0, .5): from (1, 0) the gradient
+// is (1, -4.5), towards (0, 1) the slope is -5.5 and the curvature 1 + 9. Beyond the hull, its end.
+TEST(HullDescent, TheParabolaKnowsTheCurvatureAlongTheStep) {
+  const auto over = [](double centre) {
+    const torch::Tensor c = torch::tensor({0.0, centre}, torch::kDouble);
+    const torch::Tensor a = torch::tensor({1.0, 9.0}, torch::kDouble);
+    return hull_in_memory({points({{0, 1}, {1, 0}})},
+                          [c, a](const HullPoint& theta, HullPoint* gradient, std::uint64_t) {
+                            const torch::Tensor off = theta[0] - c;
+                            if (gradient != nullptr) *gradient = {a * off};
+                            return (a * off.square()).sum().item<double>() / 2;
+                          });
+  };
+  const HullDescentOptions options{.iterations = 1, .step_rule = StepRule::parabola};
+  EXPECT_NEAR(descend_in_hull(over(.5), options).trajectory[0].step, .55, 1e-12);
+  EXPECT_EQ(descend_in_hull(over(9), options).trajectory[0].step, 1);
+}
+
+TEST(HullDescent, TheParabolaNeverRaisesAQuadraticInAnyDirection) {
+  const torch::Tensor vertices = points({{-1, 0}, {1, 0}, {.1, 1}});
+  for (const StepDirection direction :
+       {StepDirection::towards, StepDirection::away, StepDirection::pairwise}) {
+    const HullDescent found = descend_in_hull(
+        quadratic(vertices, {.2, .1}),
+        {.direction = direction, .iterations = 30, .step_rule = StepRule::parabola});
+    double last = found.trajectory.front().objective;
+    for (const HullStep& step : found.trajectory) {
+      EXPECT_LE(step.objective, last + 1e-15);
+      last = step.objective;
+    }
+    EXPECT_NEAR(found.shares.sum().item<double>(), 1, 1e-12);
+    EXPECT_GE(found.shares.min().item<double>(), 0);
+    EXPECT_LT(found.objective, direction == StepDirection::towards ? 1e-3 : 1e-9);
+  }
+}
+
 TEST(HullDescent, RowsMoveByThemselves) {
   const torch::Tensor vertices = points({{1, 0}, {0, 1}, {1, 0}});
-  Hull hull{{vertices, vertices}, [](const HullPoint& theta, HullPoint* gradient, std::uint64_t) {
-              const torch::Tensor first = theta[0] - torch::tensor({1.0, 0.0}, torch::kDouble);
-              const torch::Tensor second = theta[1] - torch::tensor({0.0, 1.0}, torch::kDouble);
-              if (gradient != nullptr) *gradient = {first, second};
-              return (first.square().sum() + second.square().sum()).item<double>() / 2;
-            }};
+  const Hull hull = hull_in_memory(
+      {vertices, vertices}, [](const HullPoint& theta, HullPoint* gradient, std::uint64_t) {
+        const torch::Tensor first = theta[0] - torch::tensor({1.0, 0.0}, torch::kDouble);
+        const torch::Tensor second = theta[1] - torch::tensor({0.0, 1.0}, torch::kDouble);
+        if (gradient != nullptr) *gradient = {first, second};
+        return (first.square().sum() + second.square().sum()).item<double>() / 2;
+      });
   const HullDescent found = descend_in_hull(hull, {.iterations = 1});
   EXPECT_EQ(found.objective, 0);
   EXPECT_EQ(found.trajectory.front().pick.vertices, (std::vector<std::size_t>{0, 1}));

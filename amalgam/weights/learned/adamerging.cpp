@@ -75,7 +75,7 @@ NamedTensors unflattened(const torch::Tensor& flat, const NamedTensors& like) {
 AdaMerging adamerge(const learning::Network& network, const NamedTensors& base,
                     const std::vector<NamedTensors>& task_vectors,
                     const std::vector<Dataset>& tasks, const AdaMergingOptions& options) {
-  check_tasks(network, tasks, "adamerging");
+  check_tasks(network, tasks, options.loss, "adamerging");
   MergedPoint point(network, &base, task_vectors, options.granularity);
   const torch::Tensor initial =
       torch::full({point.rows(), point.directions()}, options.initial, torch::kDouble);

@@ -55,17 +55,26 @@ torch::Tensor coefficient_loss(learning::Network& network, const Dataset& data,
   const torch::Tensor logits =
       learning::logits_of_head(network, data, network.forward(data.inputs.index_select(0, chosen)));
   if (loss == CoefficientLoss::entropy) return mean_entropy(logits);
+  if (loss == CoefficientLoss::squared_error) {
+    return torch::nn::functional::mse_loss(logits.flatten(), data.targets.index_select(0, chosen));
+  }
   // Of text every token is an example.
   return torch::nn::functional::cross_entropy(logits.flatten(0, -2),
                                               data.labels.index_select(0, chosen).flatten());
 }
 
 void check_tasks(const learning::Network& network, const std::vector<Dataset>& tasks,
-                 const char* method) {
+                 CoefficientLoss loss, const char* method) {
   if (tasks.empty()) throw InputError("{}: no tasks to learn from", method);
   for (const Dataset& task : tasks) {
     if (task.count() == 0) throw InputError("{}: {}: a task without examples", method, task.source);
     learning::check_fits(network, task);
+    if (loss == CoefficientLoss::squared_error) {
+      if (task.predicts_numbers()) continue;
+      throw InputError("{}: {}: no numbers to predict, which a squared error is of", method,
+                       task.source);
+    }
+    learning::check_classes(task, std::string(method) + " by entropy or cross-entropy");
     if (network.description().head(task.head, task.source).classes < 2) {
       throw InputError("{}: {}: predictions of a network with one class say nothing", method,
                        task.source);

@@ -13,6 +13,7 @@ namespace amalgam::learned {
 enum class CoefficientLoss {
   entropy,        ///< of the predictions, in nats; needs no labels
   cross_entropy,  ///< the supervised variant
+  squared_error,  ///< of numbers to predict, in units of their scale
 };
 
 /// Mean entropy of softmax(logits) in nats, a scalar; logits [..., classes].
@@ -22,10 +23,10 @@ torch::Tensor mean_entropy(const torch::Tensor& logits);
 torch::Tensor coefficient_loss(learning::Network& network, const learning::Dataset& data,
                                const torch::Tensor& chosen, CoefficientLoss loss);
 
-/// InputError if there are no tasks, one has no examples or does not fit, or its head has one class
-/// only, of which nothing can be learned.
+/// InputError if there are no tasks, one has no examples or does not fit, or its labels are not what
+/// the loss is of: numbers to predict for squared_error, else at least two classes.
 void check_tasks(const learning::Network& network, const std::vector<learning::Dataset>& tasks,
-                 const char* method);
+                 CoefficientLoss loss, const char* method);
 
 struct DescentOptions {
   CoefficientLoss loss = CoefficientLoss::entropy;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,37 +34,60 @@ torch::Tensor some(const Dataset& data, std::uint64_t count, std::uint64_t seed,
   return chosen;
 }
 
+std::vector<SourcePointer> as_sources(const std::vector<NamedTensors>& pool) {
+  std::vector<SourcePointer> sources;
+  for (const NamedTensors& member : pool) {
+    sources.push_back(as_source(member, fmt::format("checkpoint {} of the pool", sources.size())));
+  }
+  return sources;
+}
+
+torch::Tensor as_row(const torch::Tensor& tensor) {
+  return tensor.detach().flatten().to(torch::kDouble);
+}
+
 // The hull of a pool of checkpoints and the start, and a network that moves in it.
 class NetworkHull {
  public:
-  NetworkHull(const Network& network, const NamedTensors& start,
-              const std::vector<NamedTensors>& pool, CoefficientLoss loss)
-      : network_(learning::network_with(network, learning::state_of(network))), loss_(loss) {
+  NetworkHull(const Network& network, NamedTensors start, const std::vector<SourcePointer>& pool,
+              CoefficientLoss loss)
+      : network_(learning::network_with(network, learning::state_of(network))),
+        start_(std::move(start)),
+        pool_(pool),
+        loss_(loss) {
     if (pool.empty()) throw InputError("frank_wolfe: the pool has no checkpoints");
-    std::vector<NamedTensors> vertices = pool;
-    vertices.push_back(start);
     for (const auto& parameter : network_->named_parameters()) {
       names_.push_back(parameter.key());
       parameters_.push_back(parameter.value());
-      std::vector<torch::Tensor> flat;
-      for (const NamedTensors& vertex : vertices) {
-        const auto found =
-            std::ranges::find(vertex, names_.back(), &NamedTensors::value_type::first);
-        if (found == vertex.end() || found->second.sizes() != parameter.value().sizes()) {
-          throw InputError("frank_wolfe: tensor '{}' is {} in a checkpoint of the pool",
-                           names_.back(), found == vertex.end() ? "missing" : "of another shape");
-        }
-        flat.push_back(found->second.detach().flatten().to(torch::kDouble));
+      const auto found = std::ranges::find(start_, names_.back(), &NamedTensors::value_type::first);
+      check(found == start_.end() ? std::nullopt
+                                  : std::optional<Shape>(Shape(found->second.sizes().begin(),
+                                                               found->second.sizes().end())),
+            "the start");
+      start_places_.push_back(static_cast<std::size_t>(found - start_.begin()));
+      places_.emplace_back();
+      for (const SourcePointer& member : pool) {
+        const auto place = member->find(names_.back());
+        check(place ? std::optional(member->tensors()[*place].shape) : std::nullopt,
+              member->label());
+        places_.back().push_back(*place);
       }
-      hull.vertices.push_back(torch::stack(flat));
     }
+    hull.count = pool.size() + 1;
+    hull.rows = names_.size();
+    hull.vertex = [this](std::size_t vertex, std::size_t row) {
+      if (vertex == pool_.size()) return as_row(start_[start_places_[row]].second);
+      return as_row(learning::read_tensor(*pool_[vertex], places_[row][vertex]));
+    };
     network_->eval();
   }
+  NetworkHull(const NetworkHull&) = delete;
+  NetworkHull& operator=(const NetworkHull&) = delete;
 
   const std::vector<std::string>& names() const { return names_; }
   HullPoint start() const {
     HullPoint point;
-    for (const torch::Tensor& vertices : hull.vertices) point.push_back(vertices[-1].clone());
+    for (std::size_t l = 0; l < hull.rows; ++l) point.push_back(hull.vertex(pool_.size(), l));
     return point;
   }
 
@@ -111,6 +135,13 @@ class NetworkHull {
   Hull hull;
 
  private:
+  // InputError unless the last parameter has this shape (none: it is missing) in `where`.
+  void check(const std::optional<Shape>& shape, const std::string& where) const {
+    const auto sizes = parameters_.back().sizes();
+    if (shape && *shape == Shape(sizes.begin(), sizes.end())) return;
+    throw InputError("frank_wolfe: {}: tensor '{}' is {}", where, names_.back(),
+                     shape ? "of another shape than the network's" : "missing");
+  }
   void write(const HullPoint& theta) {
     const torch::NoGradGuard no_grad;
     for (std::size_t l = 0; l < theta.size(); ++l) {
@@ -130,8 +161,12 @@ class NetworkHull {
   }
 
   std::shared_ptr<Network> network_;
+  NamedTensors start_;
+  const std::vector<SourcePointer>& pool_;
   std::vector<std::string> names_;
   std::vector<torch::Tensor> parameters_;
+  std::vector<std::size_t> start_places_;         // by row
+  std::vector<std::vector<std::size_t>> places_;  // by row, in every checkpoint
   CoefficientLoss loss_;
 };
 
@@ -173,9 +208,9 @@ FrankWolfeStep as_step(HullStep step) {
 }  // namespace
 
 FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
-                       const std::vector<NamedTensors>& pool, const std::vector<Dataset>& tasks,
+                       const std::vector<SourcePointer>& pool, const std::vector<Dataset>& tasks,
                        const FrankWolfeOptions& options) {
-  check_tasks(network, tasks, "frank_wolfe");
+  check_tasks(network, tasks, options.loss, "frank_wolfe");
   if (!(options.density > 0 && options.density <= 1)) {
     throw InputError("frank_wolfe: the density is {}; expected more than 0 and at most 1",
                      options.density);
@@ -194,6 +229,7 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
                              .rule = options.rule,
                              .direction = options.direction,
                              .iterations = options.iterations,
+                             .step_rule = options.step_rule,
                              .step_factor = options.step_size * options.scaling,
                              .line_search = options.line_search,
                              .keep_best = options.keep_best,
@@ -227,9 +263,8 @@ struct SoftPicks {
 
 SoftPicks pick_by_task(NetworkHull& from, const HullPoint& theta, const std::vector<Dataset>& tasks,
                        std::size_t most, const SoftFrankWolfeOptions& options) {
-  const std::size_t rows =
-      options.granularity == Granularity::whole ? 1 : from.hull.vertices.size();
-  std::vector<std::vector<bool>> taken(rows, std::vector<bool>(from.hull.count()));
+  const std::size_t rows = options.granularity == Granularity::whole ? 1 : from.hull.rows;
+  std::vector<std::vector<bool>> taken(rows, std::vector<bool>(from.hull.count));
   SoftPicks picks;
   picks.step.objective = from.loss_at(theta, tasks, nullptr);
   for (std::size_t task = 0; task < most; ++task) {
@@ -298,21 +333,21 @@ void shift_shares(torch::Tensor& shares, const torch::Tensor& coefficients,
 }  // namespace
 
 FrankWolfe soft_frank_wolfe(const Network& network, const NamedTensors& start,
-                            const std::vector<NamedTensors>& pool,
+                            const std::vector<SourcePointer>& pool,
                             const std::vector<Dataset>& tasks,
                             const SoftFrankWolfeOptions& options) {
-  check_tasks(network, tasks, "frank_wolfe");
+  check_tasks(network, tasks, options.loss, "frank_wolfe");
   NetworkHull from(network, start, pool, options.loss);
   const std::size_t most = std::min<std::size_t>(
-      {tasks.size(), from.hull.count(),
+      {tasks.size(), from.hull.count,
        options.most_picks == 0 ? tasks.size() : static_cast<std::size_t>(options.most_picks)});
   HullPoint theta = from.start();
   FrankWolfe result;
   result.row_names = row_names(from, options.granularity);
   result.shares = torch::zeros({static_cast<std::int64_t>(result.row_names.size()),
-                                static_cast<std::int64_t>(from.hull.count())},
+                                static_cast<std::int64_t>(from.hull.count)},
                                torch::kDouble);
-  result.shares.select(1, static_cast<std::int64_t>(from.hull.count()) - 1).fill_(1);
+  result.shares.select(1, static_cast<std::int64_t>(from.hull.count) - 1).fill_(1);
   for (std::uint64_t t = 0; t < options.iterations; ++t) {
     SoftPicks picks = pick_by_task(from, theta, tasks, most, options);
     const NamedTensors origin = from.state_at(theta);
@@ -330,6 +365,19 @@ FrankWolfe soft_frank_wolfe(const Network& network, const NamedTensors& start,
   result.objective = from.loss_at(theta, tasks, nullptr);
   result.state = from.state_at(theta);
   return result;
+}
+
+FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
+                       const std::vector<NamedTensors>& pool, const std::vector<Dataset>& tasks,
+                       const FrankWolfeOptions& options) {
+  return frank_wolfe(network, start, as_sources(pool), tasks, options);
+}
+
+FrankWolfe soft_frank_wolfe(const Network& network, const NamedTensors& start,
+                            const std::vector<NamedTensors>& pool,
+                            const std::vector<Dataset>& tasks,
+                            const SoftFrankWolfeOptions& options) {
+  return soft_frank_wolfe(network, start, as_sources(pool), tasks, options);
 }
 
 torch::Tensor project_to_simplex(const torch::Tensor& rows) {

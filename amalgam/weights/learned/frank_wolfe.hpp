@@ -8,6 +8,7 @@
 #include "amalgam/learning/dataset.hpp"
 #include "amalgam/weights/learned/adamerging.hpp"
 #include "amalgam/weights/learned/hull_descent.hpp"
+#include "amalgam/weights/learned/merge_in_memory.hpp"
 
 namespace amalgam::learned {
 
@@ -19,8 +20,8 @@ enum class InnerMerge {
   dare_ties         ///< after a random drop that keeps the same share, rescaled
 };
 
-/// The step to a vertex s from theta in iteration t = 0, 1, ...: gamma_t = 2 / (t + 2) times
-/// `step_size` times `scaling`, or a search along the segment.
+/// The step to a vertex s from theta in iteration t = 0, 1, ...: gamma_t is what `step_rule` says,
+/// times `step_size` times `scaling`, or found by a search along the segment.
 struct FrankWolfeOptions {
   Granularity granularity = Granularity::tensor;  ///< one vertex for all tensors, or one per tensor
   VertexRule rule = VertexRule::inner;
@@ -28,6 +29,7 @@ struct FrankWolfeOptions {
   CoefficientLoss loss = CoefficientLoss::cross_entropy;
   std::uint64_t iterations = 10;
   std::uint64_t batch = 0;  ///< random examples per task and gradient; 0: all
+  StepRule step_rule = StepRule::schedule;
   double step_size = 1;
   double scaling = 1;
   /// Tries gamma_t and this many halvings of it and takes the first that does not raise the
@@ -97,12 +99,25 @@ struct FrankWolfe {
 /// lowest index; where there is no gradient, nothing moves. Statistics of BatchNorm stay those of
 /// `network`. InputError for an empty pool, tasks without examples and a density outside (0, 1];
 /// where the objective is not finite, the best point so far is the result, with a warning.
+///
+/// The pool's checkpoints are read tensor by tensor, once or twice per iteration, and none is held:
+/// memory does not grow with their number.
+FrankWolfe frank_wolfe(const learning::Network& network, const NamedTensors& start,
+                       const std::vector<SourcePointer>& pool,
+                       const std::vector<learning::Dataset>& tasks,
+                       const FrankWolfeOptions& options = {});
+/// The same of checkpoints in memory.
 FrankWolfe frank_wolfe(const learning::Network& network, const NamedTensors& start,
                        const std::vector<NamedTensors>& pool,
                        const std::vector<learning::Dataset>& tasks,
                        const FrankWolfeOptions& options = {});
 
-/// Soft Frank-Wolfe merging, by the reference's learned coefficients.
+/// Soft Frank-Wolfe merging, by the reference's learned coefficients. Of the pool, what is picked
+/// in an iteration is in memory: as many checkpoints as there are tasks.
+FrankWolfe soft_frank_wolfe(const learning::Network& network, const NamedTensors& start,
+                            const std::vector<SourcePointer>& pool,
+                            const std::vector<learning::Dataset>& tasks,
+                            const SoftFrankWolfeOptions& options = {});
 FrankWolfe soft_frank_wolfe(const learning::Network& network, const NamedTensors& start,
                             const std::vector<NamedTensors>& pool,
                             const std::vector<learning::Dataset>& tasks,

@@ -11,22 +11,28 @@
 namespace amalgam::learned {
 namespace {
 
-// By row, the scores of all vertices: double [count].
+// By row, the scores of all vertices: double [count]. Every vertex is read once, from its first row
+// to its last.
 std::vector<torch::Tensor> scores_of(const Hull& hull, const HullPoint& theta,
                                      const HullPoint& gradient, VertexRule rule) {
   std::vector<torch::Tensor> scores;
-  scores.reserve(hull.vertices.size());
-  for (std::size_t l = 0; l < hull.vertices.size(); ++l) {
-    const torch::Tensor of =
-        rule == VertexRule::cosine_delta ? hull.vertices[l] - theta[l] : hull.vertices[l];
-    torch::Tensor products = torch::mv(of, gradient[l]);
-    if (rule != VertexRule::inner) {
-      const torch::Tensor norms = of.norm(2, 1) * gradient[l].norm();
-      // A vertex or gradient without length points nowhere.
-      products =
-          torch::where(norms > 0, products / norms.clamp_min(1e-300), torch::zeros_like(products));
+  std::vector<double> lengths;  // of the gradient
+  for (std::size_t l = 0; l < hull.rows; ++l) {
+    scores.push_back(torch::zeros({static_cast<std::int64_t>(hull.count)}, torch::kDouble));
+    lengths.push_back(rule == VertexRule::inner ? 1 : gradient[l].norm().item<double>());
+  }
+  for (std::size_t i = 0; i < hull.count; ++i) {
+    for (std::size_t l = 0; l < hull.rows; ++l) {
+      torch::Tensor of = hull.vertex(i, l);
+      if (rule == VertexRule::cosine_delta) of = of - theta[l];
+      double score = torch::dot(of, gradient[l]).item<double>();
+      if (rule != VertexRule::inner) {
+        // A vertex or gradient without length points nowhere.
+        const double norms = of.norm().item<double>() * lengths[l];
+        score = norms > 0 ? score / norms : 0;
+      }
+      scores[l].data_ptr<double>()[i] = score;
     }
-    scores.push_back(products);
   }
   return scores;
 }
@@ -71,10 +77,12 @@ struct RowMove {
 class Descent {
  public:
   Descent(const Hull& hull, const HullDescentOptions& options) : hull_(hull), options_(options) {
-    for (const torch::Tensor& vertices : hull.vertices) theta_.push_back(vertices[-1].clone());
-    const std::size_t rows = options.granularity == Granularity::whole ? 1 : hull.vertices.size();
-    shares_ = torch::zeros({static_cast<std::int64_t>(rows), at(hull.count())}, torch::kDouble);
-    shares_.select(1, at(hull.count()) - 1).fill_(1);
+    for (std::size_t l = 0; l < hull.rows; ++l) {
+      theta_.push_back(hull.vertex(hull.count - 1, l).clone());
+    }
+    const std::size_t rows = options.granularity == Granularity::whole ? 1 : hull.rows;
+    shares_ = torch::zeros({static_cast<std::int64_t>(rows), at(hull.count)}, torch::kDouble);
+    shares_.select(1, at(hull.count) - 1).fill_(1);
   }
 
   HullDescent run() {
@@ -127,15 +135,23 @@ class Descent {
     best_shares_ = shares_.clone();
   }
 
-  // Gamma as given, or the first of its halvings that does not raise the objective.
+  // Gamma as the step rule says, or the first of its halvings that does not raise the objective.
   void take(HullStep& step, const HullPoint& gradient, std::uint64_t t) {
     const std::vector<RowMove> moves = moves_of(step, gradient);
     for (const RowMove& move : moves) step.away.push_back(move.away);
     const HullPoint origin = theta_;
-    double gamma = 2.0 / static_cast<double>(t + 2) * options_.step_factor;
+    const HullPoint way = options_.step_by ? vertices_at(step.pick) : directions(origin, moves);
+    const auto after = [&](double gamma) {
+      return options_.step_by ? options_.step_by(origin, way, gamma, t)
+                              : moved(origin, way, moves, gamma);
+    };
+    double gamma = 2.0 / static_cast<double>(t + 2);
+    if (options_.step_rule == StepRule::parabola) {
+      gamma = lowest_of_parabola(step.objective, origin, gradient, moves, after, t);
+    }
+    gamma *= options_.step_factor;
     for (std::uint64_t i = 0; i <= options_.line_search; ++i, gamma /= 2) {
-      theta_ = options_.step_by ? options_.step_by(origin, vertices_at(step.pick), gamma, t)
-                                : moved(origin, moves, gamma);
+      theta_ = after(gamma);
       if (options_.line_search == 0 || hull_.objective(theta_, nullptr, t) <= step.objective) {
         step.step = gamma;
         shift_shares(moves, gamma);
@@ -143,6 +159,30 @@ class Descent {
       }
     }
     theta_ = origin;
+  }
+
+  // Where phi(gamma) = phi(0) + slope gamma + curvature gamma^2 / 2 is lowest, in [0, longest].
+  template <class After>
+  double lowest_of_parabola(double here, const HullPoint& origin, const HullPoint& gradient,
+                            const std::vector<RowMove>& moves, const After& after,
+                            std::uint64_t t) const {
+    double trial = 1;
+    double longest = 0;
+    for (const RowMove& move : moves) {
+      if (move.towards == move.away) continue;
+      trial = std::min(trial, move.longest);
+      longest = std::max(longest, move.longest);
+    }
+    if (!(trial > 0) || longest == 0) return 0;
+    const HullPoint there = after(trial);
+    double change = 0;  // slope times trial
+    for (std::size_t l = 0; l < origin.size(); ++l) {
+      change += torch::dot(gradient[l], there[l] - origin[l]).item<double>();
+    }
+    if (!(change < 0)) return 0;
+    const double bend = hull_.objective(there, nullptr, t) - here - change;
+    if (!(bend > 0)) return longest;
+    return std::min(-change / (2 * bend) * trial, longest);
   }
 
   HullPoint vertices_at(const HullPick& pick) const {
@@ -154,7 +194,7 @@ class Descent {
   }
 
   std::vector<RowMove> moves_of(const HullStep& step, const HullPoint& gradient) const {
-    const std::size_t none = hull_.count();
+    const std::size_t none = hull_.count;
     std::vector<RowMove> moves;
     for (const std::size_t vertex : step.pick.vertices) moves.push_back({vertex, none, 1});
     if (options_.direction == StepDirection::towards) return moves;
@@ -190,22 +230,32 @@ class Descent {
     return static_cast<std::size_t>(active.argmax().item<std::int64_t>());
   }
 
-  HullPoint moved(const HullPoint& origin, const std::vector<RowMove>& moves, double gamma) const {
-    const std::size_t none = hull_.count();
+  // By row, where a move of gamma 1 leads.
+  HullPoint directions(const HullPoint& origin, const std::vector<RowMove>& moves) const {
+    const std::size_t none = hull_.count;
+    HullPoint ways;
+    ways.reserve(origin.size());
+    for (std::size_t l = 0; l < origin.size(); ++l) {
+      const RowMove& move = moves[is_whole() ? 0 : l];
+      const torch::Tensor to = move.towards == none ? origin[l] : hull_.vertex(move.towards, l);
+      const torch::Tensor from = move.away == none ? origin[l] : hull_.vertex(move.away, l);
+      ways.push_back(to - from);
+    }
+    return ways;
+  }
+
+  HullPoint moved(const HullPoint& origin, const HullPoint& ways, const std::vector<RowMove>& moves,
+                  double gamma) const {
     HullPoint point;
     point.reserve(origin.size());
     for (std::size_t l = 0; l < origin.size(); ++l) {
-      const RowMove& move = moves[is_whole() ? 0 : l];
-      const torch::Tensor to =
-          move.towards == none ? origin[l] : hull_.vertices[l][at(move.towards)];
-      const torch::Tensor from = move.away == none ? origin[l] : hull_.vertices[l][at(move.away)];
-      point.push_back(origin[l] + std::min(gamma, move.longest) * (to - from));
+      point.push_back(origin[l] + std::min(gamma, moves[is_whole() ? 0 : l].longest) * ways[l]);
     }
     return point;
   }
 
   void shift_shares(const std::vector<RowMove>& moves, double gamma) {
-    const std::size_t none = hull_.count();
+    const std::size_t none = hull_.count;
     for (std::size_t row = 0; row < moves.size(); ++row) {
       const RowMove& move = moves[row];
       if (move.towards == move.away) continue;
@@ -233,6 +283,17 @@ class Descent {
 
 }  // namespace
 
+Hull hull_in_memory(std::vector<torch::Tensor> vertices, HullObjective objective) {
+  Hull hull{.count = static_cast<std::size_t>(vertices.front().size(0)),
+            .rows = vertices.size(),
+            .vertex = {},
+            .objective = std::move(objective)};
+  hull.vertex = [all = std::move(vertices)](std::size_t vertex, std::size_t row) {
+    return all[row][static_cast<std::int64_t>(vertex)];
+  };
+  return hull;
+}
+
 HullPick pick_vertices(const Hull& hull, const HullPoint& theta, const HullPoint& gradient,
                        Granularity granularity, VertexRule rule,
                        const std::vector<std::vector<bool>>& taken) {
@@ -246,8 +307,7 @@ HullPick pick_vertices(const Hull& hull, const HullPoint& theta, const HullPoint
 }
 
 torch::Tensor vertex_of(const Hull& hull, const std::vector<std::size_t>& chosen, std::size_t row) {
-  return hull
-      .vertices[row][static_cast<std::int64_t>(chosen.size() == 1 ? chosen[0] : chosen[row])];
+  return hull.vertex(chosen.size() == 1 ? chosen[0] : chosen[row], row);
 }
 
 double frank_wolfe_gap(const Hull& hull, const HullPoint& theta, const HullPoint& gradient,

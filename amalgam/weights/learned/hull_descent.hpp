@@ -27,16 +27,23 @@ enum class StepDirection {
 /// A point, or a gradient, row by row: one double vector per tensor of a network.
 using HullPoint = std::vector<torch::Tensor>;
 
+/// The value at a point; `gradient`, if not null, gets that of the iteration's examples (all, or a
+/// batch). The value is always over all examples.
+using HullObjective =
+    std::function<double(const HullPoint& theta, HullPoint* gradient, std::uint64_t iteration)>;
+
 /// A function over the convex hulls of vertices, each row (tensor) with its own.
 struct Hull {
-  std::vector<torch::Tensor> vertices;  ///< by row, double [count, elements]; the last is the start
-  /// The value at a point; `gradient`, if not null, gets that of the iteration's examples (all, or
-  /// a batch). The value is always over all examples.
-  std::function<double(const HullPoint& theta, HullPoint* gradient, std::uint64_t iteration)>
-      objective;
-
-  std::size_t count() const { return static_cast<std::size_t>(vertices.front().size(0)); }
+  std::size_t count = 0;  ///< of vertices; the last is the start
+  std::size_t rows = 0;
+  /// One row of a vertex, double [elements]. Called whenever it is needed and not kept for long, so
+  /// that vertices may stay in files.
+  std::function<torch::Tensor(std::size_t vertex, std::size_t row)> vertex;
+  HullObjective objective;
 };
+
+/// The hull of vertices in memory: by row, double [count, elements].
+Hull hull_in_memory(std::vector<torch::Tensor> vertices, HullObjective objective);
 
 /// The chosen vertex of every row, or one for all.
 struct HullPick {
@@ -58,6 +65,15 @@ double frank_wolfe_gap(const Hull& hull, const HullPoint& theta, const HullPoint
 /// The point that a row's vertex is: that of `chosen`, which has one index for all or one per row.
 torch::Tensor vertex_of(const Hull& hull, const std::vector<std::size_t>& chosen, std::size_t row);
 
+/// How long a step is.
+enum class StepRule {
+  schedule,  ///< 2 / (t + 2)
+  /// To the lowest point of the parabola through the objective here, its slope along the step and
+  /// its value one step further on (or where the first row's hull ends): exact where the objective
+  /// is quadratic. Without curvature, as far as the hull goes.
+  parabola
+};
+
 struct HullStep {
   double objective = 0;  ///< before the step
   double gap = 0;        ///< <g, theta - s>
@@ -72,7 +88,8 @@ struct HullDescentOptions {
   VertexRule rule = VertexRule::inner;
   StepDirection direction = StepDirection::towards;
   std::uint64_t iterations = 10;
-  double step_factor = 1;  ///< times 2 / (t + 2) is gamma_t
+  StepRule step_rule = StepRule::schedule;
+  double step_factor = 1;  ///< times what `step_rule` says is gamma_t
   /// Tries gamma_t and this many halvings of it and takes the first that does not raise the
   /// objective, else none; 0: always gamma_t.
   std::uint64_t line_search = 0;
