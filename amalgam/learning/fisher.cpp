@@ -71,6 +71,31 @@ class FisherSum {
     }
   }
 
+  /// The same for each class by itself, with a weight of its own: of text, where positions are
+  /// apart, `classes` and `weights` are [count, positions, classes].
+  void add_others_apart(const LayerTrace& trace, const torch::Tensor& inputs,
+                        const torch::Tensor& classes, const torch::Tensor& weights) {
+    const std::vector<torch::Tensor> others = outside(trace);
+    if (others.empty()) return;
+    for (std::int64_t n = 0; n < inputs.size(0); ++n) {
+      const torch::Tensor values =
+          values_of(network_.forward(inputs.narrow(0, n, 1))).view({classes.size(1), -1});
+      const torch::Tensor chosen = values.gather(1, classes[n]);
+      for (std::int64_t t = 0; t < chosen.size(0); ++t) {
+        for (std::int64_t k = 0; k < chosen.size(1); ++k) {
+          const auto gradients = torch::autograd::grad({chosen[t][k]}, others, {},
+                                                       /*retain_graph=*/true,
+                                                       /*create_graph=*/false,
+                                                       /*allow_unused=*/true);
+          for (std::size_t i = 0; i < others.size(); ++i) {
+            if (!gradients[i].defined()) continue;
+            sums_.at(others[i].unsafeGetTensorImpl()) += gradients[i].square() * weights[n][t][k];
+          }
+        }
+      }
+    }
+  }
+
   NamedTensors mean(double examples) const {
     NamedTensors result;
     for (const auto& one : network_.named_parameters()) {
@@ -118,6 +143,26 @@ torch::Tensor sample_classes(const torch::Tensor& probabilities, const torch::Te
   return classes.view(like.sizes());
 }
 
+// Over the most probable classes of every position (there is one, except of text); of equal ones
+// the lowest.
+void add_top(FisherSum& sum, const LayerTrace& trace, const torch::Tensor& values,
+             const torch::Tensor& inputs, std::uint64_t top) {
+  const torch::Tensor by_position = values.dim() == 3 ? values : values.unsqueeze(1);
+  const std::int64_t kept = std::min(static_cast<std::int64_t>(top), by_position.size(2));
+  const auto [sorted, order] =
+      torch::sort(by_position.detach().exp(), /*stable=*/true, -1, /*descending=*/true);
+  const torch::Tensor classes = order.narrow(2, 0, kept).contiguous();
+  const torch::Tensor shares = sorted.narrow(2, 0, kept);
+  const torch::Tensor weights = shares / shares.sum(2, /*keepdim=*/true);
+  for (std::int64_t t = 0; t < classes.size(1); ++t) {
+    for (std::int64_t k = 0; k < kept; ++k) {
+      sum.add(trace, by_position.select(1, t), classes.select(1, t).select(1, k),
+              weights.select(1, t).select(1, k));
+    }
+  }
+  sum.add_others_apart(trace, inputs, classes, weights);
+}
+
 }  // namespace
 
 NamedTensors fisher_diagonal(Network& network, const Dataset& data, const FisherOptions& options) {
@@ -127,8 +172,14 @@ NamedTensors fisher_diagonal(Network& network, const Dataset& data, const Fisher
   if (network.description().takes_tokens() && visits_all) {
     throw InputError(
         "the exact Fisher diagonal of a network that predicts tokens needs a pass for every"
-        " position and token; use 'sampled', whose mean is the same");
+        " position and token; use 'top', over the most probable tokens, or 'sampled', whose mean is"
+        " the same");
   }
+  if (options.kind == FisherKind::top && options.top == 0) {
+    throw InputError("{}: the Fisher diagonal over the top 0 classes; expected at least 1",
+                     data.source);
+  }
+  if (options.kind != FisherKind::gaussian) check_classes(data, "a Fisher diagonal of any kind but 'gaussian'");
   const bool was_training = network.is_training();
   network.eval();
   FisherSum sum(network, data, options.kind);
@@ -156,6 +207,9 @@ NamedTensors fisher_diagonal(Network& network, const Dataset& data, const Fisher
           add(sample_classes(probabilities, labels, first_row, sample, options.seed),
               ones / static_cast<double>(options.samples));
         }
+        break;
+      case FisherKind::top:
+        add_top(sum, trace, values, inputs, options.top);
         break;
       case FisherKind::empirical:
         add(labels, ones);

@@ -10,8 +10,11 @@ namespace amalgam::learning {
 
 /// Which diagonal is estimated. With p_k(x) the network's probabilities and N examples:
 enum class FisherKind {
-  exact,      ///< (1/N) sum_n sum_k p_k(x_n) (d log p_k(x_n) / d theta)^2; needs no labels
-  sampled,    ///< the same with one class drawn from p(x_n) for each of `samples` draws
+  exact,    ///< (1/N) sum_n sum_k p_k(x_n) (d log p_k(x_n) / d theta)^2; needs no labels
+  sampled,  ///< the same with one class drawn from p(x_n) for each of `samples` draws
+  /// `exact` over the `top` most probable classes of each example (of text: of each position),
+  /// their probabilities divided by their sum: for many classes, such as tokens; needs no labels
+  top,
   empirical,  ///< (1/N) sum_n (d log p_y / d theta)^2 with the observed label: not the Fisher
   /// (1/N) sum_n sum_o (d f_o(x_n) / d theta)^2 of the outputs f themselves, as means of Gaussians
   /// of variance 1: for outputs that are compared by squared error; needs no labels
@@ -21,6 +24,7 @@ enum class FisherKind {
 struct FisherOptions {
   FisherKind kind = FisherKind::exact;
   std::uint64_t samples = 1;  ///< per example, for `sampled`
+  std::uint64_t top = 10;     ///< classes, for `top`; as many as there are if that is fewer
   std::uint64_t seed = 0;     ///< of the sampled classes
   std::int64_t batch = 128;
   /// Called after each batch with the number of its examples (progress, interruption).
@@ -35,8 +39,10 @@ struct FisherOptions {
 /// tied weights sum each example's gradient first; parameters outside the layers that observers see
 /// take a pass per example. Of a network with heads, p is that of the data's head.
 /// An example of text is a whole sequence: log p is the sum over its positions, so the diagonal is
-/// the sum over positions, estimated by `sampled` or `empirical`.
-/// InputError if the data do not fit or are empty, and for `exact` and `gaussian` on text.
+/// the sum over positions, estimated by `sampled` or `empirical`; `top` sums over positions by a
+/// pass for each position and class.
+/// InputError if the data do not fit or are empty, for `top` without classes, and for `exact` and
+/// `gaussian` on text.
 NamedTensors fisher_diagonal(Network& network, const Dataset& data,
                              const FisherOptions& options = {});
 

@@ -29,6 +29,7 @@ struct FisherCommand {
   std::string kind = "exact";
   std::string dtype = "F32";
   std::uint64_t samples = 1;
+  std::uint64_t top = 10;
   bool overwrite = false;
   DataOptions data;
   CommonOptions common;
@@ -36,6 +37,7 @@ struct FisherCommand {
 
 const std::map<std::string, FisherKind> kKinds{{"exact", FisherKind::exact},
                                                {"sampled", FisherKind::sampled},
+                                               {"top", FisherKind::top},
                                                {"empirical", FisherKind::empirical},
                                                {"gaussian", FisherKind::gaussian}};
 
@@ -56,6 +58,7 @@ void run(const FisherCommand& command) {
   FisherOptions options;
   options.kind = kKinds.at(command.kind);
   options.samples = command.samples;
+  options.top = command.top;
   options.seed = command.common.seed;
   options.after_batch = [&](std::uint64_t examples) {
     progress.advance(examples);
@@ -107,20 +110,27 @@ void register_fisher(CLI::App& root) {
   command
       ->add_option(
           "--kind", options->kind,
-          "exact (over all classes), sampled (from the network's own predictions),"
+          "exact (over all classes), sampled (from the network's own predictions), top (over the"
+          " most probable classes, or tokens at every position of a text),"
           " empirical (with the data's labels; not the Fisher), or gaussian (of the outputs"
           " themselves, for networks compared by squared error)")
-      ->check(CLI::IsMember({"exact", "sampled", "empirical", "gaussian"}))
+      ->check(CLI::IsMember({"exact", "sampled", "top", "empirical", "gaussian"}))
       ->type_name("KIND");
   command->add_option("--samples", options->samples, "Classes per example, for sampled (default 1)")
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N");
+  command
+      ->add_option("--top", options->top,
+                   "Classes per example, or tokens per position, for top (default 10)")
+      ->check(CLI::Range(1, 1'000'000))
+      ->type_name("K");
   command
       ->add_option("--dtype", options->dtype,
                    "F32, or F64, for which the network is run in double precision too")
       ->transform(CLI::IsMember({"F32", "F64"}, CLI::ignore_case))
       ->type_name("TYPE");
   command->add_flag("--overwrite", options->overwrite, "Replace an existing output");
+  options->data.takes_numbers = true;
   add_data_options(*command, options->data, "train");
   options->data.examples = 4096;
   options->data.at_most = true;

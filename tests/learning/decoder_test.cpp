@@ -307,6 +307,48 @@ TEST(Decoder, FisherSquaresTheGradientOfEverySequence) {
   }
 }
 
+// Over all tokens the sum is the Fisher itself: of every position and token by itself. Tied
+// embeddings are used twice, and the scales of norms are in no layer.
+TEST(Decoder, FisherOfTheTopTokensIsTheFullSumWhenAllAreTop) {
+  for (const bool tied : {false, true}) {
+    const auto network = toy_decoder({{"tie_word_embeddings", tied}}, 3);
+    network->to(torch::kDouble);
+    const Dataset data = counting(3, 2);
+    const auto full = [&](std::int64_t top) {
+      std::map<std::string, torch::Tensor> expected;
+      for (std::int64_t n = 0; n < 3; ++n) {
+        const torch::Tensor log_probs =
+            torch::log_softmax(network->forward(data.inputs.narrow(0, n, 1)), -1)[0];
+        for (std::int64_t t = 0; t < log_probs.size(0); ++t) {
+          const torch::Tensor classes = std::get<1>(log_probs[t].topk(top));
+          const torch::Tensor weights = torch::softmax(log_probs[t].detach().gather(0, classes), 0);
+          for (std::int64_t k = 0; k < top; ++k) {
+            const auto gradients =
+                torch::autograd::grad({log_probs[t][classes[k].item<std::int64_t>()]},
+                                      network->parameters(), {}, /*retain_graph=*/true);
+            std::size_t i = 0;
+            for (const auto& one : network->named_parameters()) {
+              torch::Tensor& total = expected[one.key()];
+              const torch::Tensor square = gradients[i++].square() * weights[k] / 3;
+              total = total.defined() ? total + square : square;
+            }
+          }
+        }
+      }
+      return expected;
+    };
+    const std::int64_t tokens = network->description().classes();
+    for (const std::int64_t wanted : {tokens, std::int64_t{3}}) {
+      const auto top = static_cast<std::uint64_t>(wanted);
+      const auto expected = full(wanted);
+      for (const auto& [name, tensor] :
+           fisher_diagonal(*network, data, {.kind = FisherKind::top, .top = top, .batch = 2})) {
+        EXPECT_TRUE(torch::allclose(tensor, expected.at(name), 1e-9, 1e-14)) << name << " " << top;
+      }
+    }
+  }
+}
+
 TEST(Decoder, GramRowsAreTokens) {
   const auto network = toy_decoder(nlohmann::json::object(), 3);
   const GramSums sums = gram_sums(*network, counting(5, 2), 2);

@@ -181,6 +181,36 @@ TEST(Fisher, OfGaussianOutputsIsNoFisherOfClasses) {
       1);
 }
 
+// Over all classes it is exact, in any order, also in a network with parameters outside its layers.
+TEST(Fisher, OfTheTopClassesIsExactWhenAllAreTop) {
+  const Dataset data = toy_data(7, 5);
+  const auto expect_exact = [&](Network& network) {
+    network.to(torch::kDouble);
+    const auto exact = fisher(network, data);
+    for (const std::uint64_t top : {4U, 100U}) {
+      const auto result = fisher(network, data, {.kind = FisherKind::top, .top = top, .batch = 3});
+      for (const auto& [name, tensor] : exact) {
+        EXPECT_TRUE(torch::allclose(result.at(name), tensor, 1e-10, 1e-15)) << name;
+      }
+    }
+  };
+  expect_exact(*network_with_biases("cnn", {{"channels", {3}}, {"hidden", {5}}}, 4));
+  Unusual unusual;
+  expect_exact(unusual);
+  EXPECT_THROW(fisher(unusual, data, {.kind = FisherKind::top, .top = 0}), InputError);
+}
+
+// p = (.7, .2, .1), the top two of weights 7/9 and 2/9, on the biases: sum_c q_c ([c = k] - p_k)^2.
+TEST(Fisher, OfTheTopClassesSharesTheirProbability) {
+  const auto network = one_pixel({0, 0, 0}, {std::log(0.7), std::log(0.2), std::log(0.1)});
+  const torch::Tensor bias =
+      fisher(*network, pixels({0}, {0}, 3), {.kind = FisherKind::top, .top = 2})
+          .at("layers.0.bias");
+  EXPECT_NEAR(bias[0].item<double>(), 7 / 9.0 * .09 + 2 / 9.0 * .49, 1e-12);
+  EXPECT_NEAR(bias[1].item<double>(), 7 / 9.0 * .04 + 2 / 9.0 * .64, 1e-12);
+  EXPECT_NEAR(bias[2].item<double>(), .01, 1e-12);
+}
+
 TEST(Fisher, SampledConvergesToExact) {
   NetworkDescription description = toy_description("mlp", {{"hidden", {8}}});
   description.class_names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
