@@ -37,6 +37,7 @@ class Planner {
     for (const PlanSection& section : sections_) plan_section(section);
     if (!recipe_.modules.empty()) copy_unclaimed();
     tensors_.finish();
+    warn_of_extrapolation();
     return std::move(plan_);
   }
 
@@ -46,6 +47,23 @@ class Planner {
       return find_merge_rule(recipe.merge_method);
     } catch (const InputError& error) {
       throw InputError("{}: {}", recipe.label, error.what());
+    }
+  }
+
+  // Averages are between their members; a negative weight leads beyond them, which mergekit's
+  // recipes may want and a slip of the pen may have done.
+  void warn_of_extrapolation() const {
+    if (plan_.rule->info().name != "linear") return;
+    for (const PlanTensor& tensor : plan_.tensors) {
+      for (std::size_t m = 0; m < tensor.member_parameters.size(); ++m) {
+        const double weight = tensor.member_parameters[m].number("weight");
+        if (!(weight < 0)) continue;
+        log::warn(
+            "{}: '{}' has the weight {} in 'linear': the result is no average of the models but"
+            " lies beyond them",
+            recipe_.label, plan_.sources[tensor.members[m].source]->label(), weight);
+        return;
+      }
     }
   }
 

@@ -111,7 +111,7 @@ class PlannerTest : public ::testing::Test {
         name, OpenedModel(std::make_shared<MemorySource>(name, std::move(tensors)), config));
   }
 
-  MergePlan plan(const FakeRule& rule, const std::string& yaml, PlanOptions options = {}) {
+  MergePlan plan(const MergeRule& rule, const std::string& yaml, PlanOptions options = {}) {
     options.rule = &rule;
     recipe_ = parse_recipe("merge_method: fake\n" + yaml, "r.yml").front();
     return plan_merge(

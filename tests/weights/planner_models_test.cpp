@@ -53,6 +53,26 @@ TEST_F(PlannerTest, AHeadThatOnlyAMemberHasIsReportedThoughTheFirstModelsIsTied)
   EXPECT_EQ(warnings("also tied"), "");
 }
 
+TEST_F(PlannerTest, AnAverageWithANegativeWeightIsMadeWithOneWarning) {
+  model("a", transformer(2, 0));
+  model("b", transformer(2, 1));
+  const auto warnings = [&](const std::string& method, const std::string& weight) {
+    const std::string base = method == "linear" ? "" : "base_model: a\n";
+    ::testing::internal::CaptureStderr();
+    plan(find_merge_rule(method), base +
+                                      "models: [{model: a, parameters: {weight: 1.5}}, {model: b,"
+                                      " parameters: {weight: " +
+                                      weight + "}}]");
+    return ::testing::internal::GetCapturedStderr();
+  };
+  const std::string warned = warnings("linear", "-0.5");
+  EXPECT_THAT(warned, HasSubstr("'b' has the weight -0.5 in 'linear'"));
+  EXPECT_EQ(std::ranges::count(warned, '\n'), 1);
+  EXPECT_EQ(warnings("linear", "0"), "");
+  // Forgetting a task is what task arithmetic is for.
+  EXPECT_EQ(warnings("task_arithmetic", "-0.5"), "");
+}
+
 TEST_F(PlannerTest, TiedTensorsCountOnceWhereTheModelIsLookedAtAsAWhole) {
   const ModelConfig config{.layer_counts = {}, .tied_embeddings = true};
   model("a", transformer(2, 0), config);
