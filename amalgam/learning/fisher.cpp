@@ -179,7 +179,8 @@ NamedTensors fisher_diagonal(Network& network, const Dataset& data, const Fisher
     throw InputError("{}: the Fisher diagonal over the top 0 classes; expected at least 1",
                      data.source);
   }
-  if (options.kind != FisherKind::gaussian) check_classes(data, "a Fisher diagonal of any kind but 'gaussian'");
+  if (options.kind != FisherKind::gaussian)
+    check_classes(data, "a Fisher diagonal of any kind but 'gaussian'");
   const bool was_training = network.is_training();
   network.eval();
   FisherSum sum(network, data, options.kind);

@@ -11,7 +11,8 @@
 namespace amalgam::learning {
 
 /// Loss and accuracy of the network as it is now, in evaluation mode; it is in the mode it was in
-/// afterwards. Of texts over all tokens; of numbers to predict their squared error and R2. InputError if the data do not fit the network.
+/// afterwards. Of texts over all tokens; of numbers to predict their squared error and R2.
+/// InputError if the data do not fit the network.
 ValidationFigures validate(Network& network, const Dataset& data);
 
 /// Whether a run should end: keeps the best weights so far.

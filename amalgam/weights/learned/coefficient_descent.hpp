@@ -23,8 +23,8 @@ torch::Tensor mean_entropy(const torch::Tensor& logits);
 torch::Tensor coefficient_loss(learning::Network& network, const learning::Dataset& data,
                                const torch::Tensor& chosen, CoefficientLoss loss);
 
-/// InputError if there are no tasks, one has no examples or does not fit, or its labels are not what
-/// the loss is of: numbers to predict for squared_error, else at least two classes.
+/// InputError if there are no tasks, one has no examples or does not fit, or its labels are not
+/// what the loss is of: numbers to predict for squared_error, else at least two classes.
 void check_tasks(const learning::Network& network, const std::vector<learning::Dataset>& tasks,
                  CoefficientLoss loss, const char* method);
 
