@@ -55,6 +55,7 @@ class Planner {
   void warn_of_extrapolation() const {
     if (plan_.rule->info().name != "linear") return;
     for (const PlanTensor& tensor : plan_.tensors) {
+      if (tensor.action != PlanTensor::Action::merge) continue;  // copied ones have no weights
       for (std::size_t m = 0; m < tensor.member_parameters.size(); ++m) {
         const double weight = tensor.member_parameters[m].number("weight");
         if (!(weight < 0)) continue;
