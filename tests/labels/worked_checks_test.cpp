@@ -33,6 +33,34 @@ TEST(Glad, TakesTheBalanceOfClasses) {
   EXPECT_THAT(fit.prior, ElementsAre(near(0.25), near(0.75)));
 }
 
+// The curvature of one annotation is then beyond what can be told from 0 beside the others.
+TEST(Glad, EndsWithWeightsThatNewtonsMethodCannotTake) {
+  AnnotationBuilder builder;
+  for (const auto& [task, worker, label] : std::vector<Triple>{{"a", "u", "1"},
+                                                               {"a", "v", "0"},
+                                                               {"a", "w", "0"},
+                                                               {"b", "u", "0"},
+                                                               {"b", "v", "1"},
+                                                               {"b", "w", "1"},
+                                                               {"c", "u", "0"},
+                                                               {"c", "v", "0"},
+                                                               {"c", "w", "0"},
+                                                               {"d", "w", "0"},
+                                                               {"d", "x", "1"}}) {
+    builder.add(builder.task(task), builder.worker(worker), builder.label(label));
+    const bool of_c = task == "c";
+    builder.add_weight(of_c && worker == "u"   ? 0x1p-6F
+                       : of_c && worker == "v" ? 1.1482605288882546e27F
+                                               : 1.0F);
+  }
+  const AnnotationTable table = builder.finish("weights");
+  const GoldLabels gold{{1, kNoLabel, 0, kNoLabel}};
+  FitContext context;
+  context.gold = &gold;
+  const LabelFit fit = fit_labels("glad", table, {}, context);
+  for (const double p : fit.posterior.values) EXPECT_TRUE(p >= 0 && p <= 1);
+}
+
 // The derivatives, written out once more.
 TEST(Glad, MaximisationEndsWhereTheGradientVanishes) {
   const Made made =

@@ -78,7 +78,11 @@ class GladProblem {
   /// A direction in which the objective rises from the point evaluated last, `at`; returns its
   /// slope.
   double direction(const GladParameters& at, GladParameters& step) {
-    if (!solve(at, false, step)) solve(at, true, step);
+    // Beyond the range of numbers (of huge weights) neither is a direction.
+    if (!solve(at, false, step) && !solve(at, true, step)) {
+      step.ability = worker_gradient_;
+      step.log_easiness = task_gradient_;
+    }
     return dot(worker_gradient_, step.ability) + dot(task_gradient_, step.log_easiness);
   }
 
