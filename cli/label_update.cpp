@@ -70,7 +70,9 @@ void run(const UpdateCommand& command) {
   const auto start = std::chrono::steady_clock::now();
   double seconds = 0;
   if (!command.annotations.paths.empty()) {
-    const labels::AnnotationTable added = read_annotations(command.annotations, command.common);
+    AnnotationOptions annotations = command.annotations;
+    annotations.marks_abstentions = fit->marks_abstentions();
+    const labels::AnnotationTable added = read_annotations(annotations, command.common);
     const auto read = std::chrono::steady_clock::now();
     report = fit->absorb(added, absorb_options(command));
     seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - read).count();

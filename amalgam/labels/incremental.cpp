@@ -37,8 +37,8 @@ void IncrementalFit::set_method() {
   off_diagonal_ = values.number("off_diagonal");
   if (values.text("abstentions") != "ignored") {
     throw InputError(
-        "a state cannot hold that abstentions say something; leave it out, or take "
-        "abstentions=ignored");
+        "abstentions that say something cannot be looked at again task by task; expected "
+        "abstentions=ignored, or a state that fits everything");
   }
 }
 

@@ -13,16 +13,20 @@ constexpr std::string_view kHard = "fast-dawid-skene";
 // What a state of the method looks at again in an update.
 enum class Kind { expectation_maximisation, hard_labels, everything };
 
-Kind kind_of(std::string_view method) {
-  if (method == kHard) return Kind::hard_labels;
-  return method == "dawid-skene" || method == "one-coin-dawid-skene" || method == "zencrowd"
-             ? Kind::expectation_maximisation
-             : Kind::everything;
+Kind kind_of(const StateHead& head) {
+  if (head.method == kHard) return Kind::hard_labels;
+  if (head.method == "one-coin-dawid-skene" || head.method == "zencrowd") {
+    return Kind::expectation_maximisation;
+  }
+  if (head.method != "dawid-skene") return Kind::everything;
+  return abstentions_of(head) == "ignored" ? Kind::expectation_maximisation : Kind::everything;
 }
 
 }  // namespace
 
-bool holds_gold(std::string_view method) { return kind_of(method) == Kind::everything; }
+bool holds_gold(std::string_view method) {
+  return method != "dawid-skene" && kind_of({std::string(method), {}}) == Kind::everything;
+}
 
 std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,
                                              const std::string& method,
@@ -32,7 +36,7 @@ std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,
   if (context.gold != nullptr && !holds_gold(method)) {
     throw InputError("a state of '{}' cannot hold gold labels as known", method);
   }
-  switch (kind_of(method)) {
+  switch (kind_of({method, {parameters.begin(), parameters.end()}})) {
     case Kind::hard_labels:
       return std::make_unique<HardLabelState>(table, parameters, context);
     case Kind::expectation_maximisation:
@@ -46,7 +50,7 @@ std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,
 std::unique_ptr<LabelState> load_label_state(const std::filesystem::path& path) {
   const ColumnReader reader(path);
   const StateHead head = read_state_head(reader);
-  switch (kind_of(head.method)) {
+  switch (kind_of(head)) {
     case Kind::hard_labels:
       return std::make_unique<HardLabelState>(reader);
     case Kind::expectation_maximisation:

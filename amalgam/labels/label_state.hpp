@@ -76,6 +76,8 @@ class LabelState {
   virtual Result result(bool keep_evidence = false) const = 0;
 
   virtual const std::string& method() const = 0;
+  /// Whether annotations of weight 0 are abstentions that say something.
+  virtual bool marks_abstentions() const { return false; }
   virtual std::size_t task_count() const = 0;
   virtual std::size_t worker_count() const = 0;
   virtual std::uint64_t annotations() const = 0;
@@ -92,7 +94,8 @@ class LabelState {
 };
 
 /// The state of a fit of `table` by `method`: dawid-skene, one-coin-dawid-skene and zencrowd
-/// (IncrementalFit), fast-dawid-skene (HardLabelState), and any other one (WholeFitState).
+/// (IncrementalFit), fast-dawid-skene (HardLabelState), and any other one, or dawid-skene to
+/// which abstentions say something (WholeFitState).
 /// InputError as fit_labels, and for gold labels in `context` where the state cannot hold any
 /// (holds_gold).
 std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,

@@ -86,6 +86,12 @@ StateHead read_state_head(const ColumnReader& reader) {
   return head;
 }
 
+std::string abstentions_of(const StateHead& head) {
+  const LabelModelInfo& info = find_label_model(head.method).info();
+  const Parameters values = parameters_from_arguments(info.name, info.parameters, head.parameters);
+  return values.has("abstentions") ? values.text("abstentions") : "ignored";
+}
+
 void refuse_gold(const AbsorbOptions& options, std::string_view method) {
   if (options.gold) throw InputError("a state of '{}' cannot hold gold labels as known", method);
 }

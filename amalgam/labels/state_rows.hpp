@@ -25,6 +25,8 @@ std::map<std::string, std::string> state_metadata(const StateHead& head);
 /// InputError naming the file unless it is a state.
 StateHead read_state_head(const ColumnReader& reader);
 
+/// What the method's parameter "abstentions" is; "ignored" if it has none.
+std::string abstentions_of(const StateHead& head);
 /// InputError if an update has gold labels: for states that cannot hold any.
 void refuse_gold(const AbsorbOptions& options, std::string_view method);
 

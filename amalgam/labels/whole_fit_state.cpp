@@ -101,7 +101,7 @@ WholeFitState::WholeFitState(const AnnotationTable& table, std::string method,
   table_.times.clear();
   if (context.gold != nullptr) gold_ = *context.gold;
   FitContext whole = context;
-  whole.keep_evidence = true;
+  whole.keep_evidence = keeps_evidence();
   whole.keep_point = true;
   fit_ = fit_labels(head_.method, table_, head_.parameters, whole);
 }
@@ -142,7 +142,7 @@ LabelFit WholeFitState::fitted(const AnnotationTable& table, const GoldLabels& g
   context.parallel = parallel_;
   context.gold = gold.labels.empty() ? nullptr : &gold;
   context.start = start;
-  context.keep_evidence = true;
+  context.keep_evidence = keeps_evidence();
   context.keep_point = true;
   return fit_labels(head_.method, table, head_.parameters, context);
 }
@@ -194,7 +194,7 @@ GoldLabels WholeFitState::gold_with(const AnnotationTable& table,
   }
   if (!options.gold) return gold;
   const LabelModelInfo& info = find_label_model(head_.method).info();
-  if (!info.uses_gold && !info.needs_gold) {
+  if ((!info.uses_gold && !info.needs_gold) || !holds_gold(head_.method)) {
     throw InputError("method '{}' cannot take gold labels as known", info.name);
   }
   const GoldLabels more = options.gold(table);
@@ -230,6 +230,11 @@ RefineReport WholeFitState::refine(double /*tolerance*/, std::size_t /*max_sweep
 }
 
 LabelState::Result WholeFitState::result(bool keep_evidence) const {
+  if (keep_evidence && !keeps_evidence()) {
+    throw InputError(
+        "a state to which abstentions say something cannot label new tasks; aggregate the new "
+        "annotations with those that are there");
+  }
   Result result{table_, fit_ ? *fit_ : fitted(table_, gold_, nullptr)};
   if (!keep_evidence) result.fit.evidence = {};
   result.fit.point = {};

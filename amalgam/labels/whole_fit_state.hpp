@@ -11,9 +11,9 @@ namespace amalgam::labels {
 ///
 /// - Methods that count votes (majority-vote, standard, softmax, weighted-majority, wawa,
 ///   zero-based-skill): an update appends, and the fit is made when a result is asked for.
-/// - Methods that begin anew in every fit (gold-majority, flying-squid, weaver, m-msr,
-///   average, generative by moments): the result is that of a fit of
-///   everything at once, to the bit.
+/// - Methods that begin anew in every fit (gold-majority, flying-squid, weaver, m-msr, average,
+///   generative by moments, dawid-skene to which abstentions say something): the result is that of
+///   a fit of everything at once, to the bit.
 /// - Methods that can go on (those that fill LabelFit::point: glad, mace, kos, bcc, generative by
 ///   likelihood): the fit starts where the last one stood, with tasks and workers
 ///   that are new where they start in any fit. Random methods take another seed in each update,
@@ -34,8 +34,10 @@ class WholeFitState final : public LabelState {
   /// Where updates went on from the last fit, one that begins anew: the state is then what a fit of
   /// everything at once would have made. The method's own parameters say when it ends.
   RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel) override;
+  /// InputError for evidence if abstentions say something.
   Result result(bool keep_evidence = false) const override;
   const std::string& method() const override { return head_.method; }
+  bool marks_abstentions() const override { return abstentions_of(head_) == "marked"; }
   std::size_t task_count() const override { return table_.task_count(); }
   std::size_t worker_count() const override { return table_.worker_count(); }
   std::uint64_t annotations() const override { return table_.rows(); }
@@ -47,6 +49,7 @@ class WholeFitState final : public LabelState {
   GoldLabels gold_with(const AnnotationTable& table, const std::vector<std::uint32_t>& old_tasks,
                        const AbsorbOptions& options) const;
   bool never_converges() const;
+  bool keeps_evidence() const { return abstentions_of(head_) == "ignored"; }
   bool goes_on() const { return fit_ && !fit_->point.empty(); }
 
   StateHead head_;

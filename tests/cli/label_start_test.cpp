@@ -90,6 +90,25 @@ TEST_F(LabelStart, AbstentionsAreNoLabelAndMaySaySomething) {
   expect_bad_usage(aggregate({"-p", "abstentions=marked"}), "no annotation is an abstention");
 }
 
+TEST_F(LabelStart, AStateHoldsThatAbstentionsSaySomething) {
+  const std::string more =
+      folder_.write("more.csv", "task,worker,label\nt0,dan,1\nt1,dan,unsure\nt40,dan,0\n").string();
+  const std::string state = path("state.safetensors");
+  const auto with = [](std::vector<std::string> words) {
+    words.insert(words.end(), {"--abstain", "unsure", "-p", "abstentions=marked"});
+    return words;
+  };
+  ASSERT_EQ(aggregate(with({"--state", state})).code, 0);
+  const RunResult updated = run_amalgam({"label", "update", state, more, "--abstain", "unsure",
+                                         "--soft", path("updated.csv"), "--json"});
+  ASSERT_EQ(updated.code, 0) << updated.err;
+  EXPECT_EQ(updated.json()["fits_everything"], true);
+  ASSERT_EQ(aggregate(with({more, "--soft", path("soft.csv")})).code, 0);
+  EXPECT_EQ(contents_of(path("updated.csv")), contents_of(path("soft.csv")));
+  expect_bad_usage(run_amalgam({"label", "predict", state, more, "--out", path("p.csv")}),
+                   "abstentions say something cannot label new tasks");
+}
+
 // What an update of a state gives is the fit of all files at once, for methods that are exact.
 TEST_F(LabelStart, StatesOfMethodsThatAreExactEqualAFitOfEverything) {
   const std::string more =

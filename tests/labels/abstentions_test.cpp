@@ -214,7 +214,7 @@ TEST(AbstainingDawidSkene, RefusesWhatItCannotDo) {
   EXPECT_THAT([&] { fit_labels("dawid-skene", table, abstentions("missing"), context); },
               ThrowsMessage<InputError>(HasSubstr("do not say how often workers abstain")));
   EXPECT_THAT([&] { IncrementalFit(table, "dawid-skene", abstentions("missing"), {}); },
-              ThrowsMessage<InputError>(HasSubstr("a state cannot hold")));
+              ThrowsMessage<InputError>(HasSubstr("cannot be looked at again task by task")));
 }
 
 }  // namespace

@@ -105,7 +105,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Method{"weaver", {}, 2},
                       Method{"weaver", {"solver=triplet-median", "triplets=9"}, 2},
                       Method{"weaver", {"polish=3"}, 2}, Method{"generative", {}},
-                      Method{"m-msr", {}}, Method{"average", {"methods=wawa,bcc"}}));
+                      Method{"m-msr", {}}, Method{"dawid-skene", {"abstentions=missing"}},
+                      Method{"average", {"methods=wawa,bcc"}}));
 
 TEST(GoldMajorityState, AnUpdateIsTheFitOfEverythingAtOnceToTheBit) {
   const Method method{"gold-majority", {}};
