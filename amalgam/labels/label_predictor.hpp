@@ -26,10 +26,11 @@ class LabelPredictor {
   LabelPredictor(std::string method, const AnnotationTable& table, const LabelFit& fit);
 
   /// Probabilities of the tasks of `table`, by the same computation as in the fit: those of a table
-  /// that was fitted come out again, up to rounding (and gold labels that were taken as known, and
-  /// bcc's sampling, which a new task cannot have been part of). Workers are found by their names;
-  /// those who are not known say nothing. Tasks of whom nobody known says anything get the prior.
-  /// InputError for a label that is not known.
+  /// that was fitted come out again, up to rounding (and gold labels that were taken as known,
+  /// bcc's sampling, which a new task cannot have been part of, and glad's easiness of each task,
+  /// in whose place is the prior's mean). Workers are found by their names; those who are not known
+  /// say nothing. Tasks of whom nobody known says anything get the prior. InputError for a label
+  /// that is not known.
   LabelPrediction predict(const AnnotationTable& table, const Parallel& parallel = {}) const;
 
   /// Writes a safetensors file; it is there whole or not at all. As check_state_name.

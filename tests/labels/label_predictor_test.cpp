@@ -3,11 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <algorithm>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/labels/incremental.hpp"
 #include "amalgam/labels/label_state.hpp"
+#include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/error_of.hpp"
 #include "tests/labels/random_annotations.hpp"
 
@@ -36,11 +37,10 @@ TEST_P(PredictorOf, GivesTheTasksOfTheFitTheirPosterior) {
       RandomAnnotations{.tasks = 60, .workers = 9, .classes = chosen.classes, .votes = 5}.table();
   const LabelFit fit = fit_labels(chosen.method, table, chosen.parameters, keeping());
   const LabelPredictor model(chosen.method, table, fit);
-  const auto path =
-      std::filesystem::path(::testing::TempDir()) / ("predictor_" + chosen.method + ".safetensors");
+  const TemporaryFolder folder;
+  const auto path = folder / "predictor.safetensors";
   model.save(path);
   const LabelPredictor loaded = LabelPredictor::load(path);
-  std::filesystem::remove(path);
   const LabelPrediction prediction = loaded.predict(table);
   EXPECT_EQ(prediction.used, table.rows());
   EXPECT_EQ(prediction.uncovered, 0U);
@@ -111,27 +111,27 @@ TEST(LabelPredictor, SkillsOfControlTasksWeighTheVotesOnNewOnes) {
   EXPECT_EQ(prediction.uncovered, 1U);
 }
 
-TEST(LabelPredictor, CountingStatesPredictAsTheFitOfAllTheirAnnotations) {
+TEST(LabelPredictor, StatesThatCountVotesPredictAsTheFitOfAllTheirAnnotations) {
   const AnnotationTable table =
       RandomAnnotations{.tasks = 50, .workers = 8, .classes = 3, .votes = 5}.table();
-  const auto path = std::filesystem::path(::testing::TempDir()) / "counting_state.safetensors";
+  const TemporaryFolder folder;
+  const auto path = folder / "counting_state.safetensors";
   make_label_state(table, "wawa", {}, {})->save(path);
   const LabelPrediction prediction = LabelPredictor::load(path).predict(table);
   EXPECT_EQ(prediction.soft.values, fit_labels("wawa", table).posterior.values);
   make_label_state(table, "majority-vote", {}, {})->save(path);
   EXPECT_THAT(error_of([&] { LabelPredictor::load(path); }),
               HasSubstr("'majority-vote' learns nothing of workers"));
-  std::filesystem::remove(path);
 }
 
 TEST(LabelPredictor, RefusesWeightsThatAreNone) {
   const AnnotationTable table = RandomAnnotations{.tasks = 20, .workers = 5}.table();
   LabelFit fit = fit_labels("wawa", table, {}, keeping());
   fit.evidence.values[2] = -1;
-  const auto path = std::filesystem::path(::testing::TempDir()) / "weights.safetensors";
+  const TemporaryFolder folder;
+  const auto path = folder / "weights.safetensors";
   LabelPredictor("wawa", table, fit).save(path);
   EXPECT_THAT(error_of([&] { LabelPredictor::load(path); }), HasSubstr("weights.safetensors"));
-  std::filesystem::remove(path);
 }
 
 TEST(LabelPredictor, ReadsStatesThatTakeInAnnotations) {
@@ -140,15 +140,37 @@ TEST(LabelPredictor, ReadsStatesThatTakeInAnnotations) {
   for (const char* method : {"dawid-skene", "one-coin-dawid-skene"}) {
     IncrementalFit state(table, method, {}, {});
     state.refine(1e-12, 5000, {});
-    const auto path = std::filesystem::path(::testing::TempDir()) / "predictor_state.safetensors";
+    const TemporaryFolder folder;
+    const auto path = folder / "predictor_state.safetensors";
     state.save(path);
     const LabelPrediction prediction = LabelPredictor::load(path).predict(table);
-    std::filesystem::remove(path);
     const SoftLabels expected = state.result().fit.posterior;
     for (std::size_t i = 0; i < expected.values.size(); ++i) {
       ASSERT_NEAR(prediction.soft.values[i], expected.values[i], 1e-9) << method;
     }
   }
+}
+
+// In the first sweep all tasks have the easiness that is taken of new ones.
+TEST(LabelPredictor, GladTakesNewTasksToBeOfTheEasinessOfThePrior) {
+  const AnnotationTable table =
+      RandomAnnotations{.tasks = 50, .workers = 8, .classes = 3, .votes = 5}.table();
+  const std::vector<std::string> once{"iterations=1", "balance=1,2,3"};
+  const LabelFit first = fit_labels("glad", table, once, keeping());
+  const LabelPrediction prediction = LabelPredictor("glad", table, first).predict(table);
+  for (std::size_t i = 0; i < first.posterior.values.size(); ++i) {
+    ASSERT_NEAR(prediction.soft.values[i], first.posterior.values[i], 1e-12);
+  }
+  // Abilities count: the votes of the better one win.
+  const LabelFit fit = fit_labels("glad", table, {}, keeping());
+  const auto better =
+      static_cast<Worker>(std::ranges::max_element(fit.skills) - fit.skills.begin());
+  const auto worse = static_cast<Worker>(std::ranges::min_element(fit.skills) - fit.skills.begin());
+  AnnotationBuilder two;
+  two.add(two.task("x"), two.worker(table.worker_names[better]), two.label("1"));
+  two.add(two.task("x"), two.worker(table.worker_names[worse]), two.label("0"));
+  const LabelPrediction decided = LabelPredictor("glad", table, fit).predict(two.finish("two"));
+  EXPECT_GT(decided.soft.row(0)[1], decided.soft.row(0)[0]);
 }
 
 TEST(LabelPredictor, RefusesMethodsThatLearnNothingOfWorkers) {

@@ -257,7 +257,7 @@ TEST(WholeFitState, PredictsByWhatWasLearnedOfWorkers) {
       ASSERT_NEAR(prediction.soft.values[i], result.fit.posterior.values[i], 1e-9) << name;
     }
   }
-  make_label_state(Method{"glad", {}}.all().table(), "glad", {}, {})->save(path);
+  make_label_state(Method{"kos", {}, 2}.all().table(), "kos", {}, {})->save(path);
   EXPECT_THAT([&] { LabelPredictor::load(path); },
               ThrowsMessage<InputError>(HasSubstr("aggregate the new annotations by it")));
 }

@@ -101,6 +101,7 @@ class Glad final : public LabelModel {
           fmt::format("{} of {} maximisations ended before the gradient's norm was {}", unsolved,
                       fit.iterations - 1, inner_tolerance));
     }
+    if (context.keep_evidence) fit.evidence = evidence_of(at, log_prior, log_others);
     fit.task_columns["easiness"] = std::move(easiness);
     if (context.keep_point) {
       fit.point.workers[kAbility] = {1, at.ability};
@@ -111,6 +112,19 @@ class Glad final : public LabelModel {
   }
 
  private:
+  // Of a new task the easiness is not known: it is taken to be the prior's mean.
+  static VoteEvidence evidence_of(const GladParameters& at, const std::vector<double>& log_prior,
+                                  double log_others) {
+    const double easiness = portable_exp(1);
+    std::vector<double> right;
+    std::vector<double> wrong;
+    for (const double ability : at.ability) {
+      right.push_back(portable_log_logistic(ability * easiness));
+      wrong.push_back(portable_log_logistic(-ability * easiness) - log_others);
+    }
+    return sides_of_workers(log_prior, right, wrong);
+  }
+
   // Of the priors N(1, 1), up to a constant.
   static double log_density(const GladParameters& at) {
     double sum = 0;
