@@ -222,8 +222,12 @@ const Experiment& fw_merging() {
           "Accuracy above the relevant-only merge: here Frank-Wolfe ends about level with"
           " the average of the relevant experts; what it shows is robustness.",
       .sabotage =
-          "Always taking the first checkpoint of the pool: the claim about the average fails, not "
-          "shown.",
+          "Always taking the first checkpoint of the pool: the claim about the average fails, "
+          "not shown. The last checkpoint, or the one that the gradient favours least (quick): "
+          "FW by layer loses too much and is not above the average with every seed, FW by task "
+          "loses too much with two seeds at least; FW soft cannot tell, whose learned "
+          "coefficients leave bad picks out. Every step accepted (quick): the objective rises "
+          "with one seed of three.",
       .run = run};
   return kExperiment;
 }

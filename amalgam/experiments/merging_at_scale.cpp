@@ -190,7 +190,10 @@ const Experiment& merging_at_scale() {
           "Merging that improves on the base's held-out tasks: from the strong base relative"
           " held-out scores stay below 1. (Scores above 1 relative to the weak base, which has seen"
           " upright images only, say more about that base than about merging.)",
-      .sabotage = "The strong base in the weak one's place: the first claim fails with every seed.",
+      .sabotage =
+          "The strong base in the weak one's place: the first claim fails with every seed. The "
+          "base in place of two of the four experts (quick): the first claim fails with every "
+          "seed, the last one cannot tell.",
       .run = run};
   return kExperiment;
 }

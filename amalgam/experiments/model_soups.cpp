@@ -362,7 +362,10 @@ const Experiment& model_soups() {
                   .primary = false}},
       .not_reproduced = "",
       .sabotage =
-          "With the first member in place of the uniform soup its three claims fail: not shown.",
+          "With the first member in place of the uniform soup its three claims fail: not shown. "
+          "Beyond the basin (quick): the best member in place of the uniform soup fails the "
+          "claim about that soup, and a greedy soup that takes every member the claim about "
+          "greedy soups, with every seed.",
       .run = run};
   return kExperiment;
 }

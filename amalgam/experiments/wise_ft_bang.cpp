@@ -380,9 +380,12 @@ const Experiment& wise_ft_bang() {
           "patches,"
           " cutmix does not, but with none of them the merge is better.",
       .sabotage =
-          "One network twice as the ensemble: no gain and no example that only it gets right, the"
-          " first three claims fail with every seed. The fine-tuned network in place of the"
-          " interpolation: the first and third claim of B fail with every seed. Both not shown.",
+          "One network twice as the ensemble: no gain and no example that only it gets right, "
+          "the first three claims fail with every seed. The fine-tuned network in place of the "
+          "interpolation: the first and third claim of B fail with every seed. Both not shown. "
+          "The pre-trained network in its place (quick): the first two claims of B fail with "
+          "every seed. The other model's logits scaled (quick): the last two claims fail with "
+          "every seed.",
       .run = run};
   return kExperiment;
 }
