@@ -106,6 +106,10 @@ def label_runs():
         run("label-update", "label update {}/state.safetensors SHARED/more.csv --out {}/l.csv"
             " --soft {}/s.csv --threads 2 --quiet",
             prepare=["label aggregate SHARED/votes.csv --out - --state {}/state.safetensors"]),
+        run("label-update-glad", "label update {}/state.safetensors SHARED/more.csv --out {}/l.csv"
+            " --gold SHARED/gold.csv --threads 2 --quiet",
+            prepare=["label aggregate SHARED/votes.csv --method glad --out - --state"
+                     " {}/state.safetensors"]),
         run("label-predict", "label predict {}/state.safetensors SHARED/more.csv --out {}/l.csv"
             " --soft {}/s.csv --threads 2",
             prepare=["label aggregate SHARED/votes.csv --out - --state {}/state.safetensors"]),
