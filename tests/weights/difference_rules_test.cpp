@@ -289,7 +289,8 @@ TEST(SoftmaxDivergence, WorkedExample) {
 
 TEST(ArceeFusion, TakesOverWhatLiesAboveTheThreshold) {
   RandomStream random(33, "arcee");
-  for (const Shape& shape : {Shape{6, 7}, Shape{40}, Shape{3, 2, 5}, Shape{200, 90}, Shape{1, 3}}) {
+  for (const Shape& shape :
+       {Shape{6, 7}, Shape{40}, Shape{3, 2, 5}, Shape{200, 90}, Shape{70, 300}, Shape{1, 3}}) {
     const auto count = static_cast<std::size_t>(element_count(shape, "test"));
     const auto row = static_cast<std::size_t>(row_length(shape));
     DriverTensor tensor;

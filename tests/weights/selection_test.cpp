@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <optional>
@@ -320,6 +321,69 @@ RC_GTEST_PROP(SelectionKeys, TallyEqualsCounting, (std::vector<std::uint16_t> ra
   RC_ASSERT(kept == inside);
   RC_ASSERT(tally.above == static_cast<std::size_t>(std::count_if(
                                keys.begin(), keys.end(), [&](auto key) { return key > high; })));
+}
+
+// Rows of floats, each with a scale of its own, absorbed as their products and as floats with the
+// scale beside them: by default limits, without a sample, and where candidates are too many to
+// keep.
+TEST(Selection, ScaledFloatsAreTheirProducts) {
+  constexpr std::size_t kRow = 300;
+  constexpr std::size_t kRows = 40;
+  RandomStream random(9, "scaled");
+  std::vector<std::uint32_t> keys(kRow * kRows);
+  std::vector<double> scales(kRows);
+  for (std::uint32_t& key : keys) {
+    // Many equal ones, and zeros.
+    key = float_key_of(static_cast<float>(std::abs(std::round(40 * random.normal()))) / 64);
+  }
+  keys[5] = float_key_of(std::numeric_limits<float>::infinity());
+  for (double& scale : scales) scale = std::exp(random.normal());
+  scales[3] = 0;
+  scales[4] = scales[5] = 1;
+  scales[6] = 1e-310;
+  std::vector<std::uint64_t> products(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    products[i] = scaled_key(keys[i], scales[i / kRow]);
+  }
+  MergeUnit unit = unit_of({Keys{.sources = {products}, .wide = true}});
+  const auto run_rows = [&](const SelectionLimits& limits, bool scaled) {
+    Selection selection(
+        unit, 1,
+        {{.source = 0, .rank = 3000}, {.source = 0, .rank = 9000}, {.source = 0, .rank = 1}},
+        limits);
+    while (!selection.done()) {
+      SelectionTally tally = selection.make_tally();
+      for (std::size_t first = 0; first < keys.size(); first += kRow) {
+        if (!selection.wants_block(0, first) || !tally.begin_block(0, first)) continue;
+        if (scaled) {
+          tally.absorb_scaled(0, std::span<const std::uint32_t>(keys).subspan(first, kRow),
+                              scales[first / kRow]);
+        } else {
+          tally.absorb(0, std::span<const std::uint64_t>(products).subspan(first, kRow));
+        }
+      }
+      selection.solve(&tally);
+    }
+    std::vector<Cut> cuts;
+    for (std::size_t target = 0; target < 3; ++target) cuts.push_back(selection.cut(target));
+    return cuts;
+  };
+  for (const SelectionLimits& limits :
+       {SelectionLimits{}, SelectionLimits{.unsampled = 100, .sample_blocks = 10},
+        SelectionLimits{.candidates = 90,
+        .least_candidates = 30,
+        .unsampled = 0,
+        .sample_blocks = 0,
+        .bins = 16}}) {
+    const std::vector<Cut> expected = run_rows(limits, false);
+    const std::vector<Cut> found = run_rows(limits, true);
+    for (std::size_t target = 0; target < expected.size(); ++target) {
+      EXPECT_EQ(found[target].key, expected[target].key);
+      EXPECT_EQ(found[target].all_ties, expected[target].all_ties);
+      EXPECT_EQ(found[target].tie_block, expected[target].tie_block);
+      EXPECT_EQ(found[target].ties_in_block, expected[target].ties_in_block);
+    }
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <memory>
@@ -63,13 +64,8 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
   }
 
  private:
-  struct Scratch {
-    std::vector<double> softmax;
-    std::vector<double> importances;
-    std::vector<std::uint64_t> keys;
-  };
-  static Scratch& thread_scratch() {
-    thread_local Scratch scratch;
+  static std::vector<double>& thread_scratch() {
+    thread_local std::vector<double> scratch;
     return scratch;
   }
 
@@ -82,7 +78,7 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
     double* known = divergences_ ? &divergences_[(block.first + first) / row_] : nullptr;
     if (known != nullptr && *known >= 0) return *known;
     const double found = softmax_divergence(std::span(block.members[0] + first, row_),
-                                            block.base + first, thread_scratch().softmax);
+                                            block.base + first, thread_scratch());
     if (known != nullptr) *known = found;
     return found;
   }
@@ -94,20 +90,30 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
     template <class T>
     void absorb_block(const Block<T>& block) {
       if (!tally.begin_block(block.tensor, block.first)) return;
-      Scratch& scratch = thread_scratch();
-      scratch.importances.resize(kTile);
-      scratch.keys.resize(kTile);
       for (std::size_t first = 0; first < block.count; first += merge.row_) {
         const double divergence = merge.divergence(block, first);
         for (std::size_t offset = 0; offset < merge.row_; offset += kTile) {
           const std::size_t count = std::min(kTile, merge.row_ - offset);
-          weigh(std::span(block.members[0] + first + offset, count), block.base + first + offset,
-                divergence, 1.0, scratch.importances.data());
-          absolute_keys(std::span<const double>(scratch.importances).first(count),
-                        scratch.keys.data());
-          tally.absorb(0, std::span<const std::uint64_t>(scratch.keys).first(count));
+          absorb_tile(std::span(block.members[0] + first + offset, count),
+                      block.base + first + offset, divergence);
         }
       }
+    }
+    template <class T>
+    void absorb_tile(std::span<const T> x, const T* base, double divergence) {
+      if constexpr (sizeof(T) == sizeof(float)) {
+        if (merge.row_ >= kLongRow) {
+          std::array<std::uint32_t, kTile> keys;
+          magnitude_keys(x, base, keys.data());
+          tally.absorb_scaled(0, std::span(keys).first(x.size()), divergence);
+          return;
+        }
+      }
+      std::array<double, kTile> importances;
+      std::array<std::uint64_t, kTile> keys;
+      weigh(x, base, divergence, 1.0, importances.data());
+      absolute_keys(std::span<const double>(importances).first(x.size()), keys.data());
+      tally.absorb(0, std::span<const std::uint64_t>(keys).first(x.size()));
     }
     void combine_with(Importances& right) { tally.combine(std::move(right.tally)); }
 
@@ -116,6 +122,8 @@ class ArceeFusionMerge final : public TypedMerge<ArceeFusionMerge> {
   };
 
   static constexpr double kUnknown = -1;
+  // From which on dividing the brackets by the divergence costs less than multiplying all by it.
+  static constexpr std::size_t kLongRow = 256;
 
   std::size_t row_;
   bool one_row_ = false;

@@ -219,21 +219,68 @@ void SelectionTally::absorb_keys(std::size_t source_index, std::span<const Key> 
     target.above += tally.above;
     target.inside += tally.inside;
     target.inside_of_block.back() += static_cast<std::uint32_t>(tally.inside);
-    if (bracket.keep && tally.inside > 0) {
-      const std::span<const Key> kept(inside.data(), tally.inside);
-      if (!target.bins.empty()) {
-        add_bins(target.bins, kept, t);
-      } else if constexpr (kWide) {
-        target.wide.insert(target.wide.end(), kept.begin(), kept.end());
-      } else {
-        target.narrow.insert(target.narrow.end(), kept.begin(), kept.end());
-      }
-      if (target.narrow.size() + 2 * target.wide.size() > selection_->keep_limit_) collapse(t);
-    }
+    if (bracket.keep) keep(t, std::span<const Key>(inside.data(), tally.inside));
     if (bracket.wanted.share_of_nonzero && !counted) {
       source.nonzero += tally_keys(keys, Key{1}, static_cast<Key>(~Key{0} >> 1), nullptr).inside;
       counted = true;
     }
+  }
+}
+
+// Candidates of a target.
+template <class Key>
+void SelectionTally::keep(std::size_t index, std::span<const Key> keys) {
+  if (keys.empty()) return;
+  PerTarget& target = targets_[index];
+  if (!target.bins.empty()) {
+    add_bins(target.bins, keys, index);
+  } else if constexpr (sizeof(Key) == 8) {
+    target.wide.insert(target.wide.end(), keys.begin(), keys.end());
+  } else {
+    target.narrow.insert(target.narrow.end(), keys.begin(), keys.end());
+  }
+  if (target.narrow.size() + 2 * target.wide.size() > selection_->keep_limit_) collapse(index);
+}
+
+bool SelectionTally::find_scaled_brackets(std::size_t source, double scale) {
+  if (scale == scale_ && source == scaled_source_) return has_scaled_;
+  scale_ = scale;
+  scaled_source_ = source;
+  scaled_.resize(targets_.size());
+  has_scaled_ = true;
+  for (std::size_t t = 0; t < targets_.size(); ++t) {
+    const Selection::Target& target = selection_->targets_[t];
+    if (target.settled || target.wanted.source != source) continue;
+    const auto found = scaled_bracket(target.low, target.high, scale);
+    // Zeros are counted by their products.
+    has_scaled_ = has_scaled_ && found.has_value() && !target.wanted.share_of_nonzero;
+    if (found) scaled_[t] = *found;
+  }
+  return has_scaled_;
+}
+
+void SelectionTally::absorb_scaled(std::size_t source, std::span<const std::uint32_t> keys,
+                                   double scale) {
+  std::array<std::uint64_t, kKeyTile> products;
+  if (selection_->sampling_ || !find_scaled_brackets(source, scale)) {
+    scale_keys(keys, scale, products.data());
+    return absorb_keys(source, std::span<const std::uint64_t>(products).first(keys.size()));
+  }
+  wide_block_.back() = true;
+  std::array<std::uint32_t, kKeyTile + kKeySlack> inside;
+  for (std::size_t t = 0; t < targets_.size(); ++t) {
+    const Selection::Target& bracket = selection_->targets_[t];
+    if (bracket.settled || bracket.wanted.source != source) continue;
+    PerTarget& target = targets_[t];
+    const KeyTally tally =
+        tally_keys(keys, scaled_[t].low, scaled_[t].high, bracket.keep ? inside.data() : nullptr);
+    target.above += tally.above;
+    target.inside += tally.inside;
+    target.inside_of_block.back() += static_cast<std::uint32_t>(tally.inside);
+    if (!bracket.keep) continue;
+    const std::span<const std::uint32_t> kept(inside.data(), tally.inside);
+    scale_keys(kept, scale, products.data());
+    keep(t, std::span<const std::uint64_t>(products).first(kept.size()));
   }
 }
 

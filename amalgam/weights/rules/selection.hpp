@@ -11,6 +11,7 @@
 
 #include "amalgam/core/state_archive.hpp"
 #include "amalgam/weights/rule.hpp"
+#include "amalgam/weights/rules/scaled_keys.hpp"
 
 // Exact order statistics of streams of keys (see selection_kernels.hpp) in bounded memory: a sample
 // of blocks brackets the wanted rank, one counting pass keeps what falls inside the bracket and
@@ -104,6 +105,9 @@ class SelectionTally {
   /// The next keys of the block, source by source, in order; at most kKeyTile at a time.
   void absorb(std::size_t source, std::span<const std::uint32_t> keys);
   void absorb(std::size_t source, std::span<const std::uint64_t> keys);
+  /// The same as absorb of the floats' values times `scale` (scaled_key), but hardly a product is
+  /// formed: the bracket is divided instead. Whole runs of tiles of one scale are fastest.
+  void absorb_scaled(std::size_t source, std::span<const std::uint32_t> keys, double scale);
   void combine(SelectionTally&& right);
   /// All that was counted, to or from a tally of the same pass in another process.
   void archive(StateArchive& archive);
@@ -138,6 +142,9 @@ class SelectionTally {
   template <class Key>
   void absorb_keys(std::size_t source, std::span<const Key> keys);
   template <class Key>
+  void keep(std::size_t target, std::span<const Key> keys);
+  bool find_scaled_brackets(std::size_t source, double scale);
+  template <class Key>
   void absorb_sample(PerSource& source, std::span<const Key> keys) const;
   template <class Key>
   void add_bins(std::vector<Bin>& bins, std::span<const Key> keys, std::size_t target) const;
@@ -147,6 +154,11 @@ class SelectionTally {
   std::vector<bool> wide_block_;
   std::vector<PerTarget> targets_;
   std::vector<PerSource> sources_;
+  // By target, of the source and scale that were last absorbed.
+  std::vector<ScaledBracket> scaled_;
+  std::size_t scaled_source_ = 0;
+  double scale_ = -1;
+  bool has_scaled_ = false;
 };
 
 /// Finds several order statistics of several sources of keys over the elements of a unit at once.
