@@ -110,6 +110,18 @@ TableLayout new_layout(const DataRecipe& recipe, const SoftTable* soft) {
   return layout;
 }
 
+// A network's numbers have the scale of one column. InputError if those of another are to be
+// learned, or a head is of another.
+void check_is_of_column(const DataRecipe& recipe, const TableLayout& layout) {
+  const bool is_target = recipe.target.empty() || recipe.target == layout.label;
+  if (is_target && layout.class_names.front() == layout.label) return;
+  throw InputError(
+      "{}: numbers of '{}' are to be predicted, but the network has the scale of '{}', which no "
+      "other"
+      " column shares; train a new network for it",
+      recipe.set, is_target ? layout.class_names.front() : recipe.target, layout.label);
+}
+
 Dataset load_table_data(const DataRecipe& recipe, Split split, const NetworkDescription* network,
                         const SoftTable* soft) {
   TableLayout layout;
@@ -125,6 +137,7 @@ Dataset load_table_data(const DataRecipe& recipe, Split split, const NetworkDesc
     throw InputError("{}: '{}' is to be a number to predict, but the network predicts classes",
                      recipe.set, recipe.target);
   }
+  if (layout.target) check_is_of_column(recipe, layout);
   if (layout.target && soft == nullptr) {
     if (!recipe.target.empty() || !recipe.label.empty()) {
       layout.label = recipe.target.empty() ? recipe.label : recipe.target;

@@ -174,6 +174,19 @@ TEST_F(LoadDataset, ATableMayHaveNumbersToPredict) {
         parse_data_recipe({{"label", "a"}, {"target", "y"}}, "r.yml");
       },
       "data.target");
+  // Another column has another scale, in a head of its own too; the column may be called otherwise.
+  DataRecipe other = rows;
+  other.target = "x";
+  expect_error<InputError>([&] { load_dataset(other, Split::test, 1, &network->description()); },
+                           "'x' are to be predicted");
+  NetworkDescription of_other = network->description();
+  of_other.class_names = {"rent"};
+  expect_error<InputError>([&] { load_dataset(rows, Split::test, 1, &of_other); }, "scale of 'y'");
+  const DataRecipe renamed{
+      .set = folder_.write("renamed.csv", "x,colour,price\n1,r,23000\n").string(),
+      .label = "price"};
+  const Dataset one = load_dataset(renamed, Split::all, 1, &network->description());
+  EXPECT_NEAR(one.targets[0].item<double>(), (23000 - target_scale(data).mean) / deviation, 1e-5);
   // Networks of classes do not predict numbers.
   const auto classes = initial_network(recipe, load_dataset(table(), Split::train, 1));
   expect_error<InputError>([&] { load_dataset(rows, Split::test, 1, &classes->description()); },
