@@ -304,6 +304,7 @@ MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from)
   MergedNetwork made{std::move(found.state), from.network->description()};
   made.details["left_out"] = from.left_out;
   made.details["objective"] = found.objective;
+  made.details["task_objectives"] = found.task_objectives;
   made.details["trajectory"] = Json::array();
   for (const learned::FrankWolfeStep& step : found.trajectory) {
     Json picks = Json::array();
@@ -313,6 +314,7 @@ MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from)
       away.push_back(vertex < vertices.size() ? Json(vertices[vertex]) : Json());
     }
     made.details["trajectory"].push_back({{"objective", step.objective},
+                                          {"task_objectives", step.task_objectives},
                                           {"gap", step.gap},
                                           {"step", step.step},
                                           {"picks", std::move(picks)},

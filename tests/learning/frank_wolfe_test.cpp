@@ -97,6 +97,26 @@ TEST(FrankWolfe, LineSearchNeverRaisesTheObjective) {
   }
 }
 
+TEST(FrankWolfe, TheObjectiveIsTheMeanOfTheTasks) {
+  const Toy toy;
+  const std::vector<Dataset> tasks{toy.data, learning::toy_data(40, 9), learning::toy_data(20, 8)};
+  const auto expect_mean = [](const std::vector<double>& by_task, double objective) {
+    ASSERT_EQ(by_task.size(), 3U);
+    EXPECT_NEAR((by_task[0] + by_task[1] + by_task[2]) / 3, objective, 1e-6);
+    EXPECT_NE(by_task[0], by_task[1]);
+  };
+  for (const FrankWolfe& merged :
+       {frank_wolfe(*toy.network, toy.start, toy.pool, tasks,
+                    {.iterations = 3, .batch = 5, .line_search = 4, .keep_best = true}),
+        soft_frank_wolfe(*toy.network, toy.start, toy.pool, tasks,
+                         {.iterations = 2, .steps = 3})}) {
+    expect_mean(merged.task_objectives, merged.objective);
+    for (const FrankWolfeStep& step : merged.trajectory) {
+      expect_mean(step.task_objectives, step.objective);
+    }
+  }
+}
+
 TEST(FrankWolfe, APoolOfTheStartAloneStaysThere) {
   const Toy toy;
   const FrankWolfe merged = frank_wolfe(

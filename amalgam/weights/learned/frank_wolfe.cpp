@@ -95,11 +95,13 @@ class NetworkHull {
   double loss_at(const HullPoint& theta, const std::vector<Dataset>& tasks,
                  const std::vector<torch::Tensor>& chosen, HullPoint* gradient) {
     write(theta);
+    task_losses_.clear();
     double sum = 0;
     for (std::size_t t = 0; t < tasks.size(); ++t) {
       const torch::AutoGradMode mode(gradient != nullptr);
-      const torch::Tensor loss = coefficient_loss(*network_, tasks[t], chosen[t], loss_) /
-                                 static_cast<double>(tasks.size());
+      const torch::Tensor own = coefficient_loss(*network_, tasks[t], chosen[t], loss_);
+      const torch::Tensor loss = own / static_cast<double>(tasks.size());
+      task_losses_.push_back(own.item<double>());
       sum += loss.item<double>();
       if (gradient != nullptr) loss.backward();
     }
@@ -111,6 +113,9 @@ class NetworkHull {
     for (const Dataset& task : tasks) chosen.push_back(everything(task));
     return loss_at(theta, tasks, chosen, gradient);
   }
+
+  // What the last loss was the mean of.
+  const std::vector<double>& task_losses() const { return task_losses_; }
 
   // The point and the vertex as weights by name, for a merge by a rule.
   NamedTensors named(const HullPoint& point) const {
@@ -168,6 +173,7 @@ class NetworkHull {
   std::vector<std::size_t> start_places_;         // by row
   std::vector<std::vector<std::size_t>> places_;  // by row, in every checkpoint
   CoefficientLoss loss_;
+  std::vector<double> task_losses_;
 };
 
 // The step from theta to a vertex by a rule, with theta as base.
@@ -197,6 +203,7 @@ std::vector<std::string> row_names(const NetworkHull& from, Granularity granular
 
 FrankWolfeStep as_step(HullStep step) {
   return {.objective = step.objective,
+          .task_objectives = {},
           .gap = step.gap,
           .step = step.step,
           .picks = std::move(step.pick.vertices),
@@ -216,14 +223,22 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
                      options.density);
   }
   NetworkHull from(network, start, pool, options.loss);
+  std::vector<std::vector<double>> by_task;  // of every iteration, before its step
   from.hull.objective = [&](const HullPoint& theta, HullPoint* gradient, std::uint64_t iteration) {
-    if (gradient == nullptr || options.batch == 0) return from.loss_at(theta, tasks, gradient);
-    std::vector<torch::Tensor> chosen;
-    for (std::size_t t = 0; t < tasks.size(); ++t) {
-      chosen.push_back(some(tasks[t], options.batch, options.seed, t, iteration));
+    if (gradient == nullptr) return from.loss_at(theta, tasks, nullptr);
+    double value = 0;
+    if (options.batch == 0) {
+      value = from.loss_at(theta, tasks, gradient);
+    } else {
+      std::vector<torch::Tensor> chosen;
+      for (std::size_t t = 0; t < tasks.size(); ++t) {
+        chosen.push_back(some(tasks[t], options.batch, options.seed, t, iteration));
+      }
+      from.loss_at(theta, tasks, chosen, gradient);
+      value = from.loss_at(theta, tasks, nullptr);
     }
-    from.loss_at(theta, tasks, chosen, gradient);
-    return from.loss_at(theta, tasks, nullptr);
+    by_task.push_back(from.task_losses());
+    return value;
   };
   HullDescentOptions descent{.granularity = options.granularity,
                              .rule = options.rule,
@@ -243,12 +258,18 @@ FrankWolfe frank_wolfe(const Network& network, const NamedTensors& start,
     };
   }
   HullDescent found = descend_in_hull(from.hull, descent);
+  from.loss_at(found.theta, tasks, nullptr);
   FrankWolfe result{.state = from.state_at(found.theta),
                     .objective = found.objective,
+                    .task_objectives = from.task_losses(),
                     .trajectory = {},
                     .shares = found.shares,
                     .row_names = row_names(from, options.granularity)};
-  for (HullStep& step : found.trajectory) result.trajectory.push_back(as_step(std::move(step)));
+  for (HullStep& step : found.trajectory) {
+    FrankWolfeStep made = as_step(std::move(step));
+    made.task_objectives = by_task[result.trajectory.size()];
+    result.trajectory.push_back(std::move(made));
+  }
   return result;
 }
 
@@ -267,6 +288,7 @@ SoftPicks pick_by_task(NetworkHull& from, const HullPoint& theta, const std::vec
   std::vector<std::vector<bool>> taken(rows, std::vector<bool>(from.hull.count));
   SoftPicks picks;
   picks.step.objective = from.loss_at(theta, tasks, nullptr);
+  picks.step.task_objectives = from.task_losses();
   for (std::size_t task = 0; task < most; ++task) {
     HullPoint gradient;
     from.loss_at(theta, {tasks[task]}, &gradient);
@@ -363,6 +385,7 @@ FrankWolfe soft_frank_wolfe(const Network& network, const NamedTensors& start,
     if (options.on_iteration) options.on_iteration(t + 1);
   }
   result.objective = from.loss_at(theta, tasks, nullptr);
+  result.task_objectives = from.task_losses();
   result.state = from.state_at(theta);
   return result;
 }

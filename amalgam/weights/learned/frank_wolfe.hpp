@@ -68,9 +68,10 @@ struct SoftFrankWolfeOptions {
 };
 
 struct FrankWolfeStep {
-  double objective = 0;  ///< before the step
-  double gap = 0;        ///< <g, theta - s>
-  double step = 0;       ///< gamma, as taken
+  double objective = 0;                 ///< before the step
+  std::vector<double> task_objectives;  ///< of every task, whose mean the objective is
+  double gap = 0;                       ///< <g, theta - s>
+  double step = 0;                      ///< gamma, as taken
   /// The vertex of every row (one, or one per tensor), as an index into the pool; the pool's size
   /// stands for the start.
   std::vector<std::size_t> picks;
@@ -84,7 +85,8 @@ struct FrankWolfeStep {
 
 struct FrankWolfe {
   NamedTensors state;
-  double objective = 0;  ///< at the end
+  double objective = 0;                 ///< at the end
+  std::vector<double> task_objectives;  ///< at the end
   std::vector<FrankWolfeStep> trajectory;
   /// The share of each vertex (the pool, then the start) in the result, double [rows, pool + 1];
   /// rows sum to 1. Of the soft variant without `simplex`, shares may be negative. Undefined for
