@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <functional>
 #include <optional>
 #include <string>
@@ -153,7 +154,8 @@ void spatter(std::span<float> image, const ImageSize& size, double share, Random
   blur_image(wet, plane, static_cast<double>(std::min(size.rows, size.columns)) / 16);
   std::vector<float> sorted = wet;
   std::ranges::sort(sorted, std::greater<>());
-  const auto covered = static_cast<std::size_t>(share * static_cast<double>(wet.size()) + .5);
+  const auto covered =
+      static_cast<std::size_t>(std::llround(share * static_cast<double>(wet.size())));
   for (float& value : wet) value = covered > 0 && value >= sorted[covered - 1] ? 1.0F : 0.0F;
   blur_image(wet, plane, kRim);
   for (std::size_t i = 0; i < image.size(); ++i) {

@@ -180,7 +180,9 @@ TableLayout learn_table_layout(const fs::path& path, const TableOptions& options
   std::vector<double> targets;
   while (rows.next()) {
     if (rows.row() >= in_training.size() || !in_training[rows.row()]) continue;
-    if (survey.label_is_number) targets.push_back(*cell_number(rows.cell(*survey.label)));
+    if (survey.label && survey.label_is_number) {
+      targets.push_back(cell_number(rows.cell(*survey.label)).value_or(0));
+    }
     for (std::size_t i = 0; i < columns; ++i) {
       if (survey.used[i]) learn_cell(learned[i], survey, rows, i);
     }

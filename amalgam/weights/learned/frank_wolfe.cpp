@@ -70,7 +70,7 @@ class NetworkHull {
         const auto place = member->find(names_.back());
         check(place ? std::optional(member->tensors()[*place].shape) : std::nullopt,
               member->label());
-        places_.back().push_back(*place);
+        places_.back().push_back(place.value_or(0));
       }
     }
     hull.count = pool.size() + 1;
