@@ -79,7 +79,7 @@ class Steps {
 
 /// One function per method, in the file of its kind.
 MergedNetwork merge_by_learned_soup(LearnedMerge& merge, const Ingredients& from);
-MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& from);
+MergedNetwork merge_by_adamerging(LearnedMerge& merge, const Ingredients& ingredients);
 MergedNetwork merge_by_frank_wolfe(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_regmean(LearnedMerge& merge, const Ingredients& from);
 MergedNetwork merge_by_pleas(LearnedMerge& merge, const Ingredients& from);
