@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/labels/abstentions.hpp"
@@ -16,7 +17,7 @@ namespace {
 // A file that was cut off in the middle of its last cell looks like a whole one but for this.
 bool lacks_line_end(const fs::path& path) {
   std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored) || fs::file_size(path, ignored) == 0) return false;
+  if (!names_file(path) || fs::file_size(path, ignored) == 0) return false;
   std::ifstream file(path, std::ios::binary);
   file.seekg(-1, std::ios::end);
   const int last = file.get();

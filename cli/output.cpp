@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -149,15 +150,13 @@ void check_outputs(const std::vector<std::string>& inputs,
                    const std::vector<std::string>& outputs) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].empty() || outputs[i] == "-") continue;
-    std::error_code ignored;
     for (const std::string& input : inputs) {
-      if (!input.empty() && std::filesystem::equivalent(input, outputs[i], ignored)) {
+      if (!input.empty() && name_the_same(input, outputs[i])) {
         throw InputError("{}: it is an input; writing there would lose it", outputs[i]);
       }
     }
     for (std::size_t j = 0; j < i; ++j) {
-      if (std::filesystem::weakly_canonical(outputs[i], ignored) ==
-          std::filesystem::weakly_canonical(outputs[j], ignored)) {
+      if (resolved_path(outputs[i]) == resolved_path(outputs[j])) {
         throw InputError("{}: two outputs have this name", outputs[i]);
       }
     }

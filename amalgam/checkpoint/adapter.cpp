@@ -7,6 +7,7 @@
 #include "amalgam/checkpoint/folder.hpp"
 #include "amalgam/checkpoint/transposed.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 
 namespace amalgam {
 namespace {
@@ -188,18 +189,14 @@ LowRankFactors<T> Adapter::factors(const AdapterModule& module) const {
 template LowRankFactors<float> Adapter::factors(const AdapterModule&) const;
 template LowRankFactors<double> Adapter::factors(const AdapterModule&) const;
 
-bool is_adapter_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path / kConfigFile, ignored);
-}
+bool is_adapter_folder(const fs::path& path) { return names_file(path / kConfigFile); }
 
 Adapter make_adapter(SharedSource tensors, AdapterConfig config, std::string label) {
   return Reader(std::move(tensors), std::move(config), std::move(label)).run();
 }
 
 Adapter open_adapter(const fs::path& folder) {
-  std::error_code ignored;
-  if (!fs::exists(folder, ignored)) {
+  if (!path_exists(folder)) {
     throw InputError("{}: no such folder; expected a PEFT adapter", folder.string());
   }
   if (!is_adapter_folder(folder)) {
@@ -212,8 +209,7 @@ Adapter open_adapter(const fs::path& folder) {
 }
 
 std::optional<AdaptedPath> split_adapted_path(const fs::path& path) {
-  std::error_code ignored;
-  if (fs::exists(path, ignored)) return std::nullopt;
+  if (path_exists(path)) return std::nullopt;
   const std::string text = path.string();
   const std::size_t plus = text.rfind('+');
   if (plus == std::string::npos || plus == 0 || plus + 1 == text.size()) return std::nullopt;

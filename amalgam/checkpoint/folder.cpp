@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "amalgam/checkpoint/joined.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -133,8 +133,7 @@ std::unique_ptr<TensorSource> open_folder(const fs::path& folder) {
     auto [place, is_new] = part_of.emplace(file, parts.size());
     if (is_new) {
       const fs::path shard = folder / file;
-      std::error_code ignored;
-      if (!fs::exists(shard, ignored)) {
+      if (!path_exists(shard)) {
         throw InputError("{}: the shard '{}' is missing from the folder", where, file);
       }
       parts.push_back(open_checkpoint_file(shard));

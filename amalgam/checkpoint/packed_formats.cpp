@@ -8,6 +8,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 
 namespace amalgam {
 namespace {
@@ -56,8 +57,7 @@ bool has_names(const TensorSource& source, const PackedFormat& format) {
 
 json quantisation_of(const fs::path& folder) {
   const fs::path file = folder / "config.json";
-  std::error_code ignored;
-  if (!fs::is_regular_file(file, ignored)) return {};
+  if (!names_file(file)) return {};
   const json config = parse_json(read_text_file(file, kLargestConfig), file.string());
   return config.is_object() ? config.value("quantization_config", json()) : json();
 }

@@ -4,12 +4,12 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
-#include <system_error>
 
 #include "amalgam/checkpoint/config_vocabulary.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 
@@ -38,8 +38,7 @@ bool is_side_file(const fs::directory_entry& entry) {
 // Parsed twice: strictly, within limits, and then so that the order of the keys is kept.
 std::optional<nlohmann::ordered_json> read_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
-  std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) return std::nullopt;
+  if (!names_file(path)) return std::nullopt;
   const std::string text = read_text_file(path, kLongestConfig);
   if (!parse_json(text, path.string()).is_object()) {
     throw InputError("{}: expected a JSON object", path.string());
@@ -65,8 +64,7 @@ std::vector<std::string> side_files(const fs::path& folder) {
 }
 
 std::vector<std::string> module_folders(const fs::path& model) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(model / kModules, ignored)) return {};
+  if (!names_file(model / kModules)) return {};
   const std::string place = (model / kModules).string();
   const nlohmann::json modules =
       parse_json(read_text_file(model / kModules, kLongestConfig), place);
@@ -77,8 +75,7 @@ std::vector<std::string> module_folders(const fs::path& model) {
         module.is_object() ? module.value("path", nlohmann::json()) : nullptr;
     if (!path.is_string() || path.get_ref<const std::string&>().empty()) continue;
     const fs::path name = path.get<std::string>();
-    if (name.has_parent_path() || name == ".." || name == "." ||
-        !fs::is_directory(model / name, ignored)) {
+    if (name.has_parent_path() || name == ".." || name == "." || !names_folder(model / name)) {
       if (needs_no_files(module)) continue;
       log::warn("{}: names '{}', which is not a folder beside it and is left out", place,
                 name.string());

@@ -7,6 +7,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 
 namespace amalgam {
 namespace {
@@ -23,11 +24,6 @@ constexpr std::uint64_t kLargestId = std::uint64_t{1} << 22;
 constexpr std::array kKinds = {Tokenizer::Kind::bpe, Tokenizer::Kind::wordpiece,
                                Tokenizer::Kind::unigram, Tokenizer::Kind::wordlevel};
 
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
-
 json read_object(const fs::path& path) {
   json value = parse_json(read_text_file(path, kLargestFile), path.string(), kLimits);
   if (!value.is_object()) throw InputError("{}: expected a JSON object", path.string());
@@ -36,7 +32,7 @@ json read_object(const fs::path& path) {
 
 [[noreturn]] void fail_without_tokenizer(const fs::path& folder) {
   for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
-    if (!is_file(folder / name)) continue;
+    if (!names_file(folder / name)) continue;
     throw InputError(
         "{}: has its tokenizer only as a SentencePiece model ({}), which is not read; load it with "
         "AutoTokenizer of transformers and call save_pretrained, which writes tokenizer.json",
@@ -95,11 +91,11 @@ std::string_view tokenizer_kind_name(Tokenizer::Kind kind) {
 Tokenizer Tokenizer::read(const fs::path& folder) {
   Tokenizer tokenizer;
   tokenizer.folder_ = folder;
-  if (is_file(folder / "tokenizer.json")) {
+  if (names_file(folder / "tokenizer.json")) {
     tokenizer.read_json();
-  } else if (is_file(folder / "vocab.json") && is_file(folder / "merges.txt")) {
+  } else if (names_file(folder / "vocab.json") && names_file(folder / "merges.txt")) {
     tokenizer.read_vocab_and_merges();
-  } else if (is_file(folder / "vocab.txt")) {
+  } else if (names_file(folder / "vocab.txt")) {
     tokenizer.read_vocab_text();
   } else {
     fail_without_tokenizer(folder);
@@ -310,7 +306,7 @@ void Tokenizer::read_vocab_text() {
 
 // Tokens beside vocab.json or vocab.txt.
 void Tokenizer::read_added_files() {
-  if (const fs::path path = folder_ / "tokenizer_config.json"; is_file(path)) {
+  if (const fs::path path = folder_ / "tokenizer_config.json"; names_file(path)) {
     const json config = read_object(path);
     const json decoder = config.value("added_tokens_decoder", json::object());
     for (const auto& [id, token] : decoder.items()) {
@@ -325,7 +321,7 @@ void Tokenizer::read_added_files() {
     }
   }
   const fs::path path = folder_ / "added_tokens.json";
-  if (!is_file(path)) return;
+  if (!names_file(path)) return;
   const json tokens = read_object(path);
   for (const auto& [text, id] : tokens.items()) {
     if (const auto known = find(text); known && added_.contains(*known)) continue;

@@ -5,6 +5,7 @@
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
+#include "amalgam/core/file_status.hpp"
 
 namespace amalgam {
 namespace {
@@ -18,19 +19,14 @@ constexpr std::array kOtherVocabularies = {"tokenizer.model", "tokenizer.model.v
 constexpr std::array kBesideVocabulary = {"special_tokens_map.json", "tokenizer_config.json",
                                           "chat_template.jinja", "chat_template.json"};
 
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
-
 bool has_any(const fs::path& folder, std::span<const char* const> names) {
   return std::any_of(names.begin(), names.end(),
-                     [&](const char* name) { return is_file(folder / name); });
+                     [&](const char* name) { return names_file(folder / name); });
 }
 
 bool same_file(const fs::path& a, const fs::path& b) {
-  if (is_file(a) != is_file(b)) return false;
-  return !is_file(a) ||
+  if (names_file(a) != names_file(b)) return false;
+  return !names_file(a) ||
          (fs::file_size(a) == fs::file_size(b) &&
           read_text_file(a, kLargestSideFile) == read_text_file(b, kLargestSideFile));
 }
@@ -41,8 +37,8 @@ std::span<const char* const> vocabulary_files() { return kVocabularyFiles; }
 std::span<const char* const> other_vocabulary_files() { return kOtherVocabularies; }
 
 bool has_tokenizer(const fs::path& folder) {
-  return is_file(folder / "tokenizer.json") || is_file(folder / "vocab.txt") ||
-         (is_file(folder / "vocab.json") && is_file(folder / "merges.txt"));
+  return names_file(folder / "tokenizer.json") || names_file(folder / "vocab.txt") ||
+         (names_file(folder / "vocab.json") && names_file(folder / "merges.txt"));
 }
 
 bool has_vocabulary_files(const fs::path& folder) {
@@ -58,7 +54,7 @@ bool same_vocabulary_files(const fs::path& a, const fs::path& b) {
 void replace_tokenizer_files(const fs::path& from, const fs::path& to) {
   const auto replace = [&](const char* name) {
     fs::remove(to / name);
-    if (is_file(from / name)) copy_file(from / name, to / name, kLargestSideFile);
+    if (names_file(from / name)) copy_file(from / name, to / name, kLargestSideFile);
   };
   std::for_each(kVocabularyFiles.begin(), kVocabularyFiles.end(), replace);
   std::for_each(kOtherVocabularies.begin(), kOtherVocabularies.end(), replace);

@@ -8,17 +8,13 @@
 #include "amalgam/checkpoint/tokenizer.hpp"
 #include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 
 namespace amalgam {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
 
 void write_json(const fs::path& path, const json& value) {
   write_text_file(path, value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
@@ -148,11 +144,11 @@ void Tokenizer::write(const fs::path& folder) const {
   if (form_ == Form::list) throw Error("a list of tokens is in no files of its own");
   if (!changed_) {
     for (const char* name : vocabulary_files()) {
-      if (is_file(folder_ / name)) copy_file(folder_ / name, folder / name, kLargestSideFile);
+      if (names_file(folder_ / name)) copy_file(folder_ / name, folder / name, kLargestSideFile);
     }
     return;
   }
-  const auto had = [&](const char* name) { return is_file(folder_ / name); };
+  const auto had = [&](const char* name) { return names_file(folder_ / name); };
   if (form_ == Form::tokenizer_json) write_json(folder / "tokenizer.json", document());
   if (had("vocab.json") && kind_ != Kind::unigram) {
     write_json(folder / "vocab.json", vocab_object(form_ != Form::tokenizer_json));
@@ -166,7 +162,7 @@ void Tokenizer::write(const fs::path& folder) const {
 
 std::optional<json> Tokenizer::config() const {
   const fs::path path = folder_ / "tokenizer_config.json";
-  if (form_ == Form::list || !is_file(path)) return std::nullopt;
+  if (form_ == Form::list || !names_file(path)) return std::nullopt;
   json config = parse_json(read_text_file(path, kLargestSideFile), path.string());
   if (!config.is_object()) throw InputError("{}: expected a JSON object", path.string());
   if (!changed_ || added_.empty()) return config;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/data/idx.hpp"
 #include "amalgam/data/shuffle.hpp"
 
@@ -26,8 +27,7 @@ std::vector<std::string> fashion_mnist_classes() {
 fs::path find_file(const fs::path& folder, const std::string& name) {
   for (const char* extension : {"", ".gz"}) {
     fs::path path = folder / (name + extension);
-    std::error_code ignored;
-    if (fs::is_regular_file(path, ignored)) return path;
+    if (names_file(path)) return path;
   }
   return {};
 }

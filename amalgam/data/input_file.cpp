@@ -1,17 +1,16 @@
 #include "amalgam/data/input_file.hpp"
 
 #include <cerrno>
-#include <system_error>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/system_failure.hpp"
 
 namespace amalgam {
 
 std::ifstream open_for_reading(const std::filesystem::path& path, std::string_view expected) {
   // A stream that opens a folder succeeds, and fails at the first byte.
-  std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
+  if (names_folder(path)) {
     throw InputError("{}: cannot be opened for reading: it is a folder; expected {}", path.string(),
                      expected);
   }

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/system_failure.hpp"
 
 namespace amalgam {
@@ -33,10 +34,10 @@ TextOutput::TextOutput(const std::filesystem::path& path) : path_(path) {
     return;
   }
   std::error_code ignored;
-  if (path.filename().empty() || std::filesystem::is_directory(path, ignored)) {
+  if (path.filename().empty() || names_folder(path)) {
     throw InputError("{}: it is a folder; expected the name of a file to write", path.string());
   }
-  if (std::filesystem::exists(path, ignored) && !std::filesystem::is_regular_file(path, ignored)) {
+  if (path_exists(path) && !names_file(path)) {
     // A pipe or a device is written to, not replaced.
     descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (descriptor_ < 0) fail_to_open(path);

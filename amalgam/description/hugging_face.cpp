@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <system_error>
 #include <vector>
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/description/options.hpp"
 #include "amalgam/weights/model_config.hpp"
 
@@ -118,7 +118,7 @@ std::optional<NetworkDescription> hugging_face_folder(const fs::path& path) {
   const std::string name = path.filename().string();
   const bool is_weights = name == "model.safetensors" || name == "pytorch_model.bin";
   const fs::path config = (is_weights ? path.parent_path() : path) / "config.json";
-  if (std::error_code ignored; !fs::is_regular_file(config, ignored)) return std::nullopt;
+  if (!names_file(config)) return std::nullopt;
   const std::string text = read_text_file(config, kLargestConfig);
   return hugging_face_description(parse_json(text, config.string()), config.string());
 }

@@ -8,6 +8,7 @@
 
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/csv.hpp"
@@ -286,10 +287,10 @@ std::uint64_t total_size(const std::vector<fs::path>& paths) {
   std::uint64_t total = 0;
   for (const fs::path& path : paths) {
     std::error_code error;
-    const bool regular = fs::is_regular_file(path, error);
-    if (!fs::exists(path, error)) throw InputError("{}: there is no such file", path.string());
+    const bool regular = names_file(path);
+    if (!path_exists(path)) throw InputError("{}: there is no such file", path.string());
     // Pipes have no size.
-    if (fs::is_directory(path, error)) {
+    if (names_folder(path)) {
       throw InputError("{}: it is a folder; expected a file of annotations", path.string());
     }
     if (regular) total += fs::file_size(path, error);

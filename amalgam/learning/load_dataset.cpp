@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/data/partition.hpp"
 #include "amalgam/data/table.hpp"
@@ -30,8 +31,7 @@ Kind kind_of(const DataRecipe& recipe) {
   const std::string extension = fs::path(recipe.set).extension().string();
   if (extension == ".csv" || extension == ".tsv" || extension == ".tab") return Kind::table;
   if (extension == ".txt") return Kind::text;
-  std::error_code ignored;
-  if (!fs::is_regular_file(recipe.set, ignored)) return Kind::images;
+  if (!names_file(recipe.set)) return Kind::images;
   if (!recipe.label.empty() || !recipe.target.empty()) return Kind::table;
   if (!recipe.tokens.empty()) return Kind::text;
   throw InputError(

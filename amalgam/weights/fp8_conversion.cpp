@@ -1,12 +1,12 @@
 #include "amalgam/weights/fp8_conversion.hpp"
 
 #include <nlohmann/json.hpp>
-#include <system_error>
 #include <utility>
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/weights/model_config.hpp"
 #include "amalgam/weights/planner.hpp"
 
@@ -27,8 +27,7 @@ MergePlan plan_fp8_conversion(std::shared_ptr<const TensorSource> model, const F
 
 void write_fp8_config(const fs::path& folder, const MergePlan& plan) {
   const fs::path place = folder / "config.json";
-  std::error_code ignored;
-  if (!fs::is_regular_file(place, ignored)) return;
+  if (!names_file(place)) return;
   const std::string text = read_text_file(place, kLargestConfig);
   const nlohmann::json config = parse_json(text, place.string());
   if (!config.is_object()) throw InputError("{}: expected a JSON object", place.string());

@@ -13,6 +13,7 @@
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
 #include "amalgam/weights/planner.hpp"
 
@@ -26,9 +27,9 @@ constexpr std::uint64_t kHeaderBytes = 1 << 20;
 
 void add_files(const fs::path& path, std::set<fs::path>& files) {
   std::error_code unknown;
-  if (fs::is_regular_file(path, unknown)) {
+  if (names_file(path)) {
     files.insert(path);
-  } else if (fs::is_directory(path, unknown)) {
+  } else if (names_folder(path)) {
     for (const fs::directory_entry& entry : folder_entries(path)) {
       if (entry.is_regular_file(unknown)) files.insert(entry.path());
     }

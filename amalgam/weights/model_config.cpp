@@ -7,6 +7,7 @@
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
+#include "amalgam/core/file_status.hpp"
 
 namespace amalgam {
 namespace {
@@ -54,7 +55,7 @@ ModelConfig model_config(const nlohmann::json& config) {
 ModelConfig read_model_config(const std::filesystem::path& path, const TensorSource& tensors) {
   ModelConfig read;
   const std::filesystem::path file = path / "config.json";
-  if (std::error_code ignored; std::filesystem::is_regular_file(file, ignored)) {
+  if (names_file(file)) {
     read = model_config(parse_json(read_text_file(file, kLargestConfig), file.string()));
   }
   for (const auto& [key, value] : tensors.metadata()) {

@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/model_config.hpp"
@@ -28,11 +29,6 @@ constexpr std::array kCopied = {
     "config_sentence_transformers.json",
 };
 
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
-
 json read_json(const fs::path& path, std::uint64_t limit) {
   return parse_json(read_text_file(path, limit), path.string());
 }
@@ -44,14 +40,14 @@ void write_json(const fs::path& path, const json& value) {
 // Configs of models with code of their own name it in "auto_map".
 void copy_modules(const fs::path& from, const fs::path& to) {
   for (const fs::directory_entry& entry : folder_entries(from)) {
-    if (entry.path().extension() == ".py" && is_file(entry.path())) {
+    if (entry.path().extension() == ".py" && names_file(entry.path())) {
       copy_file(entry.path(), to / entry.path().filename(), kLargestModule);
     }
   }
 }
 
 json labels_of(const fs::path& model) {
-  if (!is_file(model / "config.json")) return {};
+  if (!names_file(model / "config.json")) return {};
   const json config = read_json(model / "config.json", kLargestConfig);
   return config.is_object() ? config.value("id2label", json()) : json();
 }
@@ -121,7 +117,7 @@ std::string model_card(const OutputDescription& output) {
   for (const std::string& name : names) {
     card += fmt::format("- {}\n", json(name).dump(-1, ' ', false, json::error_handler_t::replace));
   }
-  if (is_file(output.reference / "config.json")) card += "library_name: transformers\n";
+  if (names_file(output.reference / "config.json")) card += "library_name: transformers\n";
   card += "tags:\n- amalgam\n- merge\n---\n";
   const RuleInfo& rule = output.plan->rule->info();
   const std::string recipe = format_recipes(output.documents);
@@ -139,9 +135,8 @@ std::string model_card(const OutputDescription& output) {
 void write_output_files(const fs::path& folder, const OutputDescription& output) {
   write_text_file(folder / kRecipeFile, format_recipes(output.documents));
   write_text_file(folder / "README.md", model_card(output));
-  std::error_code ignored;
-  if (!fs::is_directory(output.reference, ignored)) return;
-  if (const fs::path config_file = output.reference / "config.json"; is_file(config_file)) {
+  if (!names_folder(output.reference)) return;
+  if (const fs::path config_file = output.reference / "config.json"; names_file(config_file)) {
     const json config = read_json(config_file, kLargestConfig);
     json updated = updated_config(config, *output.plan, output.tokenizer != nullptr);
     update_token_numbers(updated, "config.json", output);
@@ -149,11 +144,11 @@ void write_output_files(const fs::path& folder, const OutputDescription& output)
     if (config.is_object() && config.contains("auto_map")) copy_modules(output.reference, folder);
   }
   for (const char* name : kCopied) {
-    if (is_file(output.reference / name)) {
+    if (names_file(output.reference / name)) {
       copy_file(output.reference / name, folder / name, kLargestSideFile);
     }
   }
-  if (const fs::path path = output.reference / "generation_config.json"; is_file(path)) {
+  if (const fs::path path = output.reference / "generation_config.json"; names_file(path)) {
     if (output.tokenizer == nullptr) {
       copy_file(path, folder / path.filename(), kLargestSideFile);
     } else {

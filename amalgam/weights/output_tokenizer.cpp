@@ -8,6 +8,7 @@
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/chat_templates.hpp"
 #include "amalgam/weights/model_config.hpp"
@@ -23,11 +24,6 @@ constexpr std::uint64_t kLargestTokenizerConfig = 64'000'000;
 constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr const char* kChatTemplate = "chat_template.jinja";
 
-bool is_file(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_regular_file(path, ignored);
-}
-
 json read_json(const fs::path& path, std::uint64_t limit) {
   return parse_json(read_text_file(path, limit), path.string());
 }
@@ -37,15 +33,15 @@ void write_json(const fs::path& path, const json& value) {
 }
 
 void copy_if_there(const fs::path& from, const fs::path& to, const char* name) {
-  if (is_file(from / name)) copy_file(from / name, to / name, kLargestSideFile);
+  if (names_file(from / name)) copy_file(from / name, to / name, kLargestSideFile);
 }
 
 // The chat template of a model's folder; empty if it has none.
 std::string chat_template_of(const fs::path& model) {
-  if (is_file(model / kChatTemplate)) {
+  if (names_file(model / kChatTemplate)) {
     return read_text_file(model / kChatTemplate, kLargestTokenizerConfig);
   }
-  if (!is_file(model / kTokenizerConfig)) return {};
+  if (!names_file(model / kTokenizerConfig)) return {};
   const json config = read_json(model / kTokenizerConfig, kLargestTokenizerConfig);
   const auto found = config.is_object() ? config.find("chat_template") : config.end();
   return found != config.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -78,7 +74,7 @@ void write_chat_template(const fs::path& folder, const OutputDescription& output
   const char* built_in = find_chat_template(asked);
   std::string text = built_in != nullptr ? built_in : asked;
   if (asked == "auto") text = most_common_template(output.models);
-  const bool has_config = is_file(from / kTokenizerConfig);
+  const bool has_config = names_file(from / kTokenizerConfig);
   if (text.empty()) {
     for (const char* name : {kChatTemplate, "chat_template.json"}) {
       copy_if_there(from, folder, name);
@@ -127,7 +123,7 @@ void update_token_numbers(json& config, const char* name, const OutputDescriptio
   std::error_code ignored;
   if (fs::equivalent(donor, output.reference, ignored)) return;
   const json theirs =
-      is_file(donor / name) ? read_json(donor / name, kLargestConfig) : json::object();
+      names_file(donor / name) ? read_json(donor / name, kLargestConfig) : json::object();
   std::optional<Tokenizer> reference;
   for (auto& [key, value] : config.items()) {
     if (!key.ends_with("_token_id") || value.is_null()) continue;
@@ -152,7 +148,7 @@ void write_tokenizer_files(const fs::path& folder, const OutputDescription& outp
   for (const char* name : other_vocabulary_files()) {
     if (tokenizer == nullptr || !tokenizer->changed()) {
       copy_if_there(from, folder, name);
-    } else if (is_file(from / name)) {
+    } else if (names_file(from / name)) {
       log::warn("{}: {} cannot be given the new tokens and is left out; tokenizer.json has them",
                 from.string(), name);
     }

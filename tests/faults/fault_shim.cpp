@@ -1,8 +1,8 @@
 // A library to preload (LD_PRELOAD) that makes one call to the system or one allocation fail:
 //
 //     AMALGAM_FAULT=KIND:N    the N-th call of this kind, counted from 1, fails; KIND: open, read,
-//                             write, sync, rename, reserve, folder, start, allocate, exhaust,
-//                             malloc
+//                             write, sync, rename, reserve, folder, status, start, allocate,
+//                             exhaust, malloc
 //     AMALGAM_FAULT_FOLDER=F  only calls about files below F count
 //     AMALGAM_FAULT_MARK=M    the file M is made when the call has failed
 //     AMALGAM_FAULT_CRASH=1   instead of failing, the call ends the process at once (SIGKILL)
@@ -11,7 +11,7 @@
 // Calls fail with EIO, allocations by std::bad_alloc. Those from main on until a file below F is
 // opened are of kind start, those that follow of kind allocate; with exhaust, the N-th of these and
 // all after it fail. What C libraries allocate from then on is of kind malloc. Folders are opened
-// and read like files; kind folder is making one.
+// and read like files; kind folder is making one, and kind status asking what a path names.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -43,9 +43,21 @@ void* __libc_memalign(size_t alignment, size_t bytes);  // NOLINT
 
 namespace {
 
-enum Kind { kOpen, kRead, kWrite, kSync, kRename, kReserve, kFolder, kStart, kAllocate, kMalloc };
-constexpr std::string_view kNames[] = {"open",    "read",   "write", "sync",     "rename",
-                                       "reserve", "folder", "start", "allocate", "malloc"};
+enum Kind {
+  kOpen,
+  kRead,
+  kWrite,
+  kSync,
+  kRename,
+  kReserve,
+  kFolder,
+  kStatus,
+  kStart,
+  kAllocate,
+  kMalloc
+};
+constexpr std::string_view kNames[] = {"open",   "read",   "write", "sync",     "rename", "reserve",
+                                       "folder", "status", "start", "allocate", "malloc"};
 constexpr std::size_t kKinds = std::size(kNames);
 
 struct Fault {
@@ -273,6 +285,16 @@ dirent64* readdir64(DIR* folder) {
 
 int mkdir(const char* path, mode_t mode) noexcept {
   return fails(kFolder, path) ? -1 : next<int(const char*, mode_t)>("mkdir")(path, mode);
+}
+
+int stat(const char* path, struct stat* status) noexcept {
+  using Stat = int(const char*, struct stat*);
+  return fails(kStatus, path) ? -1 : next<Stat>("stat")(path, status);
+}
+
+int stat64(const char* path, struct stat64* status) noexcept {
+  using Stat = int(const char*, struct stat64*);
+  return fails(kStatus, path) ? -1 : next<Stat>("stat64")(path, status);
 }
 
 ssize_t read(int file, void* to, size_t bytes) {

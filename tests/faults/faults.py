@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-CALLS = ("open", "read", "write", "sync", "rename", "reserve", "folder")
+CALLS = ("open", "read", "write", "sync", "rename", "reserve", "folder", "status")
 ALLOCATIONS = ("start", "allocate", "malloc", "exhaust")
 # Where C libraries end the process themselves, before anything can catch it.
 THIRD_PARTY_ENDS = ("Fatal glibc error: ", "libgomp: Out of memory")

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/scores/files/exports.hpp"
@@ -151,16 +152,15 @@ SplitValues read_stats(const fs::path& path, Measurements& into) {
 
 void read_run(const fs::path& folder, MetricChooser& chooser, Measurements& into) {
   const fs::path spec = folder / "run_spec.json";
-  std::error_code ignored;
-  if (!fs::is_regular_file(spec, ignored)) {
+  if (!names_file(spec)) {
     throw InputError("{}: there is no run_spec.json; expected a folder of a run of HELM",
                      folder.string());
   }
   const Run run = read_run_spec(spec);
   fs::path source = folder / "per_instance_stats.json";
-  const bool by_instance = fs::is_regular_file(source, ignored);
+  const bool by_instance = names_file(source);
   if (!by_instance) source = folder / "stats.json";
-  if (!by_instance && !fs::is_regular_file(source, ignored)) {
+  if (!by_instance && !names_file(source)) {
     throw InputError("{}: there is neither per_instance_stats.json nor stats.json",
                      folder.string());
   }
@@ -179,8 +179,7 @@ void read_run(const fs::path& folder, MetricChooser& chooser, Measurements& into
 
 void read_helm(const fs::path& path, MetricChooser& chooser, Measurements& into) {
   into.notes().form = ScoreForm::helm;
-  std::error_code ignored;
-  if (!fs::is_directory(path, ignored)) {
+  if (!names_folder(path)) {
     read_run(path.parent_path(), chooser, into);
     return;
   }

@@ -7,6 +7,7 @@
 
 #include "amalgam/checkpoint/zip_archive.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/table_cells.hpp"
 #include "amalgam/scores/files/exports.hpp"
@@ -233,8 +234,7 @@ void read_log(const fs::path& path, MetricChooser& chooser, Measurements& into) 
 
 void read_inspect(const fs::path& path, MetricChooser& chooser, Measurements& into) {
   into.notes().form = ScoreForm::inspect;
-  std::error_code ignored;
-  if (!fs::is_directory(path, ignored)) {
+  if (!names_folder(path)) {
     read_log(path, chooser, into);
     return;
   }

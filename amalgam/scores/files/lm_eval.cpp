@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/line_reader.hpp"
@@ -285,8 +286,7 @@ void read_files(const std::vector<fs::path>& result_files,
 
 void read_lm_eval(const fs::path& path, MetricChooser& chooser, Measurements& into) {
   into.notes().form = ScoreForm::lm_eval;
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
+  if (names_folder(path)) {
     std::vector<fs::path> results;
     std::vector<fs::path> samples;
     for (const fs::path& file : files_below(path)) {

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/scores/files/exports.hpp"
@@ -150,8 +151,7 @@ void read_records(const fs::path& path, const ScoreFormat& format, MetricChooser
 void read_path(const fs::path& path, const ScoreFormat& format, MetricChooser& chooser,
                Measurements& into) {
   ScoreForm form = format.form;
-  std::error_code ignored;
-  const bool folder = fs::is_directory(path, ignored);
+  const bool folder = names_folder(path);
   if (form == ScoreForm::automatic) {
     if (folder) {
       form = form_of_folder(path);
@@ -221,13 +221,12 @@ std::uint64_t total_size(const std::vector<fs::path>& paths) {
     if (!error) total += size;
   };
   for (const fs::path& path : paths) {
-    std::error_code error;
-    if (!fs::exists(path, error)) {
+    if (!path_exists(path)) {
       throw InputError("{}: there is no such file or folder", path.string());
     }
-    if (fs::is_directory(path, error)) {
+    if (names_folder(path)) {
       for (const fs::path& file : files_below(path)) add(file);
-    } else if (fs::is_regular_file(path, error)) {
+    } else if (names_file(path)) {
       add(path);  // pipes have no size
     }
   }

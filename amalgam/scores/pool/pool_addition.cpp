@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <system_error>
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/log.hpp"
 
 namespace amalgam::scores {
@@ -17,17 +17,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 fs::path journal_of(const fs::path& database) { return database.string() + "-journal"; }
 
 }  // namespace
 
 PoolAddition::PoolAddition(const fs::path& path) : path_(fs::absolute(path)) {
-  if (!is_there(path_)) {
+  if (!path_exists(path_)) {
     partial_ =
         path_.parent_path() / fmt::format(".{}.{}.partial", path_.filename().string(), ::getpid());
     journal_ = journal_of(partial_);
@@ -67,7 +62,7 @@ void PoolAddition::place() const {
           ? 0
           : errno;
   if (error == EINVAL || error == ENOSYS) {  // of file systems that cannot promise it
-    error = is_there(path_) ? EEXIST : 0;
+    error = path_exists(path_) ? EEXIST : 0;
     if (error == 0 && ::rename(partial_.c_str(), path_.c_str()) != 0) error = errno;
   }
   if (error == EEXIST) {

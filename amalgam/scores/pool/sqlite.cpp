@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/system_failure.hpp"
 
 namespace amalgam::scores {
@@ -50,6 +51,8 @@ bool may_write_beside(const std::filesystem::path& path) {
     }
     case SQLITE_READONLY:
     case SQLITE_PERM:
+      // Of what may be written, SQLite could not find out whether it is still there.
+      if (::access(where.c_str(), W_OK) == 0) throw Error("{}: cannot be written to", where);
       throw InputError("{}: cannot be written to", where);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
@@ -158,7 +161,7 @@ SqliteDatabase::SqliteDatabase(const std::filesystem::path& path, Mode mode)
   sqlite3* database = nullptr;
   // An absolute path: names that begin with "file:" or ":memory:" mean files too.
   const std::string name = std::filesystem::absolute(path).string();
-  if (std::error_code unknown; mode != Mode::create && !std::filesystem::exists(path, unknown)) {
+  if (mode != Mode::create && !path_exists(path)) {
     throw InputError("{}: cannot be opened: {}", where_, reason(ENOENT));
   }
   const int code = sqlite3_open_v2(name.c_str(), &database, flags, nullptr);

@@ -7,6 +7,7 @@
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/weights/moe/moe_plan.hpp"
 #include "amalgam/weights/output_files.hpp"
 
@@ -76,7 +77,7 @@ void write_side_files(const fs::path& folder, const MoeRecipe& recipe, const Moe
   write_text_file(folder / kMoeRecipeFile, format_moe_recipe(recipe));
   write_text_file(folder / "README.md", moe_card(recipe, *plan.family, seed));
   constexpr const char* kGeneration = "generation_config.json";
-  if (std::error_code ignored; fs::is_regular_file(base / kGeneration, ignored)) {
+  if (names_file(base / kGeneration)) {
     copy_file(base / kGeneration, folder / kGeneration, kLargestSideFile);
   }
   OutputDescription output{.documents = {Recipe()}, .plan = &plan.stage.plan};

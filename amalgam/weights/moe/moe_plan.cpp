@@ -15,6 +15,7 @@
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/indexed_random.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/weights/fp8_choice.hpp"
@@ -35,8 +36,7 @@ constexpr const char* kMade = "(made by the recipe)";
 
 json read_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
-  std::error_code ignored;
-  if (!fs::is_regular_file(path, ignored)) {
+  if (!names_file(path)) {
     throw InputError(
         "{}: no config.json; expected a folder in Hugging Face layout, whose config the mixture "
         "is described by",
@@ -155,8 +155,7 @@ class MoePlanner {
   // Experts compute as the base does, as far as configs say.
   void check_kind(const MoeExpert& expert) const {
     const fs::path folder = without_adapters(expert.model.path);
-    std::error_code ignored;
-    if (!fs::is_regular_file(folder / "config.json", ignored)) return;
+    if (!names_file(folder / "config.json")) return;
     const json config = read_config(folder);
     for (const char* key : {"model_type", "hidden_act"}) {
       const json expected = base_config_.value(key, json());

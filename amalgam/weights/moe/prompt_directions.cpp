@@ -10,6 +10,7 @@
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/token_encoder.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/utf8.hpp"
 
@@ -27,8 +28,7 @@ constexpr double kNearlySame = 0.95;
 // The text of the token that begins a sequence; empty if the tokenizer names none.
 std::string beginning_of(const fs::path& folder) {
   for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    std::error_code ignored;
-    if (!fs::is_regular_file(folder / name, ignored)) continue;
+    if (!names_file(folder / name)) continue;
     const json config =
         parse_json(read_text_file(folder / name, kLargestConfigFile), (folder / name).string());
     const json token = config.is_object() ? config.value("bos_token", json()) : json();
