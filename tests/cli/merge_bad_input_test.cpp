@@ -125,7 +125,12 @@ TEST_F(MergeBadInput, WrongCountOfPerMemberValues) {
 }
 
 TEST_F(MergeBadInput, WeightsThatSumToZeroUnderNormalise) {
-  expect_refused({"-m", "linear", a_, b_, "-p", "weight=1,-1"}, "weights", "sum");
+  const RunResult result =
+      run_amalgam({"merge", "-m", "linear", a_, b_, "-p", "weight=1,-1", "-o", out()});
+  EXPECT_EQ(result.code, 2);  // after a warning of the negative weight
+  EXPECT_NE(result.err.find("sum to 0, which cannot be normalised"), std::string::npos)
+      << result.err;
+  expect_nothing_left();
 }
 
 TEST_F(MergeBadInput, NaNAndInfinityNamedByTensorAndIndex) {
