@@ -1,16 +1,17 @@
 """Merges the same models by the same recipes with amalgam and with mergekit, in turns: time and memory, as a table in Markdown.
 
     python bench/mergekit_compare.py AMALGAM_BINARY WORK_FOLDER [--size 1GB|300MB] [--runs 3] [--methods ties,...]
-                                     [--models BASE A B] [--anew] [--table]
+                                     [--real language_model|encoder | --models BASE A B] [--anew] [--table]
 
-Runs in an environment that has mergekit (`make interop` makes build/interop/torch-venv). Without --models it makes a
-Llama-like base in bf16 and two members; a real language model and two copies of it that were changed a little are in
-build/interop/models/language after `make interop` (--models .../base .../a .../b). Every measurement is added to
-WORK_FOLDER/results-SIZE.jsonl as it is made; the table is made of all that are there (--table: without new ones; --anew: of new ones alone).
+Runs in an environment that has mergekit (`make interop` makes build/interop/torch-venv). It makes a Llama-like base in bf16
+and two members; with --real it unpacks a real model (scripts/real_models.py) and two copies of it that were changed a little. Every
+measurement is added to WORK_FOLDER/results-SIZE.jsonl (or results-NAME, results-models) as it is made; the table is made of all that
+are there (--table: without new ones; --anew: of new ones alone). mergekit 0.1.5 has no plan for BERT's classes: the encoder's
+weights are merged by `mergekit-pytorch`, which knows no architectures.
 
 Columns: medians over the runs of the processor seconds (of all threads) of whole commands; of the ratios of each pair of runs, in
 brackets the least and the largest, also without mergekit's start (importing PyTorch and transformers, measured as
-`mergekit-yaml --help`), and by the clock; peak resident memory, and in brackets what of it is the process's own, not pages of
+the command's `--help`), and by the clock; peak resident memory, and in brackets what of it is the process's own, not pages of
 files, which the system may drop.
 """
 
@@ -117,6 +118,16 @@ def made_models(folder, size):
     return [folder / "base", folder / "member0", folder / "member1"]
 
 
+def real_models(folder, name):
+    if not (folder / "b" / "model.safetensors").exists():
+        import real_models as real
+
+        shutil.rmtree(folder, ignore_errors=True)
+        getattr(real, f"unpack_{name}")(folder)
+    # Of an encoder the weights alone.
+    return [folder / one / ("model.safetensors" if name == "encoder" else "") for one in ("base", "a", "b")]
+
+
 def with_spread(values):
     """The median, and between what the values lie if there are several."""
     middle = f"{statistics.median(values):.1f}"
@@ -160,23 +171,28 @@ def main():
     parser.add_argument("--size", choices=SIZES, default="1GB")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--models", nargs="+", help="base and members, folders")
+    models = parser.add_mutually_exclusive_group()
+    models.add_argument("--models", nargs="+", help="base and members, folders")
+    models.add_argument("--real", choices=["language_model", "encoder"], help="a real model and two changed copies of it")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--anew", action="store_true", help="forget earlier measurements")
     parser.add_argument("--table", action="store_true", help="only print the table of earlier measurements")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    results = options.work / f"results-{'models' if options.models else options.size}.jsonl"
+    results = options.work / f"results-{options.real or ('models' if options.models else options.size)}.jsonl"
     if options.anew:
         results.unlink(missing_ok=True)
     if not options.table:
-        base, *members = options.models or made_models(options.work / options.size, options.size)
+        if options.real:
+            base, *members = real_models(options.work / options.real, options.real)
+        else:
+            base, *members = options.models or made_models(options.work / options.size, options.size)
         run_all(options, results, base, members)
     print_table(results)
 
 
 def run_all(options, results, base, members):
-    mergekit = pathlib.Path(sys.executable).parent / "mergekit-yaml"
+    mergekit = pathlib.Path(sys.executable).parent / ("mergekit-pytorch" if options.real == "encoder" else "mergekit-yaml")
     log, path, out = options.work / "log.txt", options.work / "recipe.yml", options.work / "out"
 
     def add(method, tool, command):

