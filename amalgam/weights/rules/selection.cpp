@@ -229,17 +229,18 @@ void SelectionTally::absorb_keys(std::size_t source_index, std::span<const Key> 
 
 // Candidates of a target.
 template <class Key>
-void SelectionTally::keep(std::size_t index, std::span<const Key> keys) {
+void SelectionTally::keep(std::size_t target_index, std::span<const Key> keys) {
   if (keys.empty()) return;
-  PerTarget& target = targets_[index];
+  PerTarget& target = targets_[target_index];
   if (!target.bins.empty()) {
-    add_bins(target.bins, keys, index);
+    add_bins(target.bins, keys, target_index);
   } else if constexpr (sizeof(Key) == 8) {
     target.wide.insert(target.wide.end(), keys.begin(), keys.end());
   } else {
     target.narrow.insert(target.narrow.end(), keys.begin(), keys.end());
   }
-  if (target.narrow.size() + 2 * target.wide.size() > selection_->keep_limit_) collapse(index);
+  if (target.narrow.size() + 2 * target.wide.size() > selection_->keep_limit_)
+    collapse(target_index);
 }
 
 bool SelectionTally::find_scaled_brackets(std::size_t source, double scale) {

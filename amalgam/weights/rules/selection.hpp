@@ -142,7 +142,7 @@ class SelectionTally {
   template <class Key>
   void absorb_keys(std::size_t source, std::span<const Key> keys);
   template <class Key>
-  void keep(std::size_t target, std::span<const Key> keys);
+  void keep(std::size_t target_index, std::span<const Key> keys);
   bool find_scaled_brackets(std::size_t source, double scale);
   template <class Key>
   void absorb_sample(PerSource& source, std::span<const Key> keys) const;
