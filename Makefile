@@ -6,8 +6,11 @@ PREFIX ?= /usr/local
 MINUTES ?= 10
 JOBS   ?= $(shell nproc)
 
-# Lets ccache keep objects that were compiled with the precompiled header of libtorch.
+# Lets ccache keep objects that were compiled with a precompiled header, and find those of another
+# clone again.
 export CCACHE_SLOPPINESS ?= pch_defines,time_macros
+export CCACHE_BASEDIR ?= $(CURDIR)
+export CCACHE_NOHASHDIR ?= 1
 
 .PHONY: help build demo test bench crashtest interop format check-format lint install clean dependencies
 

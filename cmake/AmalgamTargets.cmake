@@ -44,21 +44,13 @@ function(amalgam_library folder)
   target_link_libraries(${target} PUBLIC ${ARG_LINK}
                         PRIVATE ${ARG_PRIVATE_LINK} $<BUILD_INTERFACE:amalgam_warnings>)
   set_property(GLOBAL APPEND PROPERTY AMALGAM_LIBRARIES ${target})
-  # A sixth of the time of compiling a source. Not in other builds, where a missing include shows.
-  if(AMALGAM_SANITIZE)
-    target_precompile_headers(
-      ${target} PRIVATE <algorithm> <array> <cmath> <cstdint> <filesystem> <fmt/format.h>
-                        <functional> <map> <memory> <optional> <set> <span> <string>
-                        <string_view> <unordered_map> <utility> <variant> <vector>)
-    target_compile_options(${target} PRIVATE
-                           $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
-  endif()
 endfunction()
 
-# amalgam_test(<folder> [PROGRAM] [LINK ...]): the test program <folder>_test from
-# tests/<folder>/*_test.cpp. PROGRAM: the tests run the command line, at AMALGAM_BINARY.
+# amalgam_test(<folder> [PROGRAM] [PRECOMPILE ...] [LINK ...]): the test program <folder>_test from
+# tests/<folder>/*_test.cpp. PROGRAM: the tests run the command line, at AMALGAM_BINARY. PRECOMPILE:
+# headers of its own, beside those that all tests read.
 function(amalgam_test folder)
-  cmake_parse_arguments(ARG "PROGRAM" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "PROGRAM" "" "PRECOMPILE;LINK" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${folder}/*.cpp)
   if(NOT sources)
     return()
@@ -67,9 +59,13 @@ function(amalgam_test folder)
   target_include_directories(${folder}_test PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${folder}_test PRIVATE ${ARG_LINK} GTest::gmock_main rapidcheck
                                                rapidcheck_gtest amalgam_warnings)
-  # Most of the time of compiling a test is reading these.
-  target_precompile_headers(${folder}_test PRIVATE <gmock/gmock.h> <gtest/gtest.h> <rapidcheck.h>
-                                                   <rapidcheck/gtest.h>)
+  # Most of the time of compiling a test is reading these: once for all programs.
+  if(ARG_PRECOMPILE OR folder STREQUAL "core")
+    target_precompile_headers(${folder}_test PRIVATE <gmock/gmock.h> <gtest/gtest.h> <rapidcheck.h>
+                                                     <rapidcheck/gtest.h> ${ARG_PRECOMPILE})
+  else()
+    target_precompile_headers(${folder}_test REUSE_FROM core_test)
+  endif()
   target_compile_options(${folder}_test PRIVATE
                          $<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>)
   # Only sources that read fixtures see the path: the others' objects can be cached for any clone.
