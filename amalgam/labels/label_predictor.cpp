@@ -61,7 +61,8 @@ LabelPredictor::LabelPredictor(std::string method, const AnnotationTable& table,
       evidence_(fit.evidence) {
   if (evidence_.form == VoteEvidence::Form::none) {
     throw InputError(
-        "method '{}' learns nothing of workers alone by which new tasks can be labelled; aggregate the "
+        "method '{}' learns nothing of workers alone by which new tasks can be labelled; aggregate "
+        "the "
         "new annotations by it ('amalgam label aggregate'), or fit a method that does, such as "
         "dawid-skene or wawa",
         method_);
