@@ -62,9 +62,8 @@ LabelPredictor::LabelPredictor(std::string method, const AnnotationTable& table,
   if (evidence_.form == VoteEvidence::Form::none) {
     throw InputError(
         "method '{}' learns nothing of workers alone by which new tasks can be labelled; aggregate "
-        "the "
-        "new annotations by it ('amalgam label aggregate'), or fit a method that does, such as "
-        "dawid-skene or wawa",
+        "the new annotations by it ('amalgam label aggregate'), or fit a method that does, such "
+        "as dawid-skene or wawa",
         method_);
   }
   if (prior_.empty()) prior_ = uniform(labels_.size());
