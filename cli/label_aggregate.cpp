@@ -131,8 +131,8 @@ Aggregated aggregate(const AggregateOptions& options) {
   }
   if (options.use_gold && !options.state.empty() && !labels::holds_gold(options.method)) {
     throw InputError(
-        "a state (--state) of '{}' cannot hold gold labels as known (--use-gold); those of methods "
-        "that are fitted to everything in each update can, such as glad or bcc",
+        "a state (--state) of '{}' cannot hold gold labels as known (--use-gold); those of other "
+        "methods can, such as glad or bcc",
         options.method);
   }
   check_initial_confusion(options);
@@ -181,7 +181,7 @@ Aggregated aggregate(const AggregateOptions& options) {
     result.fit = state->result(context.keep_evidence).fit;
     state->save(options.state);
     result.fit.iterations = settled.sweeps;
-    result.fit.converged = settled.converged;
+    result.fit.converged = result.fit.converged && settled.converged;
   } else {
     result.fit = labels::fit_labels(options.method, result.table, parameters, context);
   }

@@ -155,8 +155,10 @@ void register_label_update(CLI::App& label) {
       ->type_name("STATE");
   add_annotation_options(*app, command->annotations);
   app->get_option("annotations")->required(false);
-  app->add_option("--tolerance", command->absorb.tolerance,
-                  "End when no probability changes by more")
+  app->add_option(
+         "--tolerance", command->absorb.tolerance,
+         "End when no probability changes by more; this and the next one are of Dawid-Skene and "
+         "its kin, other methods fit everything by their own parameters")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app->add_option("--spread", command->absorb.spread,
@@ -171,10 +173,11 @@ void register_label_update(CLI::App& label) {
   app->add_flag("--refine", command->refine,
                 "Then sweep over everything until it settles, or fit everything anew");
   app->add_option("--refine-tolerance", command->refine_tolerance,
-                  "End of --refine: no probability changes by more")
+                  "End of --refine of Dawid-Skene and its kin: no probability changes by more")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app->add_option("--max-iter", command->refine_sweeps, "Most sweeps of --refine")
+  app->add_option("--max-iter", command->refine_sweeps,
+                  "Most sweeps of --refine of Dawid-Skene and its kin")
       ->check(whole_number())
       ->capture_default_str();
   app->add_option("--save", command->save, "Write the new state here (default: in place)")

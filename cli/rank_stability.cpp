@@ -120,11 +120,13 @@ void run(const StabilityCommand& command) {
   const scores::RankContext context = context_of(command.method, method, command.common);
   const scores::Ranking ranking = scores::rank_checked(method, table, context);
   for (const std::string& warning : ranking.warnings) log::warn("{}", warning);
-  Progress progress("draw", command.draws * command.fractions.size(), Progress::Unit::items,
-                    command.common.progress_mode());
+  const scores::StabilityOptions::Removed removed = scores::removed_of_name(command.removed);
+  const bool draws = removed != scores::StabilityOptions::Removed::last_ballots;
+  Progress progress("draw", (draws ? command.draws : 1) * command.fractions.size(),
+                    Progress::Unit::items, command.common.progress_mode());
   const scores::StabilityCurve curve =
       scores::stability_curve(method, table, context, ranking,
-                              {.removed = scores::removed_of_name(command.removed),
+                              {.removed = removed,
                                .fractions = command.fractions,
                                .draws = command.draws,
                                .seed = command.common.seed,
@@ -139,13 +141,13 @@ void run(const StabilityCommand& command) {
                                    .parallel = command.common.parallel()});
   }
   std::size_t failed = 0;
-  std::size_t draws = 0;
+  std::size_t all = 0;
   for (const scores::StabilityPoint& point : curve.points) {
     failed += point.failed;
-    draws += point.failed + point.draws;
+    all += point.failed + point.draws;
   }
   if (failed > 0) {
-    log::warn("{} of {} draws could not be ranked and are left out: {}", failed, draws,
+    log::warn("{} of {} draws could not be ranked and are left out: {}", failed, all,
               curve.first_failure);
   }
   if (!command.html.empty()) {

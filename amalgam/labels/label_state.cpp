@@ -50,7 +50,13 @@ std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,
 std::unique_ptr<LabelState> load_label_state(const std::filesystem::path& path) {
   const ColumnReader reader(path);
   const StateHead head = read_state_head(reader);
-  switch (kind_of(head)) {
+  Kind kind = Kind::everything;
+  try {
+    kind = kind_of(head);
+  } catch (const InputError& error) {
+    reader.fail(error.what());
+  }
+  switch (kind) {
     case Kind::hard_labels:
       return std::make_unique<HardLabelState>(reader);
     case Kind::expectation_maximisation:

@@ -12,9 +12,15 @@ namespace {
 // Another label of the same answer: rows of one are together.
 std::optional<Label> another_label(const AnnotationTable& table, std::size_t row) {
   const auto [first, last] = table.rows_of(table.tasks[row]);
-  for (std::size_t other = first; other < last; ++other) {
-    const bool same = table.workers[other] == table.workers[row];
-    if (same && table.labels[other] != table.labels[row]) return table.labels[other];
+  const auto is_other = [&](std::size_t at) { return table.labels[at] != table.labels[row]; };
+  const auto is_same_worker = [&](std::size_t at) {
+    return table.workers[at] == table.workers[row];
+  };
+  for (std::size_t at = row + 1; at < last && is_same_worker(at); ++at) {
+    if (is_other(at)) return table.labels[at];
+  }
+  for (std::size_t at = row; at > first && is_same_worker(at - 1); --at) {
+    if (is_other(at - 1)) return table.labels[at - 1];
   }
   return std::nullopt;
 }

@@ -195,7 +195,7 @@ GoldLabels WholeFitState::gold_with(const AnnotationTable& table,
   if (!options.gold) return gold;
   const LabelModelInfo& info = find_label_model(head_.method).info();
   if ((!info.uses_gold && !info.needs_gold) || !holds_gold(head_.method)) {
-    throw InputError("method '{}' cannot take gold labels as known", info.name);
+    throw InputError("a state of '{}' cannot hold gold labels as known", info.name);
   }
   const GoldLabels more = options.gold(table);
   for (std::size_t task = 0; task < more.labels.size(); ++task) {

@@ -149,6 +149,12 @@ TEST_F(LabelTest, StatesOfMethodsThatFitEverythingTakeInMoreAndGold) {
   ASSERT_EQ(aggregate({more, "--method", "glad"}).code, 0);
   EXPECT_EQ(text("updated.csv"), text("first.csv"));
 
+  // A fit that its limit ended is no better with a state.
+  run = aggregate({"--method", "glad", "--max-iter", "1", "--json"});
+  ASSERT_EQ(run.code, 0) << run.err;
+  EXPECT_EQ(run.json()["converged"], false);
+  EXPECT_THAT(run.err, HasSubstr("glad had not converged after 1 iterations"));
+
   // Gold labels stay known, and more become so.
   ASSERT_EQ(aggregate({"--method", "glad", "--gold", gold, "--use-gold"}).code, 0);
   std::vector<std::string> learn = update;

@@ -262,6 +262,24 @@ TEST(WholeFitState, PredictsByWhatWasLearnedOfWorkers) {
               ThrowsMessage<InputError>(HasSubstr("aggregate the new annotations by it")));
 }
 
+// Weights and rates that lead far beyond what a state may hold, and a worker who has no weight.
+TEST(WholeFitState, WhatWasSavedIsTakenInAgain) {
+  for (const Method& method :
+       {Method{"glad", {}}, Method{"generative", {"fit=likelihood", "learning_rate=1000"}},
+        Method{"mace", {"alpha=1e-4"}}}) {
+    AnnotationTable table = method.all().table();
+    const bool is_mace = std::string_view(method.name) == "mace";
+    table.weights.assign(table.rows(), is_mace ? 1 : 1e12F);
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      if (is_mace && table.workers[row] == 0) table.weights[row] = 0;
+    }
+    AnnotationTable more = method.more().table();
+    more.weights.assign(more.rows(), 1);
+    const auto state = reloaded(*make_label_state(table, method.name, method.parameters, {}));
+    EXPECT_EQ(state->absorb(more).annotations, 240U) << method.name;
+  }
+}
+
 TEST(WholeFitState, AnUpdateThatCannotBeFittedChangesNothing) {
   const Method method{"flying-squid", {}};
   const auto state = make_label_state(method.all().table(), method.name, {}, {});
@@ -281,7 +299,7 @@ TEST(WholeFitState, AnUpdateThatCannotBeFittedChangesNothing) {
       [&] {
         make_label_state(method.all().table(), "wawa", {}, {})->absorb(method.more().table(), none);
       },
-      ThrowsMessage<InputError>(HasSubstr("cannot take gold labels as known")));
+      ThrowsMessage<InputError>(HasSubstr("cannot hold gold labels as known")));
 }
 
 // The file with its column `name` in place of what `change` makes of its numbers.

@@ -8,6 +8,7 @@ namespace amalgam::labels::models {
 namespace {
 
 constexpr const char* kLogOdds = "log_odds";
+constexpr double kLargest = 700;  // log-odds of a point that a fit goes on from
 
 struct AccuracyLikelihood {
   const AnnotationTable& table;
@@ -71,7 +72,6 @@ void fit_by_likelihood(const AnnotationTable& table, const FitContext& context, 
   const double log_others = portable_log(static_cast<double>(classes - 1));
   std::vector<double> logits(numbers, portable_log(start / (1 - start)));
   if (context.start != nullptr) {
-    constexpr double kLargest = 700;
     take_of_workers(*context.start, {kLogOdds, classes, -kLargest, kLargest}, logits);
   }
   std::vector<double> velocity(numbers, 0);
@@ -109,7 +109,8 @@ void fit_by_likelihood(const AnnotationTable& table, const FitContext& context, 
   for (std::size_t i = 0; i < numbers; ++i) {
     fit.skills[i / classes] += fit.prior[i % classes] * portable_logistic(logits[i]);
   }
-  if (context.keep_point) fit.point.workers[kLogOdds] = {classes, std::move(logits)};
+  if (context.keep_point)
+    fit.point.workers[kLogOdds] = {classes, clamped(std::move(logits), kLargest)};
   if (!context.keep_evidence) return;
   fit.evidence = {VoteEvidence::Form::sides, log_prior, {}};
   for (std::size_t w = 0; w < table.worker_count(); ++w) {

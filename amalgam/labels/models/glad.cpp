@@ -11,6 +11,9 @@ namespace {
 
 constexpr const char* kAbility = "ability";
 constexpr const char* kLogEasiness = "log_easiness";
+// Of a point that a fit goes on from: far beyond what priors N(1, 1) let weights of 1 reach.
+constexpr double kMostAbility = 1e4;
+constexpr double kMostEasiness = 100;
 
 struct GladLikelihood {
   const AnnotationTable& table;
@@ -74,9 +77,6 @@ class Glad final : public LabelModel {
     GladParameters at{std::vector<double>(table.worker_count(), 1),
                       std::vector<double>(table.task_count(), 1)};
     if (context.start != nullptr) {
-      // Far beyond what priors N(1, 1) let a fit reach.
-      constexpr double kMostAbility = 1e4;
-      constexpr double kMostEasiness = 100;
       take_of_workers(*context.start, {kAbility, 1, -kMostAbility, kMostAbility}, at.ability);
       take_of_tasks(*context.start, {kLogEasiness, 1, -kMostEasiness, kMostEasiness},
                     at.log_easiness);
@@ -104,8 +104,8 @@ class Glad final : public LabelModel {
     if (context.keep_evidence) fit.evidence = evidence_of(at, log_prior, log_others);
     fit.task_columns["easiness"] = std::move(easiness);
     if (context.keep_point) {
-      fit.point.workers[kAbility] = {1, at.ability};
-      fit.point.tasks[kLogEasiness] = {1, std::move(at.log_easiness)};
+      fit.point.workers[kAbility] = {1, clamped(at.ability, kMostAbility)};
+      fit.point.tasks[kLogEasiness] = {1, clamped(std::move(at.log_easiness), kMostEasiness)};
     }
     fit.skills = std::move(at.ability);
     return fit;

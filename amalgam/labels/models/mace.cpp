@@ -268,7 +268,8 @@ class Mace final : public LabelModel {
     fit.skills.resize(at.knows.size());
     std::vector<double>& spams = fit.worker_columns["spams"];
     for (std::size_t w = 0; w < fit.skills.size(); ++w) {
-      fit.skills[w] = at.knows[w] / (at.spams[w] + at.knows[w]);
+      const double sum = at.spams[w] + at.knows[w];
+      fit.skills[w] = sum > 0 ? at.knows[w] / sum : 0.5;  // 0: all annotations have weight 0
       spams.push_back(1 - fit.skills[w]);
     }
     if (context.keep_evidence) fit.evidence = evidence_of(at, log_prior);

@@ -1,5 +1,6 @@
 #include "amalgam/labels/models/start_point.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "amalgam/core/error.hpp"
@@ -38,6 +39,11 @@ void take_of_workers(const FitPoint& point, const StartNumbers& numbers, std::sp
 
 void take_of_tasks(const FitPoint& point, const StartNumbers& numbers, std::span<double> values) {
   take(point, point.tasks, numbers, values);
+}
+
+std::vector<double> clamped(std::vector<double> values, double most) {
+  for (double& value : values) value = std::clamp(value, -most, most);
+  return values;
 }
 
 }  // namespace amalgam::labels::models

@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "amalgam/labels/label_model.hpp"
 
@@ -21,5 +22,8 @@ struct StartNumbers {
 void take_of_workers(const FitPoint& point, const StartNumbers& numbers, std::span<double> values);
 /// The same of the tasks.
 void take_of_tasks(const FitPoint& point, const StartNumbers& numbers, std::span<double> values);
+
+/// The values within [-most, most], as a point holds them: enormous weights may lead beyond.
+std::vector<double> clamped(std::vector<double> values, double most);
 
 }  // namespace amalgam::labels::models
