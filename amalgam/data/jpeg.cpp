@@ -56,6 +56,8 @@ bool compress(const unsigned char* pixels, const ImageSize& size, int quality, C
   codec.err = prepare(errors);
   if (setjmp(errors.back) != 0) {
     jpeg_destroy_compress(&codec);
+    // May be freed already: the library replaces its buffer as it grows, and says so at the end.
+    out.bytes = nullptr;
     return false;
   }
   jpeg_create_compress(&codec);

@@ -15,6 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Numbers to predict whose mean and deviation float32 holds.
+constexpr double kLargestTarget = 1e38;
+
 // What the first pass over the file finds out.
 struct Survey {
   std::size_t rows = 0;
@@ -37,9 +40,10 @@ void note_label(Survey& survey, const TableRows& rows) {
   }
   if (survey.label_is_number) {
     const auto number = cell_number(cell);
-    if (number && std::isfinite(static_cast<float>(*number))) return;
-    throw InputError("{}: '{}' in column '{}'; expected a {}number to predict", rows.place(label),
-                     printable(cell), printable(name), number ? "finite " : "");
+    if (number && std::abs(*number) <= kLargestTarget) return;
+    throw InputError("{}: '{}' in column '{}'; expected a number to predict{}", rows.place(label),
+                     printable(cell), printable(name),
+                     number ? fmt::format(", of at most {:g}", kLargestTarget) : "");
   }
   if (survey.classes.contains(cell)) return;
   if (!is_utf8(cell)) {
@@ -151,7 +155,10 @@ TableColumn column_of(const std::string& name, bool number, Learned& learned) {
 TargetScale scale_of(const std::vector<double>& numbers) {
   const auto count = static_cast<double>(std::max<std::size_t>(numbers.size(), 1));
   TargetScale scale;
-  for (const double number : numbers) scale.mean += number / count;
+  // From the first one on, so that numbers that are all equal do not vary by rounding.
+  const double first = numbers.empty() ? 0 : numbers.front();
+  for (const double number : numbers) scale.mean += (number - first) / count;
+  scale.mean += first;
   double variance = 0;
   for (const double number : numbers) {
     variance += (number - scale.mean) * (number - scale.mean) / count;

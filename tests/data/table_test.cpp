@@ -165,7 +165,7 @@ TEST(Table, NumbersToPredictAreInEveryRow) {
     expect_error<InputError>([&] { load_table(path, known, Split::all); }, "t.csv:3:");
   };
   refused("1,high\n", "t.csv:3:3: 'high' in column 'y'; expected a number to predict");
-  refused("1,1e99\n", "expected a finite number to predict");
+  refused("1,1e99\n", "expected a number to predict, of at most 1e+38");
   refused("1,?\n", "the label 'y' is missing");
 }
 
