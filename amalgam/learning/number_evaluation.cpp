@@ -1,5 +1,8 @@
 #include "amalgam/learning/number_evaluation.hpp"
 
+#include <fmt/format.h>
+
+#include <cmath>
 #include <limits>
 
 #include "amalgam/core/error.hpp"
@@ -37,5 +40,7 @@ NumberFigures judge_numbers(const torch::Tensor& outputs, const Dataset& data) {
   }
   return figures;
 }
+
+std::string r2_text(double r2) { return std::isnan(r2) ? "-" : fmt::format("{:.4f}", r2); }
 
 }  // namespace amalgam::learning

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "amalgam/core/statistics.hpp"
@@ -29,5 +30,8 @@ TargetScale target_scale(const Dataset& data);
 /// Judges the outputs of a network, [count, 1], scaled as the data's numbers are. InputError if the
 /// data have classes or no examples.
 NumberFigures judge_numbers(const torch::Tensor& outputs, const Dataset& data);
+
+/// R2 for people: "-" where it is not defined.
+std::string r2_text(double r2);
 
 }  // namespace amalgam::learning

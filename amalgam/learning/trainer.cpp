@@ -14,6 +14,7 @@
 #include "amalgam/learning/batch_norm.hpp"
 #include "amalgam/learning/batches.hpp"
 #include "amalgam/learning/network_file.hpp"
+#include "amalgam/learning/number_evaluation.hpp"
 #include "amalgam/learning/schedule.hpp"
 #include "amalgam/learning/validation.hpp"
 
@@ -168,7 +169,7 @@ class Trainer {
     if (done_.epochs.empty() || !done_.epochs.back().validation) return "";
     const ValidationFigures& figures = *done_.epochs.back().validation;
     if (data_.predicts_numbers()) {
-      return fmt::format("  validation {:.4f}, R2 {:.4f}", figures.loss, figures.accuracy);
+      return fmt::format("  validation {:.4f}, R2 {}", figures.loss, r2_text(figures.accuracy));
     }
     return fmt::format("  validation {:.4f}, {:.2f} %", figures.loss, 100 * figures.accuracy);
   }

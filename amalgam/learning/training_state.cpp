@@ -1,5 +1,6 @@
 #include "amalgam/learning/training_state.hpp"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -32,10 +33,13 @@ NamedTensors with_prefix(const TensorSource& source, const std::string& prefix) 
 }
 
 EpochRecord parse_epoch(const nlohmann::json& figures) {
-  EpochRecord epoch{figures.at(0).get<double>(), figures.at(1).get<double>()};
-  if (figures.size() > 2) {
-    epoch.validation = {figures.at(2).get<double>(), figures.at(3).get<double>()};
-  }
+  // JSON has no NaN: R2 is not defined where all numbers to predict are equal.
+  const auto number = [&](std::size_t at) {
+    const nlohmann::json& figure = figures.at(at);
+    return figure.is_null() ? std::numeric_limits<double>::quiet_NaN() : figure.get<double>();
+  };
+  EpochRecord epoch{number(0), number(1)};
+  if (figures.size() > 2) epoch.validation = {number(2), number(3)};
   return epoch;
 }
 

@@ -25,8 +25,7 @@ void print_number_table(const std::string& first, const std::vector<NumberRow>& 
                {"mae", Align::right}});
   for (const auto& [name, figures] : rows) {
     table.add_row(
-        {name, std::isfinite(figures.r2) ? fmt::format("{:.4f}", figures.r2) : "-",
-         fmt::format("{:.6g}", figures.mse),
+        {name, learning::r2_text(figures.r2), fmt::format("{:.6g}", figures.mse),
          fmt::format("{:.6g} - {:.6g}", figures.mse_interval.low, figures.mse_interval.high),
          fmt::format("{:.6g}", std::sqrt(figures.mse)), fmt::format("{:.6g}", figures.mae)});
   }

@@ -153,7 +153,7 @@ HeldOut held_out_figures(Network& network, const Dataset& all) {
   const torch::Tensor logits = predict_logits(network, data);
   if (data.predicts_numbers()) {
     const NumberFigures figures = judge_numbers(logits, data);
-    return {number_figures_json(figures), fmt::format("validation R2 {:.4f}", figures.r2)};
+    return {number_figures_json(figures), "validation R2 " + learning::r2_text(figures.r2)};
   }
   const Evaluation figures = evaluate(log_probabilities(logits).flatten(0, -2),
                                       data.labels.flatten(), data.class_names, {.resamples = 0});

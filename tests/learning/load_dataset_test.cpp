@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <string>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/interrupt.hpp"
 #include "amalgam/description/encoding.hpp"
 #include "amalgam/learning/evaluation.hpp"
 #include "amalgam/learning/network_file.hpp"
@@ -191,6 +193,34 @@ TEST_F(LoadDataset, ATableMayHaveNumbersToPredict) {
   const auto classes = initial_network(recipe, load_dataset(table(), Split::train, 1));
   expect_error<InputError>([&] { load_dataset(rows, Split::test, 1, &classes->description()); },
                            "predicts classes");
+}
+
+// R2 is not defined then, and its NaN survives an interruption; the scale of equal numbers is 1.
+TEST_F(LoadDataset, NumbersToPredictMayAllBeEqual) {
+  std::string text = "x,y\n";
+  for (int i = 0; i < 80; ++i) text += fmt::format("{},0.1\n", i);
+  const DataRecipe rows{.set = folder_.write("equal.csv", text).string(), .target = "y"};
+  const Dataset data = load_dataset(rows, Split::train, 1);
+  EXPECT_EQ(target_scale(data).mean, 0.1);
+  EXPECT_EQ(target_scale(data).deviation, 1);
+  const TrainingRecipe recipe = parse_recipe(
+      {{"network", {{"architecture", "mlp"}, {"hidden", {4}}}}, {"epochs", 3}}, "test");
+  TrainingOptions options;
+  options.progress = Progress::Mode::never;
+  options.validation = &data;
+  options.state_file = folder_ / "state.safetensors";
+  options.after_epoch = [](std::uint64_t epoch) {
+    if (epoch == 1) throw Interrupted();
+  };
+  const auto network = initial_network(recipe, data);
+  EXPECT_THROW(train(*network, data, recipe, options), Interrupted);
+  options.after_epoch = nullptr;
+  options.resume = true;
+  const TrainingReport report = train(*network, data, recipe, options);
+  EXPECT_EQ(report.first_epoch, 2U);
+  EXPECT_TRUE(std::isnan(report.epochs.front().validation->accuracy));
+  EXPECT_EQ(r2_text(report.epochs.front().validation->accuracy), "-");
+  EXPECT_EQ(r2_text(0.25), "0.2500");
 }
 
 // Errors 1, -1 and 2 of numbers 1, 2, 3 with a scale of 10.
