@@ -11,6 +11,7 @@
 #include "amalgam/checkpoint/conversion.hpp"
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
@@ -157,11 +158,19 @@ void run_apply(const LoraOptions& options) {
   report_applied(options, source->tensors().size(), statistics.bytes_written);
 }
 
+// A model whose tensors are numbers that can be subtracted.
+std::unique_ptr<TensorSource> open_whole_model(const std::string& path) {
+  refuse_lone_adapter(path, "write BASE+ADAPTER for the model that it makes of its base");
+  auto model = open_checkpoint(path);
+  refuse_packed_weights(*model, without_adapters(path));
+  return model;
+}
+
 void run_extract(const LoraOptions& options) {
   check_is_folder(options.output);
   check_output_is_no_input({options.base, options.model}, options.output);
-  const auto base = open_checkpoint(options.base);
-  const auto tuned = open_checkpoint(options.model);
+  const auto base = open_whole_model(options.base);
+  const auto tuned = open_whole_model(options.model);
   Progress progress("extract", tuned->tensors().size(), Progress::Unit::items,
                     options.common.progress_mode());
   AdapterResult result = extract_adapter(*base, *tuned,
@@ -266,7 +275,7 @@ void register_merge_adapters(CLI::App& lora) {
   auto options = std::make_shared<LoraOptions>();
   command->add_option("adapters", options->adapters, "Folders of PEFT LoRA adapters")
       ->required()
-      ->expected(2, 1000)
+      ->expected(-2)  // or more
       ->type_name("ADAPTER");
   command->add_option("-o,--output", options->output, "Folder to make")
       ->required()
@@ -281,6 +290,7 @@ void register_merge_adapters(CLI::App& lora) {
   command
       ->add_option("--weight", options->weights, "cat, exact and svd: one per adapter (default 1)")
       ->expected(1, 1000)
+      ->delimiter(',')
       ->type_name("W");
   command
       ->add_option("-p,--parameter", options->parameters,

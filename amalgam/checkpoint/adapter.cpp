@@ -191,6 +191,13 @@ template LowRankFactors<double> Adapter::factors(const AdapterModule&) const;
 
 bool is_adapter_folder(const fs::path& path) { return names_file(path / kConfigFile); }
 
+void refuse_lone_adapter(const fs::path& path, std::string_view advice) {
+  if (!is_adapter_folder(path)) return;
+  const std::string weights = find_folder_weights(path).path.filename().string();
+  if (!weights.starts_with("adapter_model.")) return;
+  throw InputError("{}: the folder of an adapter, expected a model; {}", path.string(), advice);
+}
+
 Adapter make_adapter(SharedSource tensors, AdapterConfig config, std::string label) {
   return Reader(std::move(tensors), std::move(config), std::move(label)).run();
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "amalgam/checkpoint/adapter_config.hpp"
@@ -60,6 +61,9 @@ struct Adapter {
 
 /// Whether `path` is a folder with an `adapter_config.json`.
 bool is_adapter_folder(const std::filesystem::path& path);
+/// InputError that ends in `advice` if `path` is the folder of an adapter with no model in it: its
+/// tensors are factors, and mean nothing without the base.
+void refuse_lone_adapter(const std::filesystem::path& path, std::string_view advice);
 
 /// Opens a PEFT folder: `adapter_config.json` beside `adapter_model.safetensors` (or `.bin`).
 /// InputError naming the file for a configuration as parse_adapter_config, tensors that belong to

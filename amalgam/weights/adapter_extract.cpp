@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <string>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
@@ -31,6 +33,80 @@ MemoryTensor whole(const TensorSource& source, std::size_t tensor) {
 
 bool is_product(const TensorInfo& info) {
   return info.shape.size() >= 2 && info.name.ends_with(kWeight) && info.elements > 0;
+}
+
+bool same_bytes(const TensorSource& source, std::size_t a, std::size_t b) {
+  constexpr std::uint64_t kRead = 1 << 20;
+  const std::uint64_t bytes = source.tensors()[a].bytes;
+  std::vector<std::byte> left(std::min(bytes, kRead));
+  std::vector<std::byte> right(left.size());
+  for (std::uint64_t at = 0; at < bytes; at += left.size()) {
+    const std::uint64_t length = std::min<std::uint64_t>(left.size(), bytes - at);
+    source.read_bytes(a, at, std::span(left).first(length));
+    source.read_bytes(b, at, std::span(right).first(length));
+    if (left != right) return false;
+  }
+  return true;
+}
+
+// A head that repeats the embedding is left out where the two are tied.
+bool repeats_embedding(const TensorSource& source, std::size_t tensor) {
+  const TensorInfo& head = source.tensors()[tensor];
+  if (!is_head_name(head.name)) return false;
+  for (std::size_t i = 0; i < source.tensors().size(); ++i) {
+    const TensorInfo& info = source.tensors()[i];
+    if (is_vocabulary_name(info.name) && !is_head_name(info.name) && info.dtype == head.dtype &&
+        info.shape == head.shape && same_bytes(source, tensor, i)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// What no tuning changes, and newer libraries do not store: masks, and frequencies of positions.
+bool is_constant(const TensorInfo& info) {
+  return !dtype_is_floating(info.dtype) || info.name.ends_with(".inv_freq") ||
+         info.name.ends_with(".attn.masked_bias") ||
+         (info.name.ends_with(".attn.bias") && info.shape.size() == 4);
+}
+
+// Before anything is computed: a model tuned from the base has all that the base has.
+void check_models(const TensorSource& base, const TensorSource& tuned) {
+  const std::map<std::string, std::string> aliases = tuned.aliases();
+  const TensorInfo* first = nullptr;
+  std::size_t missing = 0;
+  std::size_t shared = 0;
+  for (std::size_t i = 0; i < base.tensors().size(); ++i) {
+    const TensorInfo& info = base.tensors()[i];
+    if (tuned.find(info.name) || aliases.contains(info.name)) {
+      ++shared;
+    } else if (!is_constant(info) && !repeats_embedding(base, i)) {
+      if (missing++ == 0) first = &info;
+    }
+  }
+  if (shared == 0 && !base.tensors().empty() && !tuned.tensors().empty()) {
+    throw InputError(
+        "{}: has no tensor of a name that {} has ('{}' here, '{}' there); expected a model tuned "
+        "from it",
+        tuned.label(), base.label(), tuned.tensors().front().name, base.tensors().front().name);
+  }
+  if (missing == 1) {
+    throw InputError("{}: tensor '{}' of {} is missing; expected a model tuned from it",
+                     tuned.label(), first->name, base.label());
+  }
+  if (missing > 1) {
+    throw InputError(
+        "{}: {} tensors of {} are missing, '{}' the first of them; expected a model tuned from it",
+        tuned.label(), missing, base.label(), first->name);
+  }
+}
+
+void check_finite(const TensorSource& source, const std::string& name,
+                  const std::vector<double>& values) {
+  const auto bad = std::ranges::find_if(values, [](double x) { return !std::isfinite(x); });
+  if (bad == values.end()) return;
+  throw InputError("{}: tensor '{}' has {} at index {}; expected finite numbers", source.label(),
+                   name, *bad, bad - values.begin());
 }
 
 void check_pair(const TensorSource& base, const TensorInfo& old, const TensorSource& tuned,
@@ -72,6 +148,7 @@ CompressedModule compress(const LowRank& svd, double squares, const CompressionO
 
 AdapterResult extract_adapter(const TensorSource& base, const TensorSource& tuned,
                               const ExtractOptions& options) {
+  check_models(base, tuned);
   AdapterResult result;
   result.adapter.transposed = options.transposed;
   for (std::size_t i = 0; i < tuned.tensors().size(); ++i) {
@@ -92,6 +169,8 @@ AdapterResult extract_adapter(const TensorSource& base, const TensorSource& tune
     }
     std::vector<double> change = all_values(tuned, i);
     const std::vector<double> before = all_values(base, *found);
+    check_finite(base, old.name, before);
+    check_finite(tuned, now.name, change);
     double squares = 0;
     for (std::size_t k = 0; k < change.size(); ++k) {
       change[k] -= before[k];

@@ -141,6 +141,8 @@ class Merger {
     for (std::size_t i = 0; i < adapters_.size(); ++i) {
       if (group.parts[i] == nullptr) continue;
       factors[i] = adapters_[i].factors<double>(*group.parts[i]);
+      check_finite(adapters_[i], module.name, factors[i].left);
+      check_finite(adapters_[i], module.name, factors[i].right);
       module.rank += factors[i].rank;
       module.right.insert(module.right.end(), factors[i].right.begin(), factors[i].right.end());
     }
@@ -151,6 +153,14 @@ class Merger {
         }
       }
     }
+  }
+
+  static void check_finite(const Adapter& adapter, const std::string& module,
+                           const std::vector<double>& factor) {
+    const auto bad = std::ranges::find_if(factor, [](double x) { return !std::isfinite(x); });
+    if (bad == factor.end()) return;
+    throw InputError("{}: module '{}' has {} in a factor; expected finite numbers", adapter.label,
+                     module, *bad);
   }
 
   void recompress(NewAdapterModule& module) {

@@ -42,7 +42,9 @@ struct ExtractOptions {
 /// its truncated singular value decomposition (randomised for large matrices, see truncated_svd),
 /// whole what cannot be a product: vectors (norms, biases), tensors with other names, and
 /// embeddings and heads with another number of rows than the base's. Unchanged tensors are left
-/// out. InputError naming the tensor for other differences of shape or type, or if nothing differs.
+/// out. InputError naming the tensor for other differences of shape or type, for tensors of the
+/// base that the tuned model lacks (constants such as masks, and a head that repeats the embedding,
+/// may be left out) and numbers that are not finite, or if nothing differs.
 AdapterResult extract_adapter(const TensorSource& base, const TensorSource& tuned,
                               const ExtractOptions& options);
 
@@ -61,7 +63,8 @@ struct AdapterMergeOptions {
 };
 
 /// Merges LoRA adapters of one base. InputError for IA3 and DoRA, whose effect depends on the base,
-/// for shapes that differ, and for different tensors that several save whole.
+/// for shapes that differ, for different tensors that several save whole, and, in cat, exact and
+/// svd, for factors that are not finite.
 AdapterResult merge_adapters(std::vector<Adapter> adapters, const AdapterMergeOptions& options);
 
 /// The factors of a decomposition, its singular values shared out evenly, as far as `keep` wants:

@@ -13,6 +13,9 @@ std::shared_ptr<const TensorSource> with_adapter(std::shared_ptr<const TensorSou
 }
 
 OpenedModel open_model(const ModelReference& reference) {
+  refuse_lone_adapter(reference.path,
+                      "write BASE+ADAPTER for the model that it makes of its base, or merge "
+                      "adapters with 'amalgam lora merge'");
   std::shared_ptr<const TensorSource> source = open_checkpoint(reference.path);
   refuse_packed_weights(*source, without_adapters(reference.path));
   ModelConfig config = read_model_config(without_adapters(reference.path), *source);

@@ -380,6 +380,12 @@ TEST(Adapter, APathOfBaseAndAdapterIsACheckpoint) {
   EXPECT_EQ(detect_format(path), CheckpointFormat::safetensors_file);
   EXPECT_THAT(error_of([&] { open_checkpoint(path + "x"); }),
               HasSubstr("lorax: no such folder; expected a PEFT adapter"));
+  // The folder is an adapter alone until it has a model too.
+  EXPECT_THAT(error_of([&] { refuse_lone_adapter(lora, "do so"); }),
+              HasSubstr("lora: the folder of an adapter, expected a model; do so"));
+  refuse_lone_adapter(path, "");
+  write_safetensors(folder / "lora" / "model.safetensors", {make_tensor("q.weight", {1}, {1})});
+  refuse_lone_adapter(lora, "");
 }
 
 }  // namespace

@@ -87,6 +87,47 @@ TEST_F(Lora, MergesAndReportsRanks) {
   EXPECT_EQ(by_rule.json()["modules"][0]["rank"], 3);
 }
 
+TEST_F(Lora, WeightsMayBeSeparatedByCommas) {
+  const auto merge = [&](const std::string& out, const std::vector<std::string>& weights) {
+    std::vector<std::string> words = {"lora", "merge",   path("lora_a"), path("lora_a"),
+                                      "-o",   path(out), "--weight"};
+    words.insert(words.end(), weights.begin(), weights.end());
+    done(words);
+    return contents_of(folder_ / out / "adapter_model.safetensors");
+  };
+  EXPECT_EQ(merge("commas", {"0.5,0.25"}), merge("words", {"0.5", "0.25"}));
+  expect_bad_usage(run_amalgam({"lora", "merge", path("lora_a"), "-o", path("one")}),
+                   "At least 2 required");
+}
+
+TEST_F(Lora, ExtractRefusesWhatIsNoModel) {
+  const auto refused = [&](const std::string& base, const std::string& tuned,
+                           const std::string& part) {
+    expect_bad_usage(run_amalgam({"lora", "extract", path(base), path(tuned), path("out")}), part);
+    EXPECT_FALSE(fs::exists(path("out")));
+    EXPECT_FALSE(fs::exists(path(".out.partial")));
+  };
+  refused("base.safetensors", "lora_a", "lora_a: the folder of an adapter, expected a model");
+  refused("lora_a", "a.safetensors", "lora_a: the folder of an adapter, expected a model");
+  std::vector<MemoryTensor> packed = model("a");
+  packed.push_back(make_tensor("layers.1.q.qweight", {2, 2}, {1, 2, 3, 4}, DType::i32));
+  packed.push_back(make_tensor("layers.1.q.g_idx", {2}, {0, 1}, DType::i32));
+  write_safetensors(folder_ / "packed.safetensors", packed);
+  refused("base.safetensors", "packed.safetensors", "packed as GPTQ");
+  refused("packed.safetensors", "a.safetensors", "packed as GPTQ");
+  std::vector<MemoryTensor> part = model("a");
+  part.erase(part.begin());
+  write_safetensors(folder_ / "part.safetensors", part);
+  refused("base.safetensors", "part.safetensors", "tensor 'layers.0.norm.weight' of");
+}
+
+TEST_F(Lora, AMergeRefusesAdaptersAlone) {
+  const RunResult result = run_amalgam({"merge", "--method", "linear", path("lora_a"),
+                                        path("lora_b"), "-p", "weight=1", "-o", path("out")});
+  expect_bad_usage(result, "lora_a: the folder of an adapter", "BASE+ADAPTER", "lora merge");
+  EXPECT_FALSE(fs::exists(path("out")));
+}
+
 TEST_F(Lora, InspectAndDiffTakeBasePlusAdapter) {
   const std::string adapted = path("base.safetensors") + "+" + path("lora_a");
   EXPECT_EQ(done({"inspect", adapted, "--json"}).json()["tensors"].size(), 2U);

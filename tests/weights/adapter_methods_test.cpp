@@ -115,6 +115,21 @@ TEST(AdapterMerge, RulesWorkOnTheChanges) {
   EXPECT_THAT(change_of(written(merged), {1, 4}), Pointwise(DoubleNear(1e-5), {4., 3., 0., 2.}));
 }
 
+TEST(AdapterMerge, NamesTheAdapterAndModuleOfWhatIsNotFinite) {
+  Adapter bad = lora(3, 3, 1, 1);
+  bad.tensors = memory({make_tensor("base_model.model.q.lora_A.weight", {1, 3}, {1, NAN, 1}),
+                        make_tensor("base_model.model.q.lora_B.weight", {3, 1}, {1, 1, 1})},
+                       "bad");
+  bad.label = "bad";
+  for (const char* method : {"cat", "exact", "svd"}) {
+    EXPECT_THAT(error_of([&] {
+                  merge_adapters({lora(3, 3, 1, 2), bad}, {.method = method, .keep = {.rank = 1}});
+                }),
+                HasSubstr("bad: module 'q' has nan in a factor"))
+        << method;
+  }
+}
+
 TEST(AdapterMerge, RefusesWhatHasNoSum) {
   const auto error = [](std::vector<Adapter> adapters, const std::string& method) {
     return error_of([&] { merge_adapters(std::move(adapters), {.method = method}); });
@@ -169,6 +184,42 @@ TEST(AdapterExtract, KeepsAsManyValuesAsTheEnergyNeeds) {
   const auto one = extract_adapter(*base, *tuned, {.keep = {.rank = 1}});
   EXPECT_NEAR(one.modules.at(0).energy, 0.9, 1e-12);
   EXPECT_THAT(error_of([&] { extract_adapter(*base, *base, {}); }), HasSubstr("do not differ"));
+}
+
+TEST(AdapterExtract, RefusesModelsThatWereNotTunedFromTheBase) {
+  const auto base = memory(
+      {make_tensor("a.weight", {2, 2}, normal(4, 1)), make_tensor("b.weight", {2, 2}, normal(4, 2)),
+       make_tensor("c.weight", {2, 2}, normal(4, 3))},
+      "base");
+  const auto error = [&](std::vector<MemoryTensor> tensors) {
+    return error_of([&] { extract_adapter(*base, *memory(std::move(tensors), "tuned"), {}); });
+  };
+  const MemoryTensor a = make_tensor("a.weight", {2, 2}, normal(4, 4));
+  const MemoryTensor b = make_tensor("b.weight", {2, 2}, normal(4, 5));
+  EXPECT_THAT(error({a, b}), HasSubstr("tuned: tensor 'c.weight' of base is missing"));
+  EXPECT_THAT(error({a}),
+              HasSubstr("tuned: 2 tensors of base are missing, 'b.weight' the first of them"));
+  EXPECT_THAT(error({make_tensor("x.weight", {2, 2}, normal(4, 4))}),
+              HasSubstr("('x.weight' here, 'a.weight' there)"));
+  EXPECT_THAT(error({a, b, make_tensor("c.weight", {2, 2}, {1, 2, INFINITY, 3})}),
+              HasSubstr("tuned: tensor 'c.weight' has inf at index 2"));
+}
+
+// As libraries save them: constants, and a head that is tied to the embedding, are left out.
+TEST(AdapterExtract, WhatNoTuningChangesMayBeMissing) {
+  const auto base = memory({make_tensor("embed_tokens.weight", {3, 2}, normal(6, 1)),
+                            make_tensor("h.0.attn.bias", {1, 1, 2, 2}, {1, 0, 1, 1}),
+                            make_tensor("ids", {2}, {0, 1}, DType::i64),
+                            make_tensor("lm_head.weight", {3, 2}, normal(6, 1)),
+                            make_tensor("rotary_emb.inv_freq", {2}, {1, 2})},
+                           "base");
+  const auto tuned = memory({make_tensor("embed_tokens.weight", {3, 2}, normal(6, 2))}, "tuned");
+  EXPECT_EQ(extract_adapter(*base, *tuned, {}).modules.size(), 1U);
+  const auto untied = memory({make_tensor("embed_tokens.weight", {3, 2}, normal(6, 1)),
+                              make_tensor("lm_head.weight", {3, 2}, normal(6, 3))},
+                             "base");
+  EXPECT_THAT(error_of([&] { extract_adapter(*untied, *tuned, {}); }),
+              HasSubstr("tensor 'lm_head.weight' of base is missing"));
 }
 
 }  // namespace
