@@ -6,6 +6,7 @@
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
+#include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/log.hpp"
 
@@ -67,6 +68,13 @@ GgufMetadata gguf_metadata(const OutputOrigin& origin, const fs::path& place) {
   return metadata;
 }
 
+bool is_split(const fs::path& place, const std::vector<TensorInfo>& tensors,
+              std::optional<std::uint64_t> shard_bytes) {
+  std::uint64_t bytes = 0;
+  for (const TensorInfo& info : tensors) bytes += info.bytes;
+  return place.extension() == ".gguf" && shard_bytes && bytes > *shard_bytes;
+}
+
 }  // namespace
 
 std::unique_ptr<FileSink> create_checkpoint(const fs::path& place, std::vector<TensorInfo> tensors,
@@ -86,12 +94,16 @@ fs::path path_to_open(const fs::path& output, const std::vector<fs::path>& parts
   return parts.empty() ? output : output.parent_path() / parts.front().filename();
 }
 
+std::vector<fs::path> output_parts(const fs::path& place, const std::vector<TensorInfo>& tensors,
+                                   std::optional<std::uint64_t> shard_bytes) {
+  if (!is_split(place, tensors, shard_bytes)) return {};
+  return gguf_part_files(place, tensors, *shard_bytes);
+}
+
 CreatedOutput create_output(const fs::path& place, std::vector<TensorInfo> tensors,
                             const OutputOrigin& origin, std::optional<std::uint64_t> shard_bytes,
                             SinkStart start) {
-  std::uint64_t bytes = 0;
-  for (const TensorInfo& info : tensors) bytes += info.bytes;
-  if (place.extension() == ".gguf" && shard_bytes && bytes > *shard_bytes) {
+  if (is_split(place, tensors, shard_bytes)) {
     GgufParts split = create_gguf_parts(place, std::move(tensors), gguf_metadata(origin, place),
                                         *shard_bytes, start);
     return {.sink = std::move(split.sink), .parts = std::move(split.files)};

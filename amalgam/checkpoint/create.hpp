@@ -47,6 +47,12 @@ CreatedOutput create_output(const std::filesystem::path& place, std::vector<Tens
                             const OutputOrigin& origin, std::optional<std::uint64_t> shard_bytes,
                             SinkStart start = SinkStart::create);
 
+/// The files that create_output(place, tensors, ..., shard_bytes) splits a GGUF output into; none
+/// if the output is one file or a folder.
+std::vector<std::filesystem::path> output_parts(const std::filesystem::path& place,
+                                                const std::vector<TensorInfo>& tensors,
+                                                std::optional<std::uint64_t> shard_bytes);
+
 /// Where an output that is asked for as `output` is opened once it is in place: there, or, of a
 /// split one, at the first of `parts`.
 std::filesystem::path path_to_open(const std::filesystem::path& output,

@@ -112,6 +112,21 @@ std::vector<std::size_t> gguf_part_sizes(const std::vector<TensorInfo>& tensors,
   return sizes;
 }
 
+std::vector<std::filesystem::path> gguf_part_files(const std::filesystem::path& path,
+                                                   const std::vector<TensorInfo>& tensors,
+                                                   std::uint64_t part_bytes) {
+  const std::size_t count = gguf_part_sizes(tensors, part_bytes).size();
+  if (count > kGgufMostParts) {
+    throw InputError("{}: {} parts, but at most {} are possible; choose a larger --shard-size",
+                     path.string(), count, kGgufMostParts);
+  }
+  std::vector<std::filesystem::path> files;
+  for (std::size_t number = 0; number < count; ++number) {
+    files.push_back(path.parent_path() / gguf_part_name(path.stem().string(), number, count));
+  }
+  return files;
+}
+
 void set_part_keys(GgufMetadata& metadata, std::uint64_t number, std::uint64_t count,
                    std::size_t tensors) {
   metadata.set(kNumber, GgufValue::of(static_cast<std::uint16_t>(number)));

@@ -46,6 +46,12 @@ void check_part_tensors(const std::filesystem::path& path, const GgufMetadata& m
 std::vector<std::size_t> gguf_part_sizes(const std::vector<TensorInfo>& tensors,
                                          std::uint64_t part_bytes);
 
+/// The files beside `path` ("STEM.gguf") that create_gguf_parts makes, in their order. InputError
+/// if there would be more than kGgufMostParts.
+std::vector<std::filesystem::path> gguf_part_files(const std::filesystem::path& path,
+                                                   const std::vector<TensorInfo>& tensors,
+                                                   std::uint64_t part_bytes);
+
 /// Sets the keys of part `number` of `count`; `tensors`: of all parts.
 void set_part_keys(GgufMetadata& metadata, std::uint64_t number, std::uint64_t count,
                    std::size_t tensors);

@@ -217,22 +217,16 @@ GgufParts create_gguf_parts(const std::filesystem::path& path, std::vector<Tenso
                             SinkStart start) {
   check_tensors(tensors, path.string());
   const std::vector<std::size_t> sizes = gguf_part_sizes(tensors, part_bytes);
-  if (sizes.size() > kGgufMostParts) {
-    throw InputError("{}: {} parts, but at most {} are possible; choose a larger --shard-size",
-                     path.string(), sizes.size(), kGgufMostParts);
-  }
   GgufMetadata whole = metadata;
   update(whole, tensors);
-  GgufParts made;
+  GgufParts made{.files = gguf_part_files(path, tensors, part_bytes), .sink = {}};
   std::vector<std::unique_ptr<FileSink>> parts;
   auto next = tensors.begin();
   for (std::size_t number = 0; number < sizes.size(); ++number) {
     GgufMetadata keys = number == 0 ? whole : GgufMetadata();
     set_part_keys(keys, number, sizes.size(), tensors.size());
     const auto end = next + static_cast<std::ptrdiff_t>(sizes[number]);
-    made.files.push_back(path.parent_path() /
-                         gguf_part_name(path.stem().string(), number, sizes.size()));
-    parts.push_back(std::make_unique<GgufSink>(made.files.back(),
+    parts.push_back(std::make_unique<GgufSink>(made.files[number],
                                                std::vector<TensorInfo>(next, end), keys, start));
     next = end;
   }

@@ -68,6 +68,10 @@ class PlacedMerge {
                                                         .keep_partial = options_.keep_partial ||
                                                                         options_.cluster != nullptr,
                                                         .resume = options_.resume});
+    // Before anything is reserved: parts that are there already may not be replaced.
+    transaction_->place_parts(
+        output_parts(places_.work, outputs_of(merge_.stages.back()->plan), options_.shard_bytes),
+        merge_.models);
     const std::optional<FinishedWork> left =
         options_.resume ? FinishedWork::read(places_.partial) : std::nullopt;
     if (!left) {
@@ -128,7 +132,6 @@ class PlacedMerge {
           open_output(stage, place, finished_ ? SinkStart::resume : SinkStart::create);
       sink = std::move(made.sink);
       parts_ = std::move(made.parts);
-      transaction_->place_parts(parts_, merge_.models);
     }
     wait_for_all(options_.cluster);
     if (rank_ != 0) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/gguf.hpp"
 #include "amalgam/checkpoint/memory.hpp"
 #include "amalgam/checkpoint/output.hpp"
@@ -54,6 +55,12 @@ TEST(GgufParts, AreReadAsOneByTheNameOfTheFirst) {
   EXPECT_EQ(names_of(files),
             (std::vector<std::string>{"m-00001-of-00003.gguf", "m-00002-of-00003.gguf",
                                       "m-00003-of-00003.gguf"}));
+  std::vector<TensorInfo> infos;
+  for (const MemoryTensor& tensor : tensors()) infos.push_back(tensor.info);
+  EXPECT_EQ(output_parts(folder / "m.gguf", infos, 40), files);  // known before they are made
+  EXPECT_TRUE(output_parts(folder / "m.gguf", infos, 1000).empty());
+  EXPECT_TRUE(output_parts(folder / "m.gguf", infos, std::nullopt).empty());
+  EXPECT_TRUE(output_parts(folder / "m.safetensors", infos, 40).empty());
   const auto source = open_checkpoint(files.front());
   ASSERT_EQ(source->tensors().size(), 5U);
   for (const MemoryTensor& tensor : tensors()) {

@@ -183,6 +183,11 @@ TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
   expect_bad_usage(run_amalgam(merge(path("m.gguf"), {"--shard-size", "16kB"})), "already exists",
                    "--overwrite");
   EXPECT_FALSE(fs::exists(path(".m.gguf.partial")));
+  for (const char* option : {"--resume", "--keep-partial"}) {
+    expect_bad_usage(run_amalgam(merge(path("m.gguf"), {"--shard-size", "16kB", option})),
+                     "m-00001-of-00003.gguf: already exists");
+    EXPECT_FALSE(fs::exists(path(".m.gguf.partial"))) << option;
+  }
   // A part would be written over what is read.
   fs::rename(b, path("x-00001-of-00003.gguf"));
   fs::rename(a, path("b.gguf"));
