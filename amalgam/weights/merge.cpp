@@ -18,6 +18,7 @@
 #include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
 #include "amalgam/weights/plan_importance.hpp"
+#include "amalgam/weights/plan_parameters.hpp"
 #include "amalgam/weights/planned_merge.hpp"
 #include "amalgam/weights/planner.hpp"
 #include "amalgam/weights/recipe_metadata.hpp"
@@ -164,6 +165,7 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
                              .compare_copied = documents.size() == 1,
                              .vocabulary = stage.vocabulary.get(),
                              .fp8 = fp8 ? &*fp8 : nullptr});
+    warn_of_idle_filters(document, stage.plan);
     stage.output = std::make_shared<PlannedOutput>(document.name, stage.plan);
     const OpenedModel reference = open(document.reference());
     stage.reference = reference.tensors;

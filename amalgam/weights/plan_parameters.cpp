@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
+#include "amalgam/weights/plan_cast.hpp"
 
 namespace amalgam {
 namespace {
@@ -93,7 +97,66 @@ class Checker {
   std::vector<std::string> names_;
 };
 
+// Filters that match no name, each once for a parameter.
+class IdleFilters {
+ public:
+  IdleFilters(const Recipe& recipe, const MergePlan& plan) : recipe_(recipe), plan_(plan) {}
+
+  void warn(const ParameterSettings& settings) {
+    for (const auto& [name, setting] : settings) {
+      for (const ParameterSetting::Entry& entry : setting.entries) {
+        if (entry.filter.empty() || matches_any(entry.filter)) continue;
+        if (!seen_.emplace(name, entry.filter).second) continue;
+        log::warn("{}: parameter '{}': no tensor has a name that the filter '{}' matches",
+                  recipe_place(recipe_, setting.line), name, entry.filter);
+      }
+    }
+  }
+
+  void warn(const std::vector<RecipeSource>& sources) {
+    for (const RecipeSource& source : sources) warn(source.parameters);
+  }
+
+  void warn(const std::vector<RecipeSlice>& slices) {
+    for (const RecipeSlice& slice : slices) {
+      warn(slice.parameters);
+      warn(slice.sources);
+    }
+  }
+
+ private:
+  bool matches_any(const std::string& filter) const {
+    const ParameterSetting probe{{{filter, {0.0}}}, {}};
+    const auto matches = [&](const std::string& name) {
+      return probe.evaluate(name, 0).has_value();
+    };
+    const auto is_output = [&](const PlanTensor& tensor) { return matches(tensor.output.name); };
+    const auto is_input = [&](const auto& source) {
+      return std::ranges::any_of(source->tensors(),
+                                 [&](const TensorInfo& info) { return matches(info.name); });
+    };
+    return std::ranges::any_of(plan_.tensors, is_output) ||
+           std::ranges::any_of(plan_.sources, is_input);
+  }
+
+  const Recipe& recipe_;
+  const MergePlan& plan_;
+  std::set<std::pair<std::string, std::string>> seen_;
+};
+
 }  // namespace
+
+void warn_of_idle_filters(const Recipe& recipe, const MergePlan& plan) {
+  IdleFilters idle(recipe, plan);
+  idle.warn(recipe.parameters);
+  idle.warn(recipe.models);
+  idle.warn(recipe.slices);
+  for (const RecipeModule& module : recipe.modules) {
+    idle.warn(module.parameters);
+    idle.warn(module.models);
+    idle.warn(module.slices);
+  }
+}
 
 void check_parameters(const Recipe& recipe, const RuleInfo& rule) {
   const Checker checker(recipe, rule);

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "amalgam/weights/plan.hpp"
 #include "amalgam/weights/recipe.hpp"
 #include "amalgam/weights/rule.hpp"
 
@@ -11,6 +12,10 @@ namespace amalgam {
 /// the nearest one), kinds and ranges, and that what holds for the whole merge is not set for one
 /// model. `int8_mask`, which in mergekit only saves memory, is accepted and has no effect.
 void check_parameters(const Recipe& recipe, const RuleInfo& rule);
+
+/// A warning for every filter of a parameter that matches no tensor, of models or output: what it
+/// was written for does not happen.
+void warn_of_idle_filters(const Recipe& recipe, const MergePlan& plan);
 
 /// The settings that hold for a tensor, nearest first; null where there are none.
 struct ParameterLevels {

@@ -370,5 +370,20 @@ TEST_F(MergeRun, TheProgramDoesNotLinkLibtorch) {
   EXPECT_EQ(libraries.find("libc10"), std::string::npos) << libraries;
 }
 
+TEST_F(MergeRun, AFilterThatMatchesNoTensorIsToldOnce) {
+  const auto merge = [&](const std::string& filter) {
+    const RunResult result = run_amalgam({"merge", "-m", "linear", a_, b_, "-p", "weight=1", "-p",
+                                          "weight:" + filter + "=2", "-o", out(), "--overwrite"});
+    expect_done(result);
+    return result.err;
+  };
+  const std::string told = merge("nomatch");
+  const std::string warning = "parameter 'weight': no tensor has a name that the filter 'nomatch'";
+  EXPECT_NE(told.find(warning), std::string::npos) << told;
+  EXPECT_EQ(told.find(warning), told.rfind(warning)) << told;
+  EXPECT_EQ(merge("layers.1").find("filter"), std::string::npos);
+  EXPECT_EQ(merge("layers.*.bias").find("filter"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace amalgam
