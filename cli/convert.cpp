@@ -156,6 +156,10 @@ void convert_to_fp8(const ConvertOptions& options, std::shared_ptr<const TensorS
           .errors = done.errors});
 }
 
+bool has_scaled_fp8(const TensorSource& source) {
+  return dynamic_cast<const ScaledFp8Source*>(&source) != nullptr;
+}
+
 void convert(const ConvertOptions& options) {
   if (options.csr) return convert_to_csr(options);
   const std::optional<OutputType> wanted = wanted_type(options);
@@ -172,8 +176,16 @@ void convert(const ConvertOptions& options) {
     refuse_packed_weights(*source, model);
     return convert_to_fp8(options, std::move(source), std::move(*fp8));
   }
-  // Packed weights may go from container to container, but are no numbers to convert.
-  if (dtype || is_gguf) refuse_packed_weights(*source, model);
+  const bool is_adapted = model != options.input;
+  const bool is_scaled = has_scaled_fp8(is_adapted ? *open_checkpoint(model) : *source);
+  // Packed weights, and FP8 ones in a layout that is only read, may go from container to container,
+  // but are no numbers to convert.
+  const bool computes = dtype || is_gguf || is_adapted;
+  if (computes) {
+    refuse_packed_weights(*source, model);
+  } else if (is_scaled) {
+    source = open_stored_checkpoint(model);
+  }
   std::vector<TensorInfo> tensors =
       quantisation
           ? quantised_tensors(*source, *quantisation)
@@ -192,9 +204,7 @@ void convert(const ConvertOptions& options) {
   if (!output_is_file(output) && fs::is_directory(model)) {
     copy_side_files(model, transaction.work_path());
     if (dtype) set_config_dtype(transaction.work_path(), *dtype);
-    if (dynamic_cast<const ScaledFp8Source*>(source.get()) != nullptr) {
-      drop_quantisation_config(transaction.work_path());
-    }
+    if (computes && is_scaled) drop_quantisation_config(transaction.work_path());
   }
   transaction.commit();
   report(options, place, *source, statistics);

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/statistics.hpp"
 #include "amalgam/core/log.hpp"
 #include "cli/command.hpp"
@@ -119,12 +121,19 @@ void print_human(const TensorSource& a, const TensorSource& b, bool with_base,
   }
 }
 
+// FP8 weights whose scales are not applied are nothing to compare.
+std::unique_ptr<TensorSource> open_numbers(const std::string& path) {
+  std::unique_ptr<TensorSource> source = open_checkpoint(path);
+  refuse_unscaled_fp8(*source, without_adapters(path));
+  return source;
+}
+
 void diff(const DiffOptions& options) {
-  const std::unique_ptr<TensorSource> a = open_checkpoint(options.a);
-  const std::unique_ptr<TensorSource> b = open_checkpoint(options.b);
+  const std::unique_ptr<TensorSource> a = open_numbers(options.a);
+  const std::unique_ptr<TensorSource> b = open_numbers(options.b);
   const bool with_base = !options.base.empty();
   const std::unique_ptr<TensorSource> base =
-      with_base ? open_checkpoint(options.base) : std::unique_ptr<TensorSource>();
+      with_base ? open_numbers(options.base) : std::unique_ptr<TensorSource>();
   const Pairing pairing = pair_tensors(*a, *b, base.get());
   std::vector<TensorComparison> compared;
   {

@@ -32,6 +32,8 @@ MergeStatistics write_fp8(const Fp8Output& fp8, const OutputTransaction& transac
   if (!output_is_file(fp8.output) && fs::is_directory(fp8.model)) {
     copy_side_files(fp8.model, transaction.work_path());
     write_fp8_config(transaction.work_path(), plan);
+    // It says that activations have scales of their own, which are not written.
+    drop_modelopt_config(transaction.work_path());
   }
   return statistics;
 }

@@ -7,8 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/diffusion_parts.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/statistics.hpp"
 #include "amalgam/core/text.hpp"
 #include "cli/command.hpp"
@@ -147,6 +149,7 @@ void inspect(const InspectOptions& options) {
   const std::unique_ptr<TensorSource> source = open_checkpoint(options.path);
   std::vector<ElementStatistics> statistics;
   if (options.statistics) {
+    refuse_unscaled_fp8(*source, without_adapters(options.path));
     std::uint64_t bytes = 0;
     for (const TensorInfo& info : source->tensors()) bytes += info.bytes;
     Progress progress("inspect", bytes, Progress::Unit::bytes, options.common.progress_mode());

@@ -126,8 +126,10 @@ void apply_to_fp8(const LoraOptions& options, std::shared_ptr<const TensorSource
 void run_apply(const LoraOptions& options) {
   const fs::path output = options.output;
   check_output_is_no_input({options.base, options.model}, output);
-  auto source = apply_adapter(open_checkpoint(options.base), open_adapter(options.model));
+  auto stored = open_checkpoint(options.base);
   const fs::path base = without_adapters(options.base);
+  refuse_packed_weights(*stored, base);
+  auto source = apply_adapter(std::move(stored), open_adapter(options.model));
   std::optional<DType> wanted;
   if (!options.dtype.empty()) wanted = dtype_of(options, DType::f32);
   if (!wanted) {

@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checkpoint.hpp"
+#include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/statistics.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -88,12 +90,19 @@ std::uint64_t bytes_of(const TensorSource& source) {
   return bytes;
 }
 
+// FP8 weights whose scales are not applied are nothing to compare.
+Source open_numbers(const std::string& path) {
+  Source source = open_checkpoint(path);
+  refuse_unscaled_fp8(*source, without_adapters(path));
+  return source;
+}
+
 Comparison compare(const VectorStudy& study) {
-  const Source base = open_checkpoint(study.base);
+  const Source base = open_numbers(study.base);
   Comparison result;
   std::vector<std::string> paths = study.members;
   if (!study.merged.empty()) paths.push_back(study.merged);
-  for (const std::string& path : paths) result.models.push_back({path, open_checkpoint(path)});
+  for (const std::string& path : paths) result.models.push_back({path, open_numbers(path)});
   const std::size_t count = result.models.size();
   const std::uint64_t passes = 2 * count + 3 * (count * (count - 1) / 2);
   Progress progress("comparing", passes * bytes_of(*base), Progress::Unit::bytes,

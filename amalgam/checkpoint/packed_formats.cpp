@@ -3,9 +3,15 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "amalgam/checkpoint/file.hpp"
+#include "amalgam/checkpoint/folder.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/file_status.hpp"
@@ -18,6 +24,8 @@ using nlohmann::json;
 
 constexpr std::uint64_t kLargestConfig = 16'000'000;
 constexpr std::uint64_t kLargestBlock = 1 << 20;
+constexpr std::uint64_t kLargestIndex = 100'000'000;
+constexpr std::string_view kModelOptConfig = "hf_quant_config.json";
 
 struct PackedFormat {
   std::string_view method;   // quant_method in config.json
@@ -77,12 +85,116 @@ json block_size_of(const json& quantisation) {
   return {};
 }
 
+bool is_fp8(const TensorInfo& info) {
+  return info.dtype == DType::f8_e4m3 || info.dtype == DType::f8_e5m2;
+}
+
+// The weights that a tensor of this name may hold the scales of: of "a.weight_scale", "a.scale",
+// "a_scale" and "a.input_scale", among others, "a.weight". Empty if it is not called like scales.
+std::vector<std::string> weights_scaled_by(const std::string& name) {
+  const std::size_t module = name.rfind('.') + 1;  // 0 without one
+  const std::size_t at = name.rfind("scale");
+  if (at == std::string::npos || at < module) return {};
+  std::vector<std::string> weights;
+  const bool starts = at == module;
+  if (starts || name[at - 1] == '_') weights.push_back(name.substr(0, module) + "weight");
+  if (at > 0 && (starts || name[at - 1] == '_')) {
+    const std::string stem = name.substr(0, at - 1);
+    weights.push_back(stem);
+    weights.push_back(stem + ".weight");
+  }
+  return weights;
+}
+
+// The first of `names` that is called like the scales of one of `weights`, after that weight.
+template <class Names>
+std::optional<std::pair<std::string, std::string>> find_scales(const std::set<std::string>& weights,
+                                                               const Names& names) {
+  for (const std::string& name : names) {
+    for (const std::string& weight : weights_scaled_by(name)) {
+      if (weights.contains(weight)) return std::pair(weight, name);
+    }
+  }
+  return std::nullopt;
+}
+
+// The tensors of all shards if `file` is called like one ("model-00001-of-00002.safetensors") and
+// its index is beside it.
+std::vector<std::string> names_in_index(const fs::path& file) {
+  const std::string name = file.stem().string();
+  const std::size_t of = name.rfind("-of-");
+  const std::size_t number = of == std::string::npos || of == 0 ? of : name.rfind('-', of - 1);
+  if (number == std::string::npos) return {};
+  const fs::path index =
+      file.parent_path() / (name.substr(0, number) + file.extension().string() + ".index.json");
+  if (!names_file(index)) return {};
+  std::vector<std::string> names;
+  for (const auto& [tensor, shard] :
+       parse_weight_map(read_text_file(index, kLargestIndex), index.string())) {
+    names.push_back(tensor);
+  }
+  return names;
+}
+
+// The file of `folder` that says weights are quantised, if there is one.
+std::optional<fs::path> quantising_config(const fs::path& folder) {
+  if (member(quantisation_of(folder), "quant_method").is_string()) return folder / "config.json";
+  fs::path file = folder / kModelOptConfig;
+  if (!names_file(file)) return std::nullopt;
+  const json config = parse_json(read_text_file(file, kLargestConfig), file.string());
+  const bool quantises = member(member(config, "quantization"), "quant_algo").is_string();
+  return quantises ? std::optional(std::move(file)) : std::nullopt;
+}
+
 }  // namespace
+
+void refuse_unscaled_fp8(const TensorSource& source, const fs::path& path) {
+  std::set<std::string> weights;
+  std::vector<std::string> others;
+  for (const TensorInfo& info : source.tensors()) {
+    if (!is_fp8(info)) {
+      others.push_back(info.name);
+    } else if (!is_fp8_marker(info)) {
+      weights.insert(info.name);
+    }
+  }
+  if (weights.empty()) return;
+  const auto type_of = [&](const std::string& weight) {
+    return dtype_name(source.tensors()[source.find(weight).value()].dtype);
+  };
+  if (const auto found = find_scales(weights, others)) {
+    const auto& [weight, scales] = *found;
+    throw InputError(
+        "{}: tensor '{}' is {} and '{}' beside it is called like its scales, which are applied "
+        "only where they are '*.weight_scale', '*.weight_scale_inv' or '*.scale_weight'; take the "
+        "model that was quantised, or rename them if they are what the weight is multiplied by",
+        path.string(), weight, type_of(weight), scales);
+  }
+  const bool is_file = names_file(path);
+  if (is_file) {
+    if (const auto found = find_scales(weights, names_in_index(path))) {
+      const auto& [weight, scales] = *found;
+      throw InputError(
+          "{}: tensor '{}' is {} and its scales, '{}', are in another shard; name the folder with "
+          "all of them",
+          path.string(), weight, type_of(weight), scales);
+    }
+  }
+  if (const auto config = quantising_config(is_file ? path.parent_path() : path)) {
+    const std::string& weight = *weights.begin();
+    throw InputError(
+        "{}: tensor '{}' is {} without scales, but {} says that weights are quantised; expected "
+        "'{}_scale' or '{}_scale_inv' beside it: name the folder with all shards, or take the "
+        "model that was quantised",
+        path.string(), weight, type_of(weight), config->string(), weight, weight);
+  }
+}
 
 void refuse_packed_weights(const TensorSource& source, const fs::path& path) {
   for (const PackedFormat& format : kFormats) {
     if (has_names(source, format)) refuse(path, format.name);
   }
+  refuse_unscaled_fp8(source, path);
   const json quantisation = quantisation_of(path);
   if (!quantisation.is_object()) return;
   const json method = quantisation.value("quant_method", json());

@@ -38,6 +38,12 @@ DType read_dtype(const json& entry, std::string_view name, std::string_view wher
     throw InputError("{}: tensor '{}' has no dtype", where, name);
   }
   const auto& text = found->get_ref<const std::string&>();
+  if (text == "F8_E8M0") {
+    throw InputError(
+        "{}: tensor '{}' is F8_E8M0 (scales that are powers of two), which is not read; store the "
+        "scales as F32, or take the model that was quantised",
+        where, name);
+  }
   const std::optional<DType> dtype = parse_dtype(text);
   if (!dtype || dtype_is_quantised(*dtype) || dtype_name(*dtype) != text) {
     throw InputError("{}: tensor '{}' has the unknown dtype '{}'", where, name, text);

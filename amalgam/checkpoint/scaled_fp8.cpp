@@ -11,15 +11,27 @@ namespace amalgam {
 namespace {
 
 constexpr std::string_view kWeight = "weight";
+constexpr std::string_view kScaleWeight = "scale_weight";
+constexpr std::string_view kMarker = "scaled_fp8";
+
+// The name of a weight without its "weight".
+std::string stem_of(const std::string& weight) {
+  return weight.substr(0, weight.size() - kWeight.size());
+}
+
+bool is_fp8(const TensorInfo& info) {
+  return info.dtype == DType::f8_e4m3 || info.dtype == DType::f8_e5m2;
+}
 
 // The tensor with the scales of `weight`, if it is one of 8-bit floats that has them.
 std::optional<std::size_t> scale_of(const TensorSource& source, const TensorInfo& weight) {
-  if (weight.dtype != DType::f8_e4m3) return std::nullopt;
+  if (!is_fp8(weight)) return std::nullopt;
   if (!weight.name.ends_with(kWeight) && weight.shape.size() != 3) return std::nullopt;
   for (const char* ending : {"_scale_inv", "_scale"}) {
     if (const auto found = source.find(weight.name + ending)) return found;
   }
-  return std::nullopt;
+  if (!weight.name.ends_with(kWeight)) return std::nullopt;
+  return source.find(stem_of(weight.name) + std::string(kScaleWeight));
 }
 
 // Sets how scales of the shape `scales` apply to a weight; false if they do not. One scale in
@@ -53,22 +65,28 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
   std::vector<std::optional<std::size_t>> scales(all.size());
   std::set<std::size_t> hidden;
   std::size_t inputs = 0;
+  bool has_marker = false;
   for (std::size_t i = 0; i < all.size(); ++i) {
     const std::optional<std::size_t> own = scale_of(*inner_, all[i]);
     if (!own) continue;
     scales[i] = own;
     hidden.insert(*own);
     if (!all[i].name.ends_with(kWeight)) continue;
-    const std::string stem = all[i].name.substr(0, all[i].name.size() - kWeight.size());
-    if (const auto input = inner_->find(stem + "input_scale")) {
-      hidden.insert(*input);
-      ++inputs;
+    for (const char* ending : {"input_scale", "scale_input"}) {
+      if (const auto input = inner_->find(stem_of(all[i].name) + ending)) {
+        hidden.insert(*input);
+        ++inputs;
+      }
     }
+    has_marker = has_marker || all[*own].name.ends_with(kScaleWeight);
+  }
+  for (std::size_t i = 0; has_marker && i < all.size(); ++i) {
+    if (is_fp8_marker(all[i])) hidden.insert(i);
   }
   if (inputs > 0) {
     log::warn(
-        "{}: {} scales of activations ('input_scale') are left out: weights are read "
-        "without their quantisation",
+        "{}: {} scales of activations ('input_scale' or 'scale_input') are left out: weights are "
+        "read without their quantisation",
         inner_->label(), inputs);
   }
   std::vector<TensorInfo> infos;
@@ -80,7 +98,8 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
     if (!own) continue;
     Fp8Format format = format_of(i, *own, layout);
     const Fp8Grid grid(all[i].shape, format);
-    places_.back().scales = Scales{*own, std::move(format), grid};
+    const bool is_written = all[i].dtype == DType::f8_e4m3 && !format.ending.empty();
+    places_.back().scales = Scales{*own, std::move(format), grid, is_written};
     infos.back() = make_tensor_info(all[i].name, DType::f32, all[i].shape, inner_->label());
   }
   set_tensors(inner_->label(), std::move(infos));
@@ -94,10 +113,18 @@ Fp8Format ScaledFp8Source::format_of(std::size_t weight, std::size_t scales,
   Fp8Format format;
   format.block = layout.block;
   format.powers_of_two = layout.powers_of_two;
-  format.ending = found.name.substr(matrix.name.size());
+  // That in "scale_weight" is one scale, in no tensor that is called after the weight.
+  const bool is_one = !found.name.starts_with(matrix.name);
+  format.ending = is_one ? std::string() : found.name.substr(matrix.name.size());
   if (dtype_is_floating(found.dtype) && !dtype_is_quantised(found.dtype) &&
-      find_scaling(matrix.shape, found.shape, format)) {
+      find_scaling(matrix.shape, found.shape, format) && (!is_one || found.elements == 1)) {
     return format;
+  }
+  if (is_one) {
+    throw InputError(
+        "{}: tensor '{}' is {} {}, which is no scale for '{}' of shape {}; expected one number",
+        inner_->label(), found.name, dtype_name(found.dtype), format_shape(found.shape),
+        matrix.name, format_shape(matrix.shape));
   }
   throw InputError(
       "{}: tensor '{}' is {} {}, which are no scales for '{}' of shape {}; expected one, one per "
@@ -108,7 +135,7 @@ Fp8Format ScaledFp8Source::format_of(std::size_t weight, std::size_t scales,
 
 const Fp8Format* ScaledFp8Source::format(std::size_t tensor) const {
   const std::optional<Scales>& scales = places_.at(tensor).scales;
-  return scales ? &scales->format : nullptr;
+  return scales && scales->is_written ? &scales->format : nullptr;
 }
 
 template <class T>
@@ -168,6 +195,10 @@ void ScaledFp8Source::will_need(std::size_t tensor, std::uint64_t offset,
                                 std::uint64_t bytes) const {
   const Place& place = places_.at(tensor);
   computed::will_need_elements(*inner_, place.weight, tensors()[tensor], offset, bytes);
+}
+
+bool is_fp8_marker(const TensorInfo& info) {
+  return is_fp8(info) && (info.name == kMarker || info.name.ends_with("." + std::string(kMarker)));
 }
 
 std::unique_ptr<TensorSource> unscale_fp8(std::unique_ptr<TensorSource> source,

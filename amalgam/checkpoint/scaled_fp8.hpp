@@ -18,18 +18,20 @@ struct Fp8Layout {
   bool powers_of_two = false;  ///< `scale_fmt` is "ue8m0"
 };
 
-/// A checkpoint whose F8_E4M3 matrices have scales beside them, as large open models ship it:
-/// `NAME.weight_scale_inv` with a scale per block of rows and columns, or `NAME.weight_scale` with
-/// one scale, one per row, or one per block. So have stacks of matrices, of three dimensions, whose
-/// names may end otherwise (`experts.down_proj`). Such a `NAME.weight` is F32 here, the product of
-/// number and scale, rounded once. Scales of weights, and `NAME.input_scale` of such a weight, are
-/// not tensors of this source.
+/// A checkpoint whose matrices of 8-bit floats have scales beside them, as large open models ship
+/// it: `NAME.weight_scale_inv` with a scale per block of rows and columns, or `NAME.weight_scale`
+/// with one scale, one per row, or one per block. So have stacks of matrices, of three dimensions,
+/// whose names may end otherwise (`experts.down_proj`). Such a `NAME.weight` is F32 here, the
+/// product of number and scale, rounded once. Diffusion models call the one scale of a weight
+/// `NAME.scale_weight`. Scales of weights, `NAME.input_scale` (`NAME.scale_input`) of such a weight
+/// and the marker `scaled_fp8` are not tensors of this source.
 class ScaledFp8Source final : public TensorSource {
  public:
   /// InputError naming tensor and shapes if scales do not fit their weight.
   ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8Layout& layout);
 
-  /// How a tensor is stored; null if it has no scales.
+  /// How a tensor is stored; null if it has no scales, or is stored as is read but not written:
+  /// as F8_E5M2, or with `scale_weight`.
   const Fp8Format* format(std::size_t tensor) const;
   /// The checkpoint with weights and scales as they are stored.
   const std::shared_ptr<const TensorSource>& stored() const { return inner_; }
@@ -46,6 +48,7 @@ class ScaledFp8Source final : public TensorSource {
     std::size_t tensor = 0;  // in the inner source
     Fp8Format format;
     Fp8Grid grid;
+    bool is_written = false;  // whether weights are written so, too
   };
   struct Place {
     std::size_t weight = 0;  // in the inner source
@@ -59,7 +62,10 @@ class ScaledFp8Source final : public TensorSource {
   std::vector<Place> places_;
 };
 
-/// `source` itself, or as ScaledFp8Source if it has F8_E4M3 weights with scales.
+/// Whether this is the tensor by which diffusion models say that they have such weights.
+bool is_fp8_marker(const TensorInfo& info);
+
+/// `source` itself, or as ScaledFp8Source if it has weights of 8-bit floats with scales.
 std::unique_ptr<TensorSource> unscale_fp8(std::unique_ptr<TensorSource> source,
                                           const Fp8Layout& layout = {});
 

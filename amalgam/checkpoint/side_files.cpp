@@ -144,7 +144,10 @@ void set_config_vocabulary(const fs::path& folder, std::uint64_t rows) {
   write_text_file(folder / "config.json", config->dump(2) + "\n");
 }
 
+void drop_modelopt_config(const fs::path& folder) { fs::remove(folder / "hf_quant_config.json"); }
+
 void drop_quantisation_config(const fs::path& folder) {
+  drop_modelopt_config(folder);
   std::optional<nlohmann::ordered_json> config = read_config(folder);
   if (!config || config->erase("quantization_config") == 0) return;
   write_text_file(folder / "config.json", config->dump(2) + "\n");

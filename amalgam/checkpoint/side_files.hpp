@@ -48,8 +48,12 @@ void set_config_dtype(const std::filesystem::path& folder, DType dtype);
 void set_config_vocabulary(const std::filesystem::path& folder, std::uint64_t rows);
 
 /// Takes `quantization_config` out of config.json of `folder`, whose weights are no longer
-/// quantised; nothing happens without one.
+/// quantised, and deletes what drop_modelopt_config does; nothing happens without them.
 void drop_quantisation_config(const std::filesystem::path& folder);
+
+/// Deletes hf_quant_config.json of `folder`, in which ModelOpt says how weights were quantised that
+/// are now stored in another way; nothing happens without one.
+void drop_modelopt_config(const std::filesystem::path& folder);
 
 /// `model_type` of a folder's config.json, if there is one.
 std::optional<std::string> config_model_type(const std::filesystem::path& folder);

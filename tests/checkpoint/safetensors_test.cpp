@@ -94,6 +94,7 @@ TEST(Safetensors, RefusesUnknownTypes) {
   expect_refused(with_dtype(R"("F13")"), "tensor 'h.0.w'", "unknown dtype 'F13'");
   expect_refused(with_dtype(R"("u8")"), "unknown dtype 'u8'");      // the format's spelling only
   expect_refused(with_dtype(R"("Q4_0")"), "unknown dtype 'Q4_0'");  // GGUF's
+  expect_refused(with_dtype(R"("F8_E8M0")"), "tensor 'h.0.w' is F8_E8M0", "as F32");
   expect_refused(with_dtype("8"), "tensor 'h.0.w' has no dtype");
   expect_refused(safetensors_bytes(R"({"a":{"shape":[1],"data_offsets":[0,1]}})", "x"),
                  "tensor 'a' has no dtype");

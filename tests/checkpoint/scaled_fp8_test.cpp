@@ -119,6 +119,34 @@ TEST(ScaledFp8, KnowsStacksOfMatrices) {
   expect_error<InputError>([&] { read("_scale", {3}, {1, 1, 1}); }, "for each matrix");
 }
 
+// Powers of two are exact in F8_E5M2. Its layout is not written.
+TEST(ScaledFp8, AppliesScalesToTheOther8BitFloatsToo) {
+  const auto source =
+      unscale_fp8(source_of({make_tensor("a.weight", {2, 2}, {1, 2, 4, 8}, DType::f8_e5m2),
+                             make_tensor("a.weight_scale", {2, 1}, {3, 5}, DType::f32)}));
+  ASSERT_EQ(source->tensors().size(), 1U);
+  EXPECT_EQ(source->tensors()[0].dtype, DType::f32);
+  EXPECT_THAT(values_of(*source, 0, 0, 4), ElementsAre(3, 6, 20, 40));
+  EXPECT_EQ(dynamic_cast<const ScaledFp8Source&>(*source).format(0), nullptr);
+}
+
+TEST(ScaledFp8, KnowsTheNamesOfDiffusionModels) {
+  const auto source =
+      unscale_fp8(source_of({weight(), make_tensor("a.scale_weight", {}, {2}, DType::f32),
+                             make_tensor("a.scale_input", {}, {7}, DType::f32),
+                             make_tensor("b.weight", {2}, {1, 2}, DType::f8_e4m3),
+                             make_tensor("scaled_fp8", {2}, {0, 0}, DType::f8_e4m3)}));
+  ASSERT_EQ(source->tensors().size(), 2U);
+  EXPECT_THAT(values_of(*source, 0, 4, 3), ElementsAre(8, 10, 12));
+  EXPECT_EQ(dynamic_cast<const ScaledFp8Source&>(*source).format(0), nullptr);
+  EXPECT_EQ(source->tensors()[1].dtype, DType::f8_e4m3);
+  expect_error<InputError>(
+      [] {
+        unscale_fp8(source_of({weight(), make_tensor("a.scale_weight", {3}, {1, 2, 3})}));
+      },
+      "a.scale_weight", "[3]", "one number");
+}
+
 TEST(ScaledFp8, LeavesWeightsWithoutScalesAndScalesOfOthersAlone) {
   const auto source =
       unscale_fp8(source_of({weight(), make_tensor("b.weight_scale", {1}, {2}, DType::f32)}));
@@ -157,6 +185,56 @@ TEST(PackedFormats, AreKnownByTheConfigToo) {
   expect_error<InputError>([&] { refuse_packed_weights(*packed, folder.path()); }, "bitsandbytes");
   const auto plain = source_of({make_tensor("q.weight", {1}, {0}, DType::f16)});
   EXPECT_NO_THROW(refuse_packed_weights(*plain, folder.path()));
+}
+
+TEST(UnscaledFp8, IsRefusedBesideWhatIsCalledLikeItsScales) {
+  for (const char* scales : {"a.scale", "a.scales", "a_scale", "a.scale_inv", "a.weight.scale",
+                             "a.weight_scales", "a.input_scale", "a.scale_b"}) {
+    const auto source =
+        unscale_fp8(source_of({weight(), make_tensor(scales, {1}, {2}, DType::f32)}));
+    for (const auto& refuse : {refuse_packed_weights, refuse_unscaled_fp8}) {
+      expect_error<InputError>([&] { refuse(*source, "m.safetensors"); }, "m.safetensors",
+                               "'a.weight' is F8_E4M3", std::string(scales), "*.weight_scale");
+    }
+  }
+}
+
+TEST(UnscaledFp8, IsNumbersWhereNothingSpeaksOfScales) {
+  const TemporaryFolder folder;
+  folder.write("config.json", R"({"model_type": "llama"})");
+  const auto source = unscale_fp8(
+      source_of({weight(), make_tensor("b.scale", {1}, {2}), make_tensor("a.upscale", {1}, {2}),
+                 make_tensor("c.norm.scale", {1}, {2}, DType::f8_e4m3)}));
+  EXPECT_NO_THROW(refuse_packed_weights(*source, folder.path()));
+}
+
+TEST(UnscaledFp8, IsRefusedWhereAConfigSaysThereAreScales) {
+  const auto plain = source_of({weight()});
+  for (const auto& [name, text] :
+       {std::pair{"config.json", R"({"quantization_config": {"quant_method": "fp8"}})"},
+        std::pair{"hf_quant_config.json", R"({"quantization": {"quant_algo": "FP8"}})"}}) {
+    const TemporaryFolder folder;
+    folder.write(name, text);
+    const std::filesystem::path shard = folder.write("model-00001-of-00002.safetensors", "");
+    for (const std::filesystem::path& path : {folder.path(), shard}) {
+      expect_error<InputError>([&] { refuse_packed_weights(*plain, path); }, path.string(),
+                               "'a.weight' is F8_E4M3 without scales", name, "a.weight_scale");
+    }
+    const auto scaled =
+        unscale_fp8(source_of({weight(), make_tensor("a.weight_scale", {}, {2}, DType::f32)}));
+    EXPECT_NO_THROW(refuse_packed_weights(*scaled, folder.path()));
+  }
+}
+
+TEST(UnscaledFp8, IsRefusedWhereAnotherShardHasItsScales) {
+  const TemporaryFolder folder;
+  const std::filesystem::path shard = folder.write("model-00001-of-00002.safetensors", "");
+  folder.write("model.safetensors.index.json",
+               R"({"weight_map": {"a.weight": "model-00001-of-00002.safetensors",
+                                  "a.weight_scale_inv": "model-00002-of-00002.safetensors"}})");
+  const auto plain = source_of({weight()});
+  expect_error<InputError>([&] { refuse_packed_weights(*plain, shard); }, shard.string(),
+                           "a.weight_scale_inv", "another shard", "folder");
 }
 
 TEST(PackedFormats, TheSizeOfBlocksIsRead) {

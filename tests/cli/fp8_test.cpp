@@ -328,5 +328,98 @@ TEST_F(Fp8Command, AdaptersOnFp8Models) {
   EXPECT_EQ(stored(path("applied"), kFp8Down), stored(a, kFp8Down));
 }
 
+// ModelOpt describes the weights in a file of its own, which is not true of what is written.
+TEST_F(Fp8Command, TheConfigOfModelOptGoesWithTheLayout) {
+  const std::string a = write_fp8("a", 1, "fp8_tensor");
+  folder_.write("a/config.json",
+                R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "FP8"}})");
+  folder_.write("a/hf_quant_config.json", R"({"quantization": {"quant_algo": "FP8"}})");
+  fs::create_directories(folder_ / "adapter");
+  const std::string module = "base_model.model.model.layers.0.mlp.up_proj.";
+  write_safetensors(
+      folder_ / "adapter/adapter_model.safetensors",
+      {make_tensor(module + "lora_A.weight", {1, kColumns}, std::vector<double>(kColumns, 1.0)),
+       make_tensor(module + "lora_B.weight", {kRows, 1}, std::vector<double>(kRows, 0.5))});
+  folder_.write("adapter/adapter_config.json",
+                R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["up_proj"]})");
+  const std::string both = a + "+" + path("adapter");
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"convert", a},
+                                                {"convert", both},
+                                                {"lora", "apply", a, path("adapter")}}) {
+    for (const bool is_plain : {false, true}) {
+      std::vector<std::string> command = words;
+      command.insert(command.end(), {path("out"), "--overwrite"});
+      if (is_plain) command.insert(command.end(), {"--dtype", "bf16"});
+      run_well(command);
+      EXPECT_EQ(stored_info(path("out"), kFp8Up).dtype, is_plain ? DType::bf16 : DType::f8_e4m3);
+      EXPECT_FALSE(fs::exists(path("out/hf_quant_config.json")));
+      const auto config =
+          config_of(path("out")).value("quantization_config", nlohmann::json::object());
+      EXPECT_EQ(config.value("quant_method", ""), is_plain ? "" : "compressed-tensors");
+      fs::remove_all(path("out"));
+    }
+  }
+}
+
+TEST_F(Fp8Command, RefusesToComputeWithNumbersWithoutTheirScales) {
+  for (const std::string name : {"a", "b"}) {
+    fs::create_directories(folder_ / name);
+    write_safetensors(folder_ / (name + "/model.safetensors"),
+                      {make_tensor(kFp8Up, {2, 2}, {1, 2, 3, 4}, DType::f8_e4m3),
+                       make_tensor("model.layers.0.mlp.up_proj.scale", {1}, {0.5}, DType::f32)});
+    folder_.write(name + "/config.json", R"({"num_hidden_layers": 1})");
+  }
+  const std::string a = path("a");
+  const std::string out = path("out");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"merge", "-m", "linear", a, path("b"), "-p", "weight=1", "-o",
+                                 out},
+        {"convert", a, out, "--dtype", "bf16"},
+        {"convert", a, out, "--dtype", "fp8_block"},
+        {"convert", a, path("out.gguf")},
+        {"diff", a, path("b")},
+        {"lora", "apply", a, path("adapter"), out},
+        {"lora", "extract", a, path("b"), out},
+        {"inspect", a, "--stats"},
+        {"study", "vectors", a, path("b")}}) {
+    const RunResult refused = run_amalgam(words);
+    EXPECT_EQ(refused.code, 2) << words[0];
+    EXPECT_NE(refused.err.find("'model.layers.0.mlp.up_proj.scale' beside it"), std::string::npos)
+        << refused.err;
+    EXPECT_FALSE(fs::exists(out));
+    EXPECT_FALSE(fs::exists(path("out.gguf")));
+  }
+  // What computes nothing shows and copies them.
+  run_well({"inspect", a});
+  run_well({"convert", a, out});
+  EXPECT_EQ(contents_of(out + "/model.safetensors"), contents_of(a + "/model.safetensors"));
+}
+
+TEST_F(Fp8Command, LayoutsThatAreOnlyReadAreNumbersOrStayAsTheyAre) {
+  const std::string weight = "blocks.0.proj.weight";
+  const auto write = [&](const std::string& name, DType dtype, const std::string& scale) {
+    write_safetensors(folder_ / name, {make_tensor(weight, {2, 2}, {1, -2, 4, 8}, dtype),
+                                       make_tensor(scale, {}, {0.75}, DType::f32),
+                                       make_tensor("scaled_fp8", {2}, {0, 0}, DType::f8_e4m3)});
+    return path(name);
+  };
+  for (const auto& [dtype, scale] : {std::pair{DType::f8_e4m3, "blocks.0.proj.scale_weight"},
+                                     std::pair{DType::f8_e5m2, "blocks.0.proj.scale_weight"},
+                                     std::pair{DType::f8_e5m2, "blocks.0.proj.weight_scale"}}) {
+    fs::remove(path("a.safetensors"));
+    const std::string a = write("a.safetensors", dtype, scale);
+    run_well({"convert", a, path("copy.safetensors"), "--overwrite"});
+    EXPECT_EQ(contents_of(path("copy.safetensors")), contents_of(a));
+    const std::vector<double> expected = {0.75, -1.5, 3, 6};
+    run_well({"convert", a, path("wide.safetensors"), "--dtype", "bf16", "--overwrite"});
+    EXPECT_EQ(values(path("wide.safetensors"), weight), expected);
+    run_well({"merge", "-m", "linear", a, a, "-p", "weight=1", "-o", path("merged.safetensors"),
+              "--overwrite"});
+    EXPECT_EQ(values(path("merged.safetensors"), weight), expected);
+    EXPECT_EQ(stored_info(path("merged.safetensors"), weight).dtype, DType::f32);
+    EXPECT_FALSE(open_stored_checkpoint(path("merged.safetensors"))->find(scale));
+  }
+}
+
 }  // namespace
 }  // namespace amalgam
