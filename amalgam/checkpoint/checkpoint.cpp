@@ -116,7 +116,10 @@ CheckpointFormat detect_format(const fs::path& path) {
 
 std::unique_ptr<TensorSource> open_checkpoint(const fs::path& path) {
   if (const auto parts = split_adapted_path(path)) {
-    return apply_adapter(open_checkpoint(parts->base), open_adapter(parts->adapter));
+    auto base = open_checkpoint(parts->base);
+    // An adapter is added to numbers, which are F32 then.
+    refuse_unscaled_fp8(*base, without_adapters(parts->base));
+    return apply_adapter(std::move(base), open_adapter(parts->adapter));
   }
   std::unique_ptr<TensorSource> stored = open_stored_checkpoint(path);
   if (!is_folder(path)) return unscale_fp8(std::move(stored));

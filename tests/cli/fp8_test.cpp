@@ -369,6 +369,13 @@ TEST_F(Fp8Command, RefusesToComputeWithNumbersWithoutTheirScales) {
                        make_tensor("model.layers.0.mlp.up_proj.scale", {1}, {0.5}, DType::f32)});
     folder_.write(name + "/config.json", R"({"num_hidden_layers": 1})");
   }
+  fs::create_directories(folder_ / "adapter");
+  const std::string module = "base_model.model.model.layers.0.mlp.up_proj.";
+  write_safetensors(folder_ / "adapter/adapter_model.safetensors",
+                    {make_tensor(module + "lora_A.weight", {1, 2}, {1, 1}),
+                     make_tensor(module + "lora_B.weight", {2, 1}, {1, 1})});
+  folder_.write("adapter/adapter_config.json",
+                R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["up_proj"]})");
   const std::string a = path("a");
   const std::string out = path("out");
   for (const std::vector<std::string>& words :
@@ -379,6 +386,7 @@ TEST_F(Fp8Command, RefusesToComputeWithNumbersWithoutTheirScales) {
         {"convert", a, path("out.gguf")},
         {"diff", a, path("b")},
         {"lora", "apply", a, path("adapter"), out},
+        {"convert", a + "+" + path("adapter"), out},
         {"lora", "extract", a, path("b"), out},
         {"inspect", a, "--stats"},
         {"study", "vectors", a, path("b")}}) {
