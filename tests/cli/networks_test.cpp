@@ -51,7 +51,7 @@ class NetworkCommands : public ::testing::Test {
   // What tests/reference/llama_reference.py prints.
   static std::string reference(const std::string& arguments) {
     const fs::path script =
-        fs::path(__FILE__).parent_path().parent_path() / "reference" / "llama_reference.py";
+        fs::path(AMALGAM_TEST_DATA).parent_path() / "reference" / "llama_reference.py";
     const std::string command = "/usr/bin/python3 -B '" + script.string() + "' " + arguments;
     std::FILE* pipe = popen(command.c_str(), "r");  // NOLINT(bugprone-command-processor)
     std::string out;

@@ -77,7 +77,7 @@ class LlamaFolder : public testing::Test {
 
   static void reference(const std::string& arguments) {
     const fs::path script =
-        fs::path(__FILE__).parent_path().parent_path() / "reference" / "llama_reference.py";
+        fs::path(AMALGAM_TEST_DATA).parent_path() / "reference" / "llama_reference.py";
     const std::string command = "/usr/bin/python3 -B '" + script.string() + "' " + arguments;
     ASSERT_EQ(std::system(command.c_str()), 0) << command;  // NOLINT(bugprone-command-processor)
   }
