@@ -85,10 +85,6 @@ json block_size_of(const json& quantisation) {
   return {};
 }
 
-bool is_fp8(const TensorInfo& info) {
-  return info.dtype == DType::f8_e4m3 || info.dtype == DType::f8_e5m2;
-}
-
 // The weights that a tensor of this name may hold the scales of: of "a.weight_scale", "a.scale",
 // "a_scale" and "a.input_scale", among others, "a.weight". Empty if it is not called like scales.
 std::vector<std::string> weights_scaled_by(const std::string& name) {

@@ -19,10 +19,6 @@ std::string stem_of(const std::string& weight) {
   return weight.substr(0, weight.size() - kWeight.size());
 }
 
-bool is_fp8(const TensorInfo& info) {
-  return info.dtype == DType::f8_e4m3 || info.dtype == DType::f8_e5m2;
-}
-
 // The tensor with the scales of `weight`, if it is one of 8-bit floats that has them.
 std::optional<std::size_t> scale_of(const TensorSource& source, const TensorInfo& weight) {
   if (!is_fp8(weight)) return std::nullopt;
@@ -195,6 +191,10 @@ void ScaledFp8Source::will_need(std::size_t tensor, std::uint64_t offset,
                                 std::uint64_t bytes) const {
   const Place& place = places_.at(tensor);
   computed::will_need_elements(*inner_, place.weight, tensors()[tensor], offset, bytes);
+}
+
+bool is_fp8(const TensorInfo& info) {
+  return info.dtype == DType::f8_e4m3 || info.dtype == DType::f8_e5m2;
 }
 
 bool is_fp8_marker(const TensorInfo& info) {

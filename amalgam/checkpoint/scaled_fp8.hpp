@@ -62,6 +62,8 @@ class ScaledFp8Source final : public TensorSource {
   std::vector<Place> places_;
 };
 
+/// Whether the tensor is of 8-bit floats, with or without scales.
+bool is_fp8(const TensorInfo& info);
 /// Whether this is the tensor by which diffusion models say that they have such weights.
 bool is_fp8_marker(const TensorInfo& info);
 

@@ -12,6 +12,18 @@ namespace fs = std::filesystem;
 
 class Fp8Command : public Fp8Fixture {
  protected:
+  // An adapter of rank 1 that adds 0.5 to every element of up_proj.
+  void write_adapter(const std::string& name) const {
+    fs::create_directories(folder_.path() / name);
+    const std::string module = "base_model.model.model.layers.0.mlp.up_proj.";
+    write_safetensors(
+        folder_.path() / name / "adapter_model.safetensors",
+        {make_tensor(module + "lora_A.weight", {1, kColumns}, std::vector<double>(kColumns, 1.0)),
+         make_tensor(module + "lora_B.weight", {kRows, 1}, std::vector<double>(kRows, 0.5))});
+    folder_.write(
+        name + "/adapter_config.json",
+        R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["up_proj"]})");
+  }
   // Scales and codes of a matrix by the plain definition: a block's largest magnitude / 448, and
   // value / scale rounded.
   struct Reference {
@@ -101,7 +113,7 @@ TEST_F(Fp8Command, StackedExpertsHaveScalesOfTheirOwn) {
     for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = std::pow(10.0, static_cast<double>(i / kMatrix)) * random.normal();
     }
-    fs::create_directories(folder_ / name);
+    fs::create_directories(folder_.path() / name);
     write_safetensors(
         folder_ / (name + "/model.safetensors"),
         {make_tensor(stack, {3, kRows, kColumns}, values, DType::f32),
@@ -309,14 +321,7 @@ TEST_F(Fp8Command, ManifestsAndPassesOfRules) {
 // The adapter's product is added to what the weights mean, and the result is FP8 again.
 TEST_F(Fp8Command, AdaptersOnFp8Models) {
   const std::string a = write_fp8("a", 1, "fp8_block");
-  fs::create_directories(folder_ / "adapter");
-  const std::string module = "base_model.model.model.layers.0.mlp.up_proj.";
-  write_safetensors(
-      folder_ / "adapter/adapter_model.safetensors",
-      {make_tensor(module + "lora_A.weight", {1, kColumns}, std::vector<double>(kColumns, 1.0)),
-       make_tensor(module + "lora_B.weight", {kRows, 1}, std::vector<double>(kRows, 0.5))});
-  folder_.write("adapter/adapter_config.json",
-                R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["up_proj"]})");
+  write_adapter("adapter");
   run_well({"lora", "apply", a, path("adapter"), path("applied")});
   run_well({"convert", a + "+" + path("adapter"), path("converted")});
   EXPECT_EQ(contents_of(path("applied/model.safetensors")),
@@ -334,14 +339,7 @@ TEST_F(Fp8Command, TheConfigOfModelOptGoesWithTheLayout) {
   folder_.write("a/config.json",
                 R"({"quantization_config": {"quant_method": "modelopt", "quant_algo": "FP8"}})");
   folder_.write("a/hf_quant_config.json", R"({"quantization": {"quant_algo": "FP8"}})");
-  fs::create_directories(folder_ / "adapter");
-  const std::string module = "base_model.model.model.layers.0.mlp.up_proj.";
-  write_safetensors(
-      folder_ / "adapter/adapter_model.safetensors",
-      {make_tensor(module + "lora_A.weight", {1, kColumns}, std::vector<double>(kColumns, 1.0)),
-       make_tensor(module + "lora_B.weight", {kRows, 1}, std::vector<double>(kRows, 0.5))});
-  folder_.write("adapter/adapter_config.json",
-                R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["up_proj"]})");
+  write_adapter("adapter");
   const std::string both = a + "+" + path("adapter");
   for (const std::vector<std::string>& words : {std::vector<std::string>{"convert", a},
                                                 {"convert", both},
@@ -363,7 +361,7 @@ TEST_F(Fp8Command, TheConfigOfModelOptGoesWithTheLayout) {
 
 TEST_F(Fp8Command, RefusesToComputeWithNumbersWithoutTheirScales) {
   for (const std::string name : {"a", "b"}) {
-    fs::create_directories(folder_ / name);
+    fs::create_directories(folder_.path() / name);
     write_safetensors(folder_ / (name + "/model.safetensors"),
                       {make_tensor(kFp8Up, {2, 2}, {1, 2, 3, 4}, DType::f8_e4m3),
                        make_tensor("model.layers.0.mlp.up_proj.scale", {1}, {0.5}, DType::f32)});
