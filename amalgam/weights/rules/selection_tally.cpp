@@ -3,7 +3,6 @@
 
 #include "amalgam/core/random.hpp"
 #include "amalgam/weights/rules/selection.hpp"
-#include "amalgam/weights/rules/selection_kernels.hpp"
 #include "amalgam/weights/rules/selection_keys.hpp"
 
 namespace amalgam::rules {
