@@ -3,6 +3,7 @@
 
 #include "amalgam/core/random.hpp"
 #include "amalgam/weights/rules/selection.hpp"
+#include "amalgam/weights/rules/selection_kernels.hpp"
 #include "amalgam/weights/rules/selection_keys.hpp"
 
 namespace amalgam::rules {
