@@ -24,16 +24,23 @@ void add_names(std::vector<Column>& columns, const std::string& what, const Stri
   columns.push_back(make_column(what + ".begins", DType::u64, begins));
 }
 
-void write_column_file(const std::filesystem::path& path, const std::vector<Column>& columns,
-                       const std::map<std::string, std::string>& metadata) {
+void ColumnSet::add_part(const std::string& prefix, ColumnSet part) {
+  for (Column& column : part.columns) {
+    column.name.insert(0, prefix);
+    columns.push_back(std::move(column));
+  }
+  for (auto& [key, value] : part.metadata) metadata[prefix + key] = std::move(value);
+}
+
+void write_column_file(const std::filesystem::path& path, const ColumnSet& set) {
   check_state_name(path);
   std::vector<TensorInfo> tensors;
-  for (const Column& one : columns) {
+  for (const Column& one : set.columns) {
     tensors.push_back(make_tensor_info(one.name, one.dtype, one.shape, path.string()));
   }
   OutputTransaction transaction(path, {.overwrite = true});
-  const auto sink = create_safetensors_file(transaction.work_path(), tensors, metadata);
-  for (const Column& one : columns) {
+  const auto sink = create_safetensors_file(transaction.work_path(), tensors, set.metadata);
+  for (const Column& one : set.columns) {
     const auto found = std::ranges::find(sink->tensors(), one.name, &TensorInfo::name);
     sink->write(static_cast<std::size_t>(found - sink->tensors().begin()), 0, one.bytes);
   }
@@ -50,6 +57,12 @@ void check_state_name(const std::filesystem::path& path) {
 ColumnReader::ColumnReader(const std::filesystem::path& path)
     : path_(path), source_(open_checkpoint(path.string())) {}
 
+ColumnReader ColumnReader::part(const std::string& prefix) const {
+  ColumnReader inner = *this;
+  inner.prefix_ += prefix;
+  return inner;
+}
+
 void ColumnReader::fail(std::string_view what) const {
   throw InputError("{}: {}", path_.string(), what);
 }
@@ -59,13 +72,13 @@ void ColumnReader::check(bool holds, std::string_view what) const {
 }
 
 std::string ColumnReader::text(const std::string& key) const {
-  const auto found = source_->metadata().find(key);
-  if (found == source_->metadata().end()) fail(fmt::format("it has no '{}'", key));
+  const auto found = source_->metadata().find(prefix_ + key);
+  if (found == source_->metadata().end()) fail(fmt::format("it has no '{}'", prefix_ + key));
   return found->second;
 }
 
 bool ColumnReader::has_text(const std::string& key) const {
-  return source_->metadata().contains(key);
+  return source_->metadata().contains(prefix_ + key);
 }
 
 StringPool ColumnReader::names(const std::string& what) const {
@@ -84,16 +97,18 @@ StringPool ColumnReader::names(const std::string& what) const {
 std::vector<std::string> ColumnReader::columns_from(std::string_view prefix) const {
   std::vector<std::string> names;
   for (const TensorInfo& tensor : source_->tensors()) {
-    if (tensor.name.starts_with(prefix)) names.push_back(tensor.name);
+    if (!tensor.name.starts_with(prefix_)) continue;
+    const std::string name = tensor.name.substr(prefix_.size());
+    if (name.starts_with(prefix)) names.push_back(name);
   }
   return names;
 }
 
 std::size_t ColumnReader::index_of(const std::string& name, DType dtype) const {
-  const auto found = source_->find(name);
-  if (!found) fail(fmt::format("it has no '{}'", name));
+  const auto found = source_->find(prefix_ + name);
+  if (!found) fail(fmt::format("it has no '{}'", prefix_ + name));
   if (source_->tensors()[*found].dtype != dtype) {
-    fail(fmt::format("'{}' has another type than expected", name));
+    fail(fmt::format("'{}' has another type than expected", prefix_ + name));
   }
   return *found;
 }

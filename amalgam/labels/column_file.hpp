@@ -38,9 +38,17 @@ Column make_column(std::string name, DType dtype, const std::vector<T>& values, 
 /// A pool as two tensors: `what`.names, all names one after the other, and `what`.begins.
 void add_names(std::vector<Column>& columns, const std::string& what, const StringPool& pool);
 
+/// What a file of a state holds.
+struct ColumnSet {
+  std::vector<Column> columns;
+  std::map<std::string, std::string> metadata;
+
+  /// Adds all of `part`, names and keys beginning with `prefix`; ColumnReader::part reads it.
+  void add_part(const std::string& prefix, ColumnSet part);
+};
+
 /// Writes the file, which is there whole or not at all; an old one is replaced.
-void write_column_file(const std::filesystem::path& path, const std::vector<Column>& columns,
-                       const std::map<std::string, std::string>& metadata);
+void write_column_file(const std::filesystem::path& path, const ColumnSet& set);
 
 /// InputError unless a state may have this name: it ends in .safetensors.
 void check_state_name(const std::filesystem::path& path);
@@ -50,6 +58,8 @@ void check_state_name(const std::filesystem::path& path);
 class ColumnReader {
  public:
   explicit ColumnReader(const std::filesystem::path& path);
+  /// What ColumnSet::add_part added by this prefix.
+  ColumnReader part(const std::string& prefix) const;
 
   [[noreturn]] void fail(std::string_view what) const;
   /// fail() unless `holds`.
@@ -59,7 +69,9 @@ class ColumnReader {
   std::string text(const std::string& key) const;
   bool has_text(const std::string& key) const;
   StringPool names(const std::string& what) const;
-  bool has_column(const std::string& name) const { return source_->find(name).has_value(); }
+  bool has_column(const std::string& name) const {
+    return source_->find(prefix_ + name).has_value();
+  }
   /// The names of columns that begin with `prefix`.
   std::vector<std::string> columns_from(std::string_view prefix) const;
   const std::filesystem::path& path() const { return path_; }
@@ -76,7 +88,8 @@ class ColumnReader {
   std::size_t index_of(const std::string& name, DType dtype) const;
 
   std::filesystem::path path_;
-  std::unique_ptr<TensorSource> source_;
+  std::shared_ptr<const TensorSource> source_;
+  std::string prefix_;  // of all names
 };
 
 }  // namespace amalgam::labels

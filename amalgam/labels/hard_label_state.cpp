@@ -283,11 +283,11 @@ LabelState::Result HardLabelState::result(bool keep_evidence) const {
   return result;
 }
 
-void HardLabelState::save(const std::filesystem::path& path) const {
-  std::vector<Column> columns;
-  add_state_rows(columns, rows_.numbered());
-  columns.push_back(make_column("task_labels", DType::u16, labels_));
-  write_column_file(path, columns, state_metadata(head_));
+ColumnSet HardLabelState::columns() const {
+  ColumnSet set{.columns = {}, .metadata = state_metadata(head_)};
+  add_state_rows(set.columns, rows_.numbered());
+  set.columns.push_back(make_column("task_labels", DType::u16, labels_));
+  return set;
 }
 
 }  // namespace amalgam::labels

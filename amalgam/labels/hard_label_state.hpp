@@ -27,7 +27,7 @@ class HardLabelState final : public LabelState {
   std::size_t task_count() const override { return rows_.task_count(); }
   std::size_t worker_count() const override { return rows_.worker_count(); }
   std::uint64_t annotations() const override { return rows_.annotations(); }
-  void save(const std::filesystem::path& path) const override;
+  ColumnSet columns() const override;
 
   /// [tasks], in the numbers of this state.
   const std::vector<Label>& labels() const { return labels_; }

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -24,6 +23,8 @@ class IncrementalFit final : public LabelState {
   /// Fits everything. InputError as fit_labels, and for a method that cannot go on.
   IncrementalFit(const AnnotationTable& table, std::string method,
                  std::span<const std::string> parameters, const FitContext& context);
+  /// Reads a state. InputError naming the file if it is none, or does not fit together.
+  explicit IncrementalFit(const ColumnReader& reader);
 
   /// Workers join by their net change, and the report's stale mass is net; see AbsorbOptions and
   /// AbsorbReport.
@@ -45,9 +46,7 @@ class IncrementalFit final : public LabelState {
     return {posterior_.data() + std::size_t{task} * rows_.label_count(), rows_.label_count()};
   }
 
-  void save(const std::filesystem::path& path) const override;
-  /// Reads a state. InputError naming the file if it is none, or does not fit together.
-  static IncrementalFit load(const std::filesystem::path& path);
+  ColumnSet columns() const override;
 
  private:
   using Row = KeptRows::Row;
@@ -58,7 +57,6 @@ class IncrementalFit final : public LabelState {
   };
   class Update;
 
-  IncrementalFit() = default;
   void set_method();
   void set_rows(const AnnotationTable& table);
   void index_workers();

@@ -178,14 +178,16 @@ void LabelPredictor::save(const std::filesystem::path& path) const {
   } else {
     add_values("sides", {workers_.size(), 2, classes});
   }
-  write_column_file(path, columns,
-                    {{kFormat, kVersion}, {kMethod, method_}, {kScores, scores_name(evidence_)}});
+  write_column_file(
+      path,
+      {.columns = std::move(columns),
+       .metadata = {{kFormat, kVersion}, {kMethod, method_}, {kScores, scores_name(evidence_)}}});
 }
 
 LabelPredictor LabelPredictor::load(const std::filesystem::path& path) {
   const ColumnReader reader(path);
   if (reader.has_text(kStateFormat)) {
-    const std::unique_ptr<LabelState> state = load_label_state(path);
+    const std::unique_ptr<LabelState> state = load_label_state(reader);
     const LabelState::Result result = state->result(true);
     return LabelPredictor(state->method(), result.table, result.fit);
   }

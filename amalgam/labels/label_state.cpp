@@ -48,7 +48,10 @@ std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,
 }
 
 std::unique_ptr<LabelState> load_label_state(const std::filesystem::path& path) {
-  const ColumnReader reader(path);
+  return load_label_state(ColumnReader(path));
+}
+
+std::unique_ptr<LabelState> load_label_state(const ColumnReader& reader) {
   const StateHead head = read_state_head(reader);
   Kind kind = Kind::everything;
   try {
@@ -60,7 +63,7 @@ std::unique_ptr<LabelState> load_label_state(const std::filesystem::path& path) 
     case Kind::hard_labels:
       return std::make_unique<HardLabelState>(reader);
     case Kind::expectation_maximisation:
-      return std::make_unique<IncrementalFit>(IncrementalFit::load(path));
+      return std::make_unique<IncrementalFit>(reader);
     case Kind::everything:
       break;
   }

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 
+#include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_model.hpp"
 
 namespace amalgam::labels {
@@ -82,8 +83,10 @@ class LabelState {
   virtual std::size_t worker_count() const = 0;
   virtual std::uint64_t annotations() const = 0;
 
+  /// All of it.
+  virtual ColumnSet columns() const = 0;
   /// Writes the state as a safetensors file; it is there whole or not at all. As check_state_name.
-  virtual void save(const std::filesystem::path& path) const = 0;
+  void save(const std::filesystem::path& path) const { write_column_file(path, columns()); }
 
  protected:
   LabelState() = default;
@@ -109,5 +112,6 @@ bool holds_gold(std::string_view method);
 /// Reads a state of any of these. InputError naming the file if it is none, or does not fit
 /// together.
 std::unique_ptr<LabelState> load_label_state(const std::filesystem::path& path);
+std::unique_ptr<LabelState> load_label_state(const ColumnReader& reader);
 
 }  // namespace amalgam::labels

@@ -1,5 +1,7 @@
 #include "amalgam/labels/state_rows.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -12,9 +14,11 @@ namespace amalgam::labels {
 namespace {
 
 constexpr const char* kFormat = "amalgam.labels.state";
+constexpr std::string_view kAggregate = "aggregate";
 constexpr const char* kVersion = "1";
 constexpr const char* kMethod = "amalgam.labels.method";
 constexpr const char* kParameters = "amalgam.labels.parameters";
+constexpr const char* kCommand = "amalgam.labels.command";
 
 void check_rows(const ColumnReader& reader, const AnnotationTable& table) {
   const std::size_t rows = table.workers.size();
@@ -60,16 +64,26 @@ std::vector<Label> numbers_of_labels(const AnnotationTable& added, const StringP
 
 }  // namespace
 
-std::map<std::string, std::string> state_metadata(const StateHead& head) {
-  return {{kFormat, kVersion},
-          {kMethod, head.method},
-          {kParameters, nlohmann::json(head.parameters).dump()}};
+std::map<std::string, std::string> state_metadata(const StateHead& head, std::string_view command) {
+  std::map<std::string, std::string> metadata{
+      {kFormat, kVersion},
+      {kMethod, head.method},
+      {kParameters, nlohmann::json(head.parameters).dump()}};
+  if (command != kAggregate) metadata[kCommand] = command;
+  return metadata;
 }
 
-StateHead read_state_head(const ColumnReader& reader) {
+StateHead read_state_head(const ColumnReader& reader, std::string_view command) {
   if (!reader.has_text(kFormat) || reader.text(kFormat) != kVersion) {
+    reader.fail(fmt::format(
+        "it is no state of labels (of version 1); 'amalgam label {} --state' makes them", command));
+  }
+  const std::string made_by =
+      reader.has_text(kCommand) ? reader.text(kCommand) : std::string(kAggregate);
+  if (made_by != command) {
     reader.fail(
-        "it is no state of labels (of version 1); 'amalgam label aggregate --state' makes them");
+        fmt::format("it is a state of 'amalgam label {}'; expected one of 'amalgam label {}'",
+                    printable(made_by), command));
   }
   StateHead head{.method = reader.text(kMethod), .parameters = {}};
   nlohmann::json parameters;

@@ -19,11 +19,13 @@ namespace amalgam::labels {
 /// How a state was made.
 struct StateHead {
   std::string method;
-  std::vector<std::string> parameters;  ///< "name=value"
+  std::vector<std::string> parameters = {};  ///< "name=value"
 };
-std::map<std::string, std::string> state_metadata(const StateHead& head);
-/// InputError naming the file unless it is a state.
-StateHead read_state_head(const ColumnReader& reader);
+/// `command` of `amalgam label`, which makes such states and goes on from them.
+std::map<std::string, std::string> state_metadata(const StateHead& head,
+                                                  std::string_view command = "aggregate");
+/// InputError naming the file unless it is a state of that command.
+StateHead read_state_head(const ColumnReader& reader, std::string_view command = "aggregate");
 
 /// What the method's parameter "abstentions" is; "ignored" if it has none.
 std::string abstentions_of(const StateHead& head);

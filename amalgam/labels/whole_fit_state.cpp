@@ -241,15 +241,14 @@ LabelState::Result WholeFitState::result(bool keep_evidence) const {
   return result;
 }
 
-void WholeFitState::save(const std::filesystem::path& path) const {
-  std::vector<Column> columns;
-  add_state_rows(columns, KeptRows(table_).numbered());
-  if (!gold_.labels.empty()) columns.push_back(make_column(kGold, DType::u16, gold_.labels));
-  if (goes_on()) add_fit(columns, *fit_);
-  std::map<std::string, std::string> metadata = state_metadata(head_);
-  metadata[kSeed] = fmt::to_string(seed_);
-  metadata[kUpdates] = fmt::to_string(updates_);
-  write_column_file(path, columns, metadata);
+ColumnSet WholeFitState::columns() const {
+  ColumnSet set{.columns = {}, .metadata = state_metadata(head_)};
+  add_state_rows(set.columns, KeptRows(table_).numbered());
+  if (!gold_.labels.empty()) set.columns.push_back(make_column(kGold, DType::u16, gold_.labels));
+  if (goes_on()) add_fit(set.columns, *fit_);
+  set.metadata[kSeed] = fmt::to_string(seed_);
+  set.metadata[kUpdates] = fmt::to_string(updates_);
+  return set;
 }
 
 }  // namespace amalgam::labels

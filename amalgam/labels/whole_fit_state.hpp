@@ -41,7 +41,7 @@ class WholeFitState final : public LabelState {
   std::size_t task_count() const override { return table_.task_count(); }
   std::size_t worker_count() const override { return table_.worker_count(); }
   std::uint64_t annotations() const override { return table_.rows(); }
-  void save(const std::filesystem::path& path) const override;
+  ColumnSet columns() const override;
 
  private:
   LabelFit fitted(const AnnotationTable& table, const GoldLabels& gold,

@@ -134,7 +134,7 @@ TEST_P(Incremental, AStateThatWasSavedGoesOnTheSame) {
   IncrementalFit fit = fitted(GetParam(), RandomAnnotations{.tasks = 300}.table());
   fit.absorb(RandomAnnotations{.tasks = 5, .first_task = 298, .what = "more"}.table());
   fit.save(path);
-  IncrementalFit again = IncrementalFit::load(path);
+  IncrementalFit again{ColumnReader(path)};
   EXPECT_EQ(largest_difference(fit, again), 0);
   EXPECT_EQ(again.method(), GetParam());
   const RandomAnnotations next{.tasks = 9, .first_task = 50, .what = "next"};
@@ -178,10 +178,10 @@ TEST(IncrementalFit, RefusesFilesThatAreNoStatesOrDoNotFitTogether) {
   // The last tensor in the file is one of bytes: the names of workers, tasks or labels.
   bytes.back() = '\xFF';
   std::ofstream(path, std::ios::binary) << bytes;
-  EXPECT_THAT([&] { IncrementalFit::load(path); },
+  EXPECT_THAT([&] { IncrementalFit{ColumnReader(path)}; },
               ThrowsMessage<InputError>(HasSubstr("do not fit together")));
   std::ofstream(path, std::ios::binary) << "nothing";
-  EXPECT_THROW(IncrementalFit::load(path), InputError);
+  EXPECT_THROW(IncrementalFit{ColumnReader(path)}, InputError);
 }
 
 }  // namespace

@@ -315,7 +315,8 @@ void rewrite(const std::filesystem::path& path, const std::string& name,
                                     one == name ? values : reader.column<double>(one, DType::f64)));
     }
   }
-  write_column_file(path, columns, state_metadata(read_state_head(reader)));
+  write_column_file(
+      path, {.columns = std::move(columns), .metadata = state_metadata(read_state_head(reader))});
 }
 
 TEST(WholeFitState, NumbersOfAFileThatDoNotFitAreRefused) {

@@ -203,7 +203,7 @@ void write_bag_states(const std::filesystem::path& path, const BagStates& states
     columns.push_back(make_column(name, dtype, values, std::move(shape)));
   };
   for_each_column(columns_of(states.folds), add);
-  write_column_file(path, columns, {{kFormat, kVersion}});
+  write_column_file(path, {.columns = std::move(columns), .metadata = {{kFormat, kVersion}}});
 }
 
 BagStates read_bag_states(const std::filesystem::path& path) {
