@@ -115,7 +115,15 @@ bool belongs_to_checkpoint(const fs::directory_entry& entry) {
          is_one_of(name,
                    {"README.md", "amalgam_recipe.yml", "amalgam_moe.yml", "mergekit_config.yml",
                     "vocab.txt", "merges.txt", "tokenizer.model.v3", ".gitattributes"}) ||
-         name.starts_with("LICENSE");
+         is_licence_name(name);
+}
+
+// The folder of a tokenizer's chat templates, with nothing else in it.
+bool is_chat_template_folder(const fs::directory_entry& entry) {
+  if (!entry.is_directory() || entry.is_symlink()) return false;
+  if (entry.path().filename() != kChatTemplateFolder) return false;
+  const std::vector<fs::directory_entry> entries = folder_entries(entry.path());
+  return std::all_of(entries.begin(), entries.end(), is_chat_template);
 }
 
 // The folder of a module of sentence-transformers (1_Pooling), which modules.json names.
@@ -147,7 +155,8 @@ void check_may_be_replaced(const fs::path& folder) {
   for (const fs::directory_entry& entry : folder_entries(folder)) {
     is_empty = false;
     has_weights = has_weights || (entry.is_regular_file() && is_weights(entry.path()));
-    if (!belongs_to_checkpoint(entry) && !is_module(entry, modules)) {
+    if (!belongs_to_checkpoint(entry) && !is_module(entry, modules) &&
+        !is_chat_template_folder(entry)) {
       throw InputError(
           "{}: holds '{}', which is no part of a checkpoint and would be lost; not overwritten",
           folder.string(), entry.path().filename().string());

@@ -11,6 +11,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
+#include "amalgam/core/letter_case.hpp"
 #include "amalgam/core/log.hpp"
 
 namespace amalgam {
@@ -21,6 +22,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLongestConfig = 16 << 20;
 constexpr std::uint64_t kLargestModuleFile = 4'000'000'000;
 constexpr const char* kModules = "modules.json";
+constexpr std::array<std::string_view, 4> kLicenceStarts = {"license", "licence", "notice",
+                                                            "use_policy"};
 constexpr std::array<std::string_view, 9> kWeightEndings = {
     ".safetensors", ".safetensors.index.json",
     ".bin",         ".bin.index.json",
@@ -28,11 +31,14 @@ constexpr std::array<std::string_view, 9> kWeightEndings = {
     ".gguf",        ".ckpt",
     ".h5"};
 
+bool is_called_like_weights(std::string_view name) {
+  return std::any_of(kWeightEndings.begin(), kWeightEndings.end(),
+                     [&](std::string_view ending) { return name.ends_with(ending); });
+}
+
 bool is_side_file(const fs::directory_entry& entry) {
   const std::string name = entry.path().filename().string();
-  if (name.starts_with(".") || !entry.is_regular_file()) return false;
-  return std::none_of(kWeightEndings.begin(), kWeightEndings.end(),
-                      [&](std::string_view ending) { return name.ends_with(ending); });
+  return !name.starts_with(".") && entry.is_regular_file() && !is_called_like_weights(name);
 }
 
 // Parsed twice: strictly, within limits, and then so that the order of the keys is kept.
@@ -61,6 +67,33 @@ std::vector<std::string> side_files(const fs::path& folder) {
     if (is_side_file(entry)) names.push_back(entry.path().filename().string());
   }
   return names;
+}
+
+bool is_licence_name(std::string_view name) {
+  const std::string lower = lower_case(name);
+  return !is_called_like_weights(lower) &&
+         std::any_of(kLicenceStarts.begin(), kLicenceStarts.end(),
+                     [&](std::string_view start) { return lower.starts_with(start); });
+}
+
+void copy_licences(const fs::path& from, const fs::path& to) {
+  for (const std::string& name : side_files(from)) {
+    if (is_licence_name(name)) copy_file(from / name, to / name, kLargestSideFile);
+  }
+}
+
+bool is_chat_template(const fs::directory_entry& entry) {
+  return is_side_file(entry) && entry.path().extension() == ".jinja";
+}
+
+void copy_chat_templates(const fs::path& from, const fs::path& to) {
+  const fs::path folder = from / kChatTemplateFolder;
+  if (!names_folder(folder)) return;
+  for (const fs::directory_entry& entry : folder_entries(folder)) {
+    if (!is_chat_template(entry)) continue;
+    fs::create_directory(to / kChatTemplateFolder);
+    copy_file(entry.path(), to / kChatTemplateFolder / entry.path().filename(), kLargestSideFile);
+  }
 }
 
 std::vector<std::string> module_folders(const fs::path& model) {
@@ -106,6 +139,7 @@ void copy_side_files(const fs::path& from, const fs::path& to) {
   for (const std::string& name : side_files(from)) {
     copy_file(from / name, to / name, kLargestSideFile);
   }
+  copy_chat_templates(from, to);
   (void)copy_module_folders(from, to);
 }
 

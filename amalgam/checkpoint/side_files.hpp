@@ -20,6 +20,23 @@ std::vector<std::string> side_files(const std::filesystem::path& folder);
 /// megabytes.
 inline constexpr std::uint64_t kLargestSideFile = 256'000'000;
 
+/// Whether a file of this name says what may be done with a model: LICENSE, LICENCE, NOTICE or
+/// USE_POLICY, in any case, with any ending (but those of weights) or none.
+bool is_licence_name(std::string_view name);
+
+/// Copies the side files of such names, each as copy_file does, into a folder that has none.
+void copy_licences(const std::filesystem::path& from, const std::filesystem::path& to);
+
+/// Where transformers keeps a tokenizer's chat templates besides the default one: NAME.jinja each.
+inline constexpr const char* kChatTemplateFolder = "additional_chat_templates";
+
+/// Whether an entry of that folder is such a template.
+bool is_chat_template(const std::filesystem::directory_entry& entry);
+
+/// Copies that folder's templates, each as copy_file does, into a model's folder that has none;
+/// nothing happens without any.
+void copy_chat_templates(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// The sub-folders of a sentence-transformers model that its modules.json names (pooling, dense
 /// layers), in that order; empty without such a file. Names that are no folders beside it are left
 /// out, with a warning. InputError if modules.json is not JSON.
@@ -30,8 +47,8 @@ std::vector<std::string> module_folders(const std::filesystem::path& model);
 std::vector<std::string> copy_module_folders(const std::filesystem::path& from,
                                              const std::filesystem::path& to);
 
-/// Copies the side files of one folder, and its module folders, into another that has none of them,
-/// each file as copy_file does.
+/// Copies the side files of one folder, its chat templates and module folders, into another that
+/// has none of them, each file as copy_file does.
 void copy_side_files(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// The name that PyTorch gives a type in which whole models are loaded ("bfloat16"); empty for

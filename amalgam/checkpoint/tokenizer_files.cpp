@@ -59,6 +59,8 @@ void replace_tokenizer_files(const fs::path& from, const fs::path& to) {
   std::for_each(kVocabularyFiles.begin(), kVocabularyFiles.end(), replace);
   std::for_each(kOtherVocabularies.begin(), kOtherVocabularies.end(), replace);
   std::for_each(kBesideVocabulary.begin(), kBesideVocabulary.end(), replace);
+  fs::remove_all(to / kChatTemplateFolder);
+  copy_chat_templates(from, to);
 }
 
 }  // namespace amalgam

@@ -18,7 +18,7 @@ bool has_vocabulary_files(const std::filesystem::path& folder);
 bool same_vocabulary_files(const std::filesystem::path& a, const std::filesystem::path& b);
 
 /// Makes the tokenizer of the folder `to` that of the folder `from`: vocabulary files, special
-/// tokens, tokenizer config and chat template are those that `from` has, and no others. Errors as
+/// tokens, tokenizer config and chat templates are those that `from` has, and no others. Errors as
 /// copy_file's.
 void replace_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to);
 

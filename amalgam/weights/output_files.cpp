@@ -143,6 +143,7 @@ void write_output_files(const fs::path& folder, const OutputDescription& output)
     write_json(folder / "config.json", updated);
     if (config.is_object() && config.contains("auto_map")) copy_modules(output.reference, folder);
   }
+  copy_licences(output.reference, folder);
   for (const char* name : kCopied) {
     if (names_file(output.reference / name)) {
       copy_file(output.reference / name, folder / name, kLargestSideFile);

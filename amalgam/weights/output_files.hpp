@@ -27,10 +27,10 @@ struct OutputDescription {
 
 /// Writes into `folder` (which exists) what lies beside the weights: config.json of the reference
 /// with its layer counts, per-layer lists, vocabulary size and type brought up to date; its
-/// generation config, tokenizer, chat template and preprocessor files; its own Python modules if
-/// the config names some; the model card README.md; the recipe. A reference that is a single file
-/// has only the last two. Files larger than they have reason to be are left out with a warning.
-/// InputError if config.json or tokenizer_config.json of a model is not JSON.
+/// generation config, tokenizer, chat templates and preprocessor files; its licences; its own
+/// Python modules if the config names some; the model card README.md; the recipe. A reference that
+/// is a single file has only the last two. Files larger than they have reason to be are left out
+/// with a warning. InputError if config.json or tokenizer_config.json of a model is not JSON.
 void write_output_files(const std::filesystem::path& folder, const OutputDescription& output);
 
 /// `config` (of the reference) made true of the output of `plan`; the vocabulary size only where it

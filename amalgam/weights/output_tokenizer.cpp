@@ -79,6 +79,7 @@ void write_chat_template(const fs::path& folder, const OutputDescription& output
     for (const char* name : {kChatTemplate, "chat_template.json"}) {
       copy_if_there(from, folder, name);
     }
+    copy_chat_templates(from, folder);
   }
   if (!has_config) {
     if (!text.empty()) write_text_file(folder / kChatTemplate, text);

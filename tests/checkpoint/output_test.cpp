@@ -162,6 +162,19 @@ TEST(Output, ReplacesFoldersOfModulesButNoOthers) {
   expect_error<InputError>(begin, "holds '1_Pooling'");
 }
 
+TEST(Output, ReplacesChatTemplatesAndLicencesButNothingAmongThem) {
+  const TemporaryFolder folder;
+  const auto begin = [&] { const OutputTransaction output(folder / "m", {.overwrite = true}); };
+  folder.write("m/model.safetensors", "weights");
+  for (const char* name : {"LICENSE", "licence.txt", "NOTICE", "USE_POLICY.md"}) {
+    folder.write(std::string("m/") + name, "terms");
+  }
+  folder.write("m/additional_chat_templates/rag.jinja", "{{ x }}");
+  EXPECT_NO_THROW(begin());
+  folder.write("m/additional_chat_templates/letter.txt", "dear");
+  expect_error<InputError>(begin, "holds 'additional_chat_templates'");
+}
+
 TEST(Output, ReplacesNoFolderThatHoldsTheWorkingDirectory) {
   const fs::path here = fs::current_path();
   expect_error<InputError>([&] { const OutputTransaction output(here, {.overwrite = true}); },

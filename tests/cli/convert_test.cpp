@@ -275,6 +275,8 @@ TEST(Convert, AFolderKeepsConfigAndTokenizerWithTheNewDtype) {
   folder.write("in/config.json", R"({"model_type": "llama", "torch_dtype": "float32", "a": 1})");
   folder.write("in/tokenizer.json", "{}");
   folder.write("in/chat_template.jinja", "{{ x }}");
+  folder.write("in/additional_chat_templates/rag.jinja", "{{ y }}");
+  folder.write("in/LICENSE", "terms");
   folder.write("in/pytorch_model.bin", "old weights");
   folder.write("in/.hidden", "x");
   const std::string out = (folder / "out").string();
@@ -283,6 +285,8 @@ TEST(Convert, AFolderKeepsConfigAndTokenizerWithTheNewDtype) {
             "{\n  \"model_type\": \"llama\",\n  \"torch_dtype\": \"bfloat16\",\n  \"a\": 1\n}\n");
   EXPECT_EQ(contents_of(folder / "out/tokenizer.json"), "{}");
   EXPECT_EQ(contents_of(folder / "out/chat_template.jinja"), "{{ x }}");
+  EXPECT_EQ(contents_of(folder / "out/additional_chat_templates/rag.jinja"), "{{ y }}");
+  EXPECT_EQ(contents_of(folder / "out/LICENSE"), "terms");
   EXPECT_FALSE(fs::exists(folder / "out/pytorch_model.bin"));
   EXPECT_FALSE(fs::exists(folder / "out/.hidden"));
   EXPECT_EQ(info_of(*open_checkpoint(out), "layers.0.weight").dtype, DType::bf16);

@@ -140,6 +140,8 @@ class LoraTokens : public TokenModelFixture {
  protected:
   LoraTokens() {
     base_ = write("base", {.tokens = {"x", "y"}, .first = 0});
+    folder_.write("base/additional_chat_templates/tool_use.jinja", "{{ base's }}");
+    folder_.write("base/LICENSE", "terms");
     folder_.write("adapter/adapter_config.json",
                   R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["q"],
                       "modules_to_save": ["embed_tokens", "lm_head"]})");
@@ -151,6 +153,7 @@ class LoraTokens : public TokenModelFixture {
   void give_tokenizer() const {
     folder_.write("adapter/tokenizer.json", tokenizer_json({"x", "y", "<new>"}).dump());
     folder_.write("adapter/tokenizer_config.json", R"({"chat_template": "{{ adapter }}"})");
+    folder_.write("adapter/additional_chat_templates/rag.jinja", "{{ adapter's }}");
   }
   void expect_adapted() const {
     EXPECT_EQ(embedding(), (std::vector<double>{50, 51, 52}));
@@ -177,6 +180,10 @@ TEST_F(LoraTokens, ApplyTakesTheAdaptersTokenizerAndStatesItsRows) {
   ASSERT_EQ(result.code, 0) << result.err;
   EXPECT_EQ(result.err.find("no tokenizer"), std::string::npos) << result.err;
   expect_adapted();
+  // Templates go with the tokenizer, licences with the base.
+  EXPECT_EQ(contents_of(folder_ / "out/additional_chat_templates/rag.jinja"), "{{ adapter's }}");
+  EXPECT_FALSE(fs::exists(folder_ / "out/additional_chat_templates/tool_use.jinja"));
+  EXPECT_EQ(contents_of(folder_ / "out/LICENSE"), "terms");
 }
 
 TEST_F(LoraTokens, ExtractKeepsTheTokenizerOfTokensThatWereAdded) {

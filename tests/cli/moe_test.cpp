@@ -39,6 +39,9 @@ class Moe : public MoeFixture {
 };
 
 TEST_F(Moe, ReportsWhatItMadeAndVerifyMakesItAgain) {
+  fs::create_directory(path("base") + "/additional_chat_templates");
+  std::ofstream(path("base") + "/additional_chat_templates/rag.jinja") << "{{ x }}";
+  std::ofstream(path("base") + "/LICENSE") << "terms";
   const RunResult made = run_amalgam({"moe", recipe_, "-o", path("out"), "--manifest", "--json"});
   ASSERT_EQ(made.code, 0) << made.err;
   EXPECT_EQ(made.json()["outputs"][0], path("out"));
@@ -50,6 +53,13 @@ TEST_F(Moe, ReportsWhatItMadeAndVerifyMakesItAgain) {
   const RunResult good = run_amalgam({"verify", path("out"), "--recompute", "100", "--json"});
   EXPECT_EQ(good.code, 0) << good.err;
   EXPECT_EQ(good.json()["recomputed"], 29);
+  EXPECT_EQ(contents_of(path("out") + "/additional_chat_templates/rag.jinja"), "{{ x }}");
+  EXPECT_EQ(contents_of(path("out") + "/LICENSE"), "terms");
+  fs::remove(path("out") + "/additional_chat_templates/rag.jinja");
+  const RunResult lacking = run_amalgam({"verify", path("out")});
+  EXPECT_EQ(lacking.code, 1);
+  EXPECT_NE(lacking.out.find("additional_chat_templates/rag.jinja: is missing"), std::string::npos)
+      << lacking.out;
   // Another noise is another model.
   const RunResult other = run_amalgam({"moe", recipe_, "-o", path("other"), "--seed", "1"});
   ASSERT_EQ(other.code, 0) << other.err;

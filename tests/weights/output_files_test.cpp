@@ -153,6 +153,12 @@ TEST_F(OutputFilesTest, WhatTheNextToolNeedsIsCarriedOver) {
       {"1_Pooling/config.json", "{\"pooling_mode_mean_tokens\": true}"},
       {"2_Dense/config.json", "{}"},
       {"2_Dense/model.safetensors", "weights"},
+      {"chat_template.jinja", "{{ messages }}"},
+      {"additional_chat_templates/tool_use.jinja", "{{ tools }}"},
+      {"LICENSE", "may be used"},
+      {"Licence-Code.md", "may be copied"},
+      {"NOTICE.txt", "made by"},
+      {"USE_POLICY.md", "not for harm"},
   };
   for (const auto& [name, text] : files) {
     fs::create_directories((root_ / "base" / name).parent_path());
@@ -161,6 +167,21 @@ TEST_F(OutputFilesTest, WhatTheNextToolNeedsIsCarriedOver) {
   write_output_files(out(), description());
   for (const auto& [name, text] : files) EXPECT_EQ(read(out() / name), text) << name;
   EXPECT_FALSE(fs::exists(out() / "3_Missing"));
+}
+
+TEST_F(OutputFilesTest, OnlyTemplatesAndLicencesAreTakenForSuch) {
+  fs::create_directories(root_ / "base/additional_chat_templates/more.jinja");
+  write(root_ / "base/additional_chat_templates/.hidden.jinja", "x");
+  write(root_ / "base/additional_chat_templates/letter.txt", "dear");
+  write(root_ / "base/license.bin", "weights");
+  write(root_ / "base/LICENSE.large", "");
+  fs::resize_file(root_ / "base/LICENSE.large", 300'000'000);  // a hole, no disk
+  fs::create_symlink("/dev/zero", root_ / "base/NOTICE");
+  write_output_files(out(), description());
+  EXPECT_FALSE(fs::exists(out() / "additional_chat_templates"));
+  for (const char* name : {"license.bin", "LICENSE.large", "NOTICE"}) {
+    EXPECT_FALSE(fs::exists(out() / name)) << name;
+  }
 }
 
 TEST_F(OutputFilesTest, OnlyModulesThatHaveFilesAreMissed) {
@@ -208,11 +229,14 @@ TEST_F(OutputFilesTest, FilesOfAbsurdSizeAreLeftOut) {
 TEST_F(OutputFilesTest, ChatTemplateGoesIntoTheTokenizerConfig) {
   write(root_ / "base/tokenizer_config.json", R"({"model_max_length": 5, "chat_template": "old"})");
   write(root_ / "base/chat_template.jinja", "old");
+  fs::create_directory(root_ / "base/additional_chat_templates");
+  write(root_ / "base/additional_chat_templates/rag.jinja", "old");
   write_output_files(out(), description("merge_method: linear\nmodels: [{model: a}]\n"
                                         "chat_template: \"{{ messages }}\"\n"));
   EXPECT_EQ(json::parse(read(out() / "tokenizer_config.json")),
             json::parse(R"({"model_max_length": 5, "chat_template": "{{ messages }}"})"));
   EXPECT_FALSE(fs::exists(out() / "chat_template.jinja"));
+  EXPECT_FALSE(fs::exists(out() / "additional_chat_templates"));
 }
 
 TEST_F(OutputFilesTest, AutomaticChatTemplateIsTheMostCommon) {

@@ -80,6 +80,7 @@ void write_side_files(const fs::path& folder, const MoeRecipe& recipe, const Moe
   if (names_file(base / kGeneration)) {
     copy_file(base / kGeneration, folder / kGeneration, kLargestSideFile);
   }
+  copy_licences(base, folder);
   OutputDescription output{.documents = {Recipe()}, .plan = &plan.stage.plan};
   output.reference = base;
   output.models = {base};
