@@ -12,7 +12,8 @@ void register_verify(CLI::App& root, bool& needs_library) {
   auto command = std::make_shared<VerifyCommand>();
   CLI::App* app = add_verify(root, *command);
   app->callback([command, &needs_library] {
-    needs_library = command->recompute > 0 && model_to_run(command->output).has_value();
+    needs_library =
+        command->recompute > 0 && model_to_run(command->output, command->moved_inputs).has_value();
     if (!needs_library) run_verify(*command);
   });
 }

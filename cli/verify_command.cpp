@@ -16,12 +16,17 @@ void run_verify(const VerifyCommand& command, const PromptStates* states) {
   if (command.no_hash && !command.inputs && command.recompute == 0) {
     throw InputError("verify: --no-hash leaves nothing to check; add --recompute N or --inputs");
   }
+  if (!command.moved_inputs.empty() && !command.inputs && command.recompute == 0) {
+    throw InputError(
+        "verify: --input says where inputs lie, but none is read; add --inputs or --recompute N");
+  }
   VerifyOptions options;
   options.hash = !command.no_hash;
   options.hash_inputs = command.inputs;
   options.recompute = command.recompute;
   options.engine.parallel = command.common.parallel();
   options.engine.memory = command.common.memory;
+  options.moved_inputs = command.moved_inputs;
   options.states = states;
   options.progress = command.common.progress_mode();
   // Whoever makes a false output must not know which blocks will be looked at.
@@ -56,7 +61,8 @@ CLI::App* add_verify(CLI::App& root, VerifyCommand& command) {
   app->footer(
       example("amalgam verify merged\n"
               "amalgam verify merged --recompute 20\n"
-              "amalgam verify merged.safetensors --no-hash --recompute 100"));
+              "amalgam verify merged.safetensors --no-hash --recompute 100\n"
+              "amalgam verify merged --inputs --recompute 20 --input /data/models=/mnt/models"));
   app->add_option("output", command.output, "What a merge wrote: a folder or file")
       ->required()
       ->type_name("OUT");
@@ -70,6 +76,11 @@ CLI::App* add_verify(CLI::App& root, VerifyCommand& command) {
       ->type_name("N")
       ->check(whole_number());
   app->add_flag("--inputs", command.inputs, "Hash the inputs too");
+  app->add_option("--input", command.moved_inputs,
+                  "With --inputs or --recompute: what the manifest names OLD, an input or a folder "
+                  "of some, lies at NEW now; may be repeated, and the longest OLD that fits holds")
+      ->type_name("OLD=NEW")
+      ->allow_extra_args(false);
   app->add_flag("--no-hash", command.no_hash, "Do not hash the files of the output");
   add_common_options(*app, command.common,
                      {Common::json, Common::quiet, Common::threads, Common::memory});

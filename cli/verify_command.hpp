@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "amalgam/weights/moe/moe_gates.hpp"
 #include "cli/common_options.hpp"
@@ -16,6 +17,7 @@ struct VerifyCommand {
   std::string output;
   std::uint64_t recompute = 0;
   bool inputs = false;
+  std::vector<std::string> moved_inputs;  ///< "OLD=NEW"
   bool no_hash = false;
   std::optional<std::uint64_t> sample_seed;
   CommonOptions common;

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checksum.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/output.hpp"
@@ -33,6 +34,9 @@ void add_files(const fs::path& path, std::set<fs::path>& files) {
     for (const fs::directory_entry& entry : folder_entries(path)) {
       if (entry.is_regular_file(unknown)) files.insert(entry.path());
     }
+  } else if (const auto adapted = split_adapted_path(path)) {  // with another adapter on it
+    add_files(adapted->base, files);
+    add_files(adapted->adapter, files);
   }
 }
 

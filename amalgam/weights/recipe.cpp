@@ -6,33 +6,10 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/weights/block_weights.hpp"
+#include "amalgam/weights/recipe_models.hpp"
 
 namespace amalgam {
 namespace {
-
-// Calls visit(source or base reference) for every model of a document, the base first.
-template <class Visit>
-void visit_models(const Recipe& recipe, const Visit& visit) {
-  if (recipe.base_model) visit(*recipe.base_model, recipe.line);
-  const auto visit_sources = [&](const std::vector<RecipeSource>& sources) {
-    for (const RecipeSource& source : sources) visit(source.model, source.line);
-  };
-  const auto visit_slices = [&](const std::vector<RecipeSlice>& slices) {
-    for (const RecipeSlice& slice : slices) {
-      if (slice.base_model) visit(*slice.base_model, slice.line);
-      visit_sources(slice.sources);
-    }
-  };
-  visit_sources(recipe.models);
-  visit_slices(recipe.slices);
-  for (const RecipeModule& module : recipe.modules) {
-    visit_sources(module.models);
-    visit_slices(module.slices);
-  }
-  for (const RecipePart& part : recipe.parts) {
-    if (part.model) visit(*part.model, part.line);
-  }
-}
 
 // Whether a name is what a pattern with * and ? says. Takes at most the product of their lengths.
 bool matches_pattern(std::string_view pattern, std::string_view name) {

@@ -18,6 +18,7 @@
 #include "amalgam/weights/manifest.hpp"
 #include "amalgam/weights/merge.hpp"
 #include "amalgam/weights/moe/moe_plan.hpp"
+#include "amalgam/weights/moved_inputs.hpp"
 #include "amalgam/weights/plan_importance.hpp"
 #include "amalgam/weights/planner.hpp"
 
@@ -223,7 +224,7 @@ fs::path output_of(const fs::path& named) {
   return whole && fs::exists(manifest_place(*whole)) ? *whole : named;
 }
 
-std::uint64_t recompute(const Manifest& manifest, const fs::path& output,
+std::uint64_t recompute(const Manifest& manifest, const MovedInputs& moved, const fs::path& output,
                         const VerifyOptions& options, Differences& differences) {
   MergeOptions merge;
   merge.output = output;
@@ -236,17 +237,23 @@ std::uint64_t recompute(const Manifest& manifest, const fs::path& output,
   MergePlan plan;
   std::vector<std::string> computed;
   if (is_moe_recipe(manifest.recipe, where)) {
-    MoePlan mixture = plan_moe(parse_moe_recipe(manifest.recipe, where), merge, options.states);
+    MoeRecipe recipe = parse_moe_recipe(manifest.recipe, where);
+    moved.apply(recipe);
+    MoePlan mixture = plan_moe(recipe, merge, options.states);
     plan = std::move(mixture.stage.plan);
     computed = std::move(mixture.from_states);
   } else {
-    plan = plan_one_merge(parse_recipe(manifest.recipe, where), merge);
+    std::vector<Recipe> documents = parse_recipe(manifest.recipe, where);
+    for (Recipe& document : documents) moved.apply(document);
+    plan = plan_one_merge(documents, merge);
   }
   SampledLeaves leaves(plan, options.recompute, options.sample_seed);
   const std::unique_ptr<TensorSource> made =
       open_stored_checkpoint(output_is_file(output) ? first_file(output, manifest) : output);
   ComparingSink sink(outputs_of(plan), computed, *made, differences);
-  const auto importance = importance_of(plan, manifest.importance);
+  const auto importance = importance_of(plan, manifest.importance.empty()
+                                                  ? fs::path()
+                                                  : moved.place_of(fs::path(manifest.importance)));
   merge.engine.importance = importance ? &*importance : nullptr;
   merge.engine.leaves = &leaves;
   run_merge(plan, sink, merge.engine);
@@ -260,19 +267,21 @@ Manifest read_manifest(const fs::path& output) {
 
 }  // namespace
 
-std::optional<ModelReference> model_to_run(const fs::path& named) {
+std::optional<ModelReference> model_to_run(const fs::path& named,
+                                           const std::vector<std::string>& moved_inputs) {
   const fs::path output = output_of(named);
   const Manifest manifest = read_manifest(output);
   const std::string where = manifest_place(output).string();
   if (!is_moe_recipe(manifest.recipe, where)) return std::nullopt;
   const MoeRecipe recipe = parse_moe_recipe(manifest.recipe, where);
   if (recipe.gates != MoeRecipe::Gates::hidden) return std::nullopt;
-  return recipe.base_model;
+  return MovedInputs(moved_inputs, manifest, where).place_of(recipe.base_model);
 }
 
 VerifyReport verify_merge(const fs::path& named, const VerifyOptions& options) {
   const fs::path output = output_of(named);
   const Manifest manifest = read_manifest(output);
+  const MovedInputs moved(options.moved_inputs, manifest, manifest_place(output).string());
   const fs::path folder =
       output_is_file(output) ? output_place(output).parent_path() : output_place(output);
   VerifyReport report;
@@ -296,14 +305,14 @@ VerifyReport verify_merge(const fs::path& named, const VerifyOptions& options) {
     }
     if (options.hash_inputs) {
       for (const ManifestFile& file : manifest.inputs) {
-        check_file(file.path, file, options, progress, differences);
+        check_file(moved.place_of(fs::path(file.path)), file, options, progress, differences);
       }
       report.inputs = manifest.inputs.size();
     }
   }
   report.bytes = bytes;
   if (options.recompute > 0) {
-    report.recomputed = recompute(manifest, output, options, differences);
+    report.recomputed = recompute(manifest, moved, output, options, differences);
   }
   report.differences = differences.take();
   return report;

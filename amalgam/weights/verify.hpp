@@ -17,7 +17,9 @@ struct VerifyOptions {
   bool hash_inputs = false;     ///< hash all inputs
   std::uint64_t recompute = 0;  ///< leaves (of up to 131072 elements) to make again from the inputs
   std::uint64_t sample_seed = 0;  ///< chooses them
-  EngineOptions engine;           ///< threads and memory; the rest comes from the manifest
+  /// "OLD=NEW" for inputs that lie elsewhere now (MovedInputs in weights/moved_inputs.hpp).
+  std::vector<std::string> moved_inputs;
+  EngineOptions engine;  ///< threads and memory; the rest comes from the manifest
   /// Of the model that model_to_run names, where it names one and leaves are to be made again.
   const PromptStates* states = nullptr;
   Progress::Mode progress = Progress::Mode::automatic;
@@ -35,14 +37,15 @@ struct VerifyReport {
 };
 
 /// The model that must be run for leaves of this output to be made again: the base of a mixture of
-/// experts whose routers are made of hidden states. Nothing for other outputs. InputError as
-/// verify_merge.
-std::optional<ModelReference> model_to_run(const std::filesystem::path& output);
+/// experts whose routers are made of hidden states, where it lies now. Nothing for other outputs.
+/// `moved_inputs`: see VerifyOptions. InputError as verify_merge.
+std::optional<ModelReference> model_to_run(const std::filesystem::path& output,
+                                           const std::vector<std::string>& moved_inputs = {});
 
 /// Checks the merge at `output` (of a split GGUF file, the first part or the name that was split)
-/// by its manifest (weights/manifest.hpp). InputError if there is no manifest or it is none, if
-/// inputs are to be read and are not there, or if leaves are to be made again of a recipe of
-/// several stages (which would take all of the earlier ones).
+/// by its manifest (weights/manifest.hpp). InputError if there is no manifest or it is none, for
+/// moved inputs as MovedInputs, if inputs are to be read and are not there, or if leaves are to be
+/// made again of a recipe of several stages (which would take all of the earlier ones).
 ///
 /// Leaves that are made again have the same bytes, but for routers made of hidden states: those are
 /// float32 numbers, which another processor or library rounds otherwise, so their values may be

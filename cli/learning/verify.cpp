@@ -14,7 +14,7 @@ void register_learned_verify(CLI::App& root) {
   auto command = std::make_shared<VerifyCommand>();
   CLI::App* app = add_verify(root, *command);
   app->callback([command] {
-    const auto base = model_to_run(command->output);
+    const auto base = model_to_run(command->output, command->moved_inputs);
     std::unique_ptr<learned::NetworkStates> states;
     if (base) states = std::make_unique<learned::NetworkStates>(*open_model(*base).tensors);
     run_verify(*command, states.get());

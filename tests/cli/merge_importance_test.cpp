@@ -169,6 +169,14 @@ TEST_F(MergeImportance, VerifyMakesTheSameBlocksAgain) {
   EXPECT_EQ(manifest["inputs"].size(), 3U);
   const RunResult good = run_well({"verify", out, "--inputs", "--recompute", "100", "--json"});
   EXPECT_EQ(good.json()["recomputed"], 8);
+  // The matrix and a model lie elsewhere now.
+  fs::rename(matrix_, path("moved-matrix"));
+  fs::rename(first_, path("moved-first.gguf"));
+  run_well({"verify", out, "--inputs", "--recompute", "100", "--input",
+            matrix_ + "=" + path("moved-matrix"), "--input",
+            first_ + "=" + path("moved-first.gguf")});
+  fs::rename(path("moved-matrix"), matrix_);
+  fs::rename(path("moved-first.gguf"), first_);
   {  // before what fills up the last 32 bytes
     std::fstream file(out, std::ios::in | std::ios::out | std::ios::binary);
     file.seekg(-40, std::ios::end);
