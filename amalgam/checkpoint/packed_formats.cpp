@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "amalgam/checkpoint/comfy_markers.hpp"
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/folder.hpp"
 #include "amalgam/checkpoint/json.hpp"
@@ -142,9 +143,7 @@ std::optional<fs::path> quantising_config(const fs::path& folder) {
   return quantises ? std::optional(std::move(file)) : std::nullopt;
 }
 
-}  // namespace
-
-void refuse_unscaled_fp8(const TensorSource& source, const fs::path& path) {
+void refuse_missing_scales(const TensorSource& source, const fs::path& path) {
   std::set<std::string> weights;
   std::vector<std::string> others;
   for (const TensorInfo& info : source.tensors()) {
@@ -184,6 +183,14 @@ void refuse_unscaled_fp8(const TensorSource& source, const fs::path& path) {
         "model that was quantised",
         path.string(), weight, type_of(weight), config->string(), weight, weight);
   }
+}
+
+}  // namespace
+
+void refuse_unscaled_fp8(const TensorSource& source, const fs::path& path) {
+  refuse_marked_formats(source, path);
+  refuse_missing_scales(source, path);
+  refuse_idle_markers(source, path);
 }
 
 void refuse_packed_weights(const TensorSource& source, const fs::path& path) {

@@ -15,8 +15,9 @@ void refuse_packed_weights(const TensorSource& source, const std::filesystem::pa
 
 /// InputError that names the tensor and what to do if one of 8-bit floats at `path`, opened as
 /// `source`, has scales that are not applied: a tensor beside it that is called like scales, in
-/// this file or in another shard of its index, or a config beside that says weights are quantised.
-/// Other tensors of 8-bit floats are plain numbers.
+/// this file or in another shard of its index, a config beside that says weights are quantised, or
+/// a marker for ComfyUI that says so. Other tensors of 8-bit floats are plain numbers. InputError,
+/// too, if weights of any type are marked as another format (refuse_marked_formats).
 void refuse_unscaled_fp8(const TensorSource& source, const std::filesystem::path& path);
 
 /// How the FP8 weights of a folder are scaled: `weight_block_size` (or `block_structure` of

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "amalgam/checkpoint/comfy_markers.hpp"
 #include "amalgam/checkpoint/computed_source.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -19,15 +20,46 @@ std::string stem_of(const std::string& weight) {
   return weight.substr(0, weight.size() - kWeight.size());
 }
 
-// The tensor with the scales of `weight`, if it is one of 8-bit floats that has them.
-std::optional<std::size_t> scale_of(const TensorSource& source, const TensorInfo& weight) {
+using Markers = std::map<std::string, ComfyMarker>;  // by layer
+
+const ComfyMarker* marker_of(const Markers& markers, const TensorInfo& weight) {
+  const std::optional<std::string> layer = comfy_layer_of(weight.name);
+  const auto found = layer ? markers.find(*layer) : markers.end();
+  return found == markers.end() ? nullptr : &found->second;
+}
+
+// The tensor with the scales of `weight`, if it is one of 8-bit floats that has them. What is
+// marked as another format (MXFP8) has scales of another kind.
+std::optional<std::size_t> scale_of(const TensorSource& source, const Markers& markers,
+                                    const TensorInfo& weight) {
   if (!is_fp8(weight)) return std::nullopt;
+  const ComfyMarker* const marker = marker_of(markers, weight);
+  if (marker != nullptr && !marker->is_scaled_fp8()) return std::nullopt;
   if (!weight.name.ends_with(kWeight) && weight.shape.size() != 3) return std::nullopt;
   for (const char* ending : {"_scale_inv", "_scale"}) {
     if (const auto found = source.find(weight.name + ending)) return found;
   }
   if (!weight.name.ends_with(kWeight)) return std::nullopt;
   return source.find(stem_of(weight.name) + std::string(kScaleWeight));
+}
+
+void check_type(const ComfyMarker& marker, const TensorInfo& weight) {
+  const bool says_e5m2 = marker.format.starts_with("float8_e5m2");
+  if (says_e5m2 == (weight.dtype == DType::f8_e5m2)) return;
+  throw InputError("{}: says that '{}' is {}, but it is {}", marker.place, weight.name,
+                   marker.format, dtype_name(weight.dtype));
+}
+
+// The metadata of the file, but for the markers of weights that are read as numbers.
+std::map<std::string, std::string> metadata_without(const TensorSource& source,
+                                                    const Markers& markers,
+                                                    const std::set<std::string>& read) {
+  std::map<std::string, std::string> metadata = source.metadata();
+  const bool all = std::all_of(markers.begin(), markers.end(), [&](const auto& one) {
+    return read.contains(one.first) || !source.find(comfy_weight_name(one.first));
+  });
+  if (all) metadata.erase(kComfyMetadata);
+  return metadata;
 }
 
 // Sets how scales of the shape `scales` apply to a weight; false if they do not. One scale in
@@ -62,11 +94,18 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
   std::set<std::size_t> hidden;
   std::size_t inputs = 0;
   bool has_marker = false;
+  const Markers markers = read_comfy_markers(*inner_);
+  std::set<std::string> marked;  // layers
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const std::optional<std::size_t> own = scale_of(*inner_, all[i]);
+    const std::optional<std::size_t> own = scale_of(*inner_, markers, all[i]);
     if (!own) continue;
     scales[i] = own;
     hidden.insert(*own);
+    if (const ComfyMarker* const marker = marker_of(markers, all[i])) {
+      check_type(*marker, all[i]);
+      if (marker->tensor) hidden.insert(*marker->tensor);
+      marked.insert(*comfy_layer_of(all[i].name));
+    }
     if (!all[i].name.ends_with(kWeight)) continue;
     for (const char* ending : {"input_scale", "scale_input"}) {
       if (const auto input = inner_->find(stem_of(all[i].name) + ending)) {
@@ -88,7 +127,7 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
   std::vector<TensorInfo> infos;
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (hidden.contains(i)) continue;
-    places_.push_back({.weight = i, .scales = {}});
+    places_.push_back({.weight = i, .scales = {}, .marker = {}});
     infos.push_back(all[i]);
     const std::optional<std::size_t>& own = scales[i];
     if (!own) continue;
@@ -96,10 +135,13 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
     const Fp8Grid grid(all[i].shape, format);
     const bool is_written = all[i].dtype == DType::f8_e4m3 && !format.ending.empty();
     places_.back().scales = Scales{*own, std::move(format), grid, is_written};
+    if (const ComfyMarker* const marker = marker_of(markers, all[i])) {
+      places_.back().marker = marker->text;
+    }
     infos.back() = make_tensor_info(all[i].name, DType::f32, all[i].shape, inner_->label());
   }
   set_tensors(inner_->label(), std::move(infos));
-  set_metadata(inner_->metadata());
+  set_metadata(metadata_without(*inner_, markers, marked));
 }
 
 Fp8Format ScaledFp8Source::format_of(std::size_t weight, std::size_t scales,
@@ -132,6 +174,11 @@ Fp8Format ScaledFp8Source::format_of(std::size_t weight, std::size_t scales,
 const Fp8Format* ScaledFp8Source::format(std::size_t tensor) const {
   const std::optional<Scales>& scales = places_.at(tensor).scales;
   return scales && scales->is_written ? &scales->format : nullptr;
+}
+
+const std::string* ScaledFp8Source::marker(std::size_t tensor) const {
+  const std::string& text = places_.at(tensor).marker;
+  return text.empty() ? nullptr : &text;
 }
 
 template <class T>
@@ -204,8 +251,10 @@ bool is_fp8_marker(const TensorInfo& info) {
 std::unique_ptr<TensorSource> unscale_fp8(std::unique_ptr<TensorSource> source,
                                           const Fp8Layout& layout) {
   const auto& all = source->tensors();
+  if (std::none_of(all.begin(), all.end(), is_fp8)) return source;
+  const Markers markers = read_comfy_markers(*source);
   const bool has_scales = std::any_of(all.begin(), all.end(), [&](const TensorInfo& info) {
-    return scale_of(*source, info).has_value();
+    return scale_of(*source, markers, info).has_value();
   });
   if (!has_scales) return source;
   return std::make_unique<ScaledFp8Source>(std::move(source), layout);

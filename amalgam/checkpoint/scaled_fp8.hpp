@@ -23,16 +23,21 @@ struct Fp8Layout {
 /// with one scale, one per row, or one per block. So have stacks of matrices, of three dimensions,
 /// whose names may end otherwise (`experts.down_proj`). Such a `NAME.weight` is F32 here, the
 /// product of number and scale, rounded once. Diffusion models call the one scale of a weight
-/// `NAME.scale_weight`. Scales of weights, `NAME.input_scale` (`NAME.scale_input`) of such a weight
-/// and the marker `scaled_fp8` are not tensors of this source.
+/// `NAME.scale_weight`. Scales of weights, `NAME.input_scale` (`NAME.scale_input`) of such a
+/// weight, the marker `scaled_fp8` and those of ComfyUI (checkpoint/comfy_markers.hpp) are not
+/// tensors of this source, nor are the latter in its metadata. Weights that these mark as another
+/// format have no scales here.
 class ScaledFp8Source final : public TensorSource {
  public:
-  /// InputError naming tensor and shapes if scales do not fit their weight.
+  /// InputError naming tensor and shapes if scales do not fit their weight, or if a marker is none
+  /// or names another type.
   ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8Layout& layout);
 
   /// How a tensor is stored; null if it has no scales, or is stored as is read but not written:
   /// as F8_E5M2, or with `scale_weight`.
   const Fp8Format* format(std::size_t tensor) const;
+  /// The text of ComfyUI's marker of a tensor with scales; null if it has none.
+  const std::string* marker(std::size_t tensor) const;
   /// The checkpoint with weights and scales as they are stored.
   const std::shared_ptr<const TensorSource>& stored() const { return inner_; }
 
@@ -53,6 +58,7 @@ class ScaledFp8Source final : public TensorSource {
   struct Place {
     std::size_t weight = 0;  // in the inner source
     std::optional<Scales> scales;
+    std::string marker;  // of ComfyUI; empty: none
   };
   Fp8Format format_of(std::size_t weight, std::size_t scales, const Fp8Layout& layout) const;
   template <class T>

@@ -28,6 +28,20 @@ std::map<std::string, Fp8Format> stored_formats(const TensorSource& model) {
   return formats;
 }
 
+// Those of weights that are written as they are stored.
+std::map<std::string, std::string> stored_markers(const TensorSource& model) {
+  std::map<std::string, std::string> markers;
+  const auto* scaled = dynamic_cast<const ScaledFp8Source*>(&model);
+  if (scaled == nullptr) return markers;
+  for (std::size_t i = 0; i < model.tensors().size(); ++i) {
+    const std::string* const marker = scaled->marker(i);
+    if (marker != nullptr && scaled->format(i) != nullptr) {
+      markers.emplace(model.tensors()[i].name, *marker);
+    }
+  }
+  return markers;
+}
+
 // What chooses experts is small, and a wrong choice costs more than a wrong weight.
 bool chooses_experts(std::string_view name) {
   constexpr std::array<std::string_view, 3> kEndings = {".gate.weight", ".router.weight",
@@ -166,14 +180,18 @@ bool renumbers_layers(const MergePlan& plan) {
 std::optional<Fp8Choice> Fp8Choice::as_stored(const TensorSource& model) {
   Fp8Choice choice;
   choice.stored_ = stored_formats(model);
+  choice.markers_ = stored_markers(model);
   return choice.stored_.empty() ? std::nullopt : std::optional(std::move(choice));
 }
 
 Fp8Choice Fp8Choice::with(Fp8Scaling scaling, const TensorSource& model) {
   Fp8Choice choice;
   choice.stored_ = stored_formats(model);
+  choice.markers_ = stored_markers(model);
   for (auto& [name, format] : choice.stored_) {
-    if (format.scaling != scaling) format = Fp8Format::usual(scaling);
+    if (format.scaling == scaling) continue;
+    format = Fp8Format::usual(scaling);
+    choice.markers_.erase(name);  // ComfyUI would read other scales
   }
   if (!choice.stored_.empty()) return choice;
   choice.others_ = Fp8Format::usual(scaling);
@@ -196,6 +214,11 @@ const Fp8Format* Fp8Choice::find(const TensorInfo& info) const {
   const bool is_chosen = others_ && is_layer_matrix(info) && info.elements > 0 &&
                          layers_.locate(info.name) && !chooses_experts(info.name);
   return is_chosen ? &*others_ : nullptr;
+}
+
+const std::string* Fp8Choice::marker(const TensorInfo& info) const {
+  const auto found = markers_.find(info.name);
+  return found == markers_.end() ? nullptr : &found->second;
 }
 
 bool has_fp8(const MergePlan& plan) { return main_fp8(plan) != nullptr; }

@@ -29,8 +29,13 @@ class Fp8Choice {
   /// How a tensor of the model, called as there, is written; null if not as FP8.
   const Fp8Format* find(const TensorInfo& info) const;
 
+  /// The text of ComfyUI's marker (checkpoint/comfy_markers.hpp) that the output has beside that
+  /// tensor, whose layout is the model's own; null if it has none.
+  const std::string* marker(const TensorInfo& info) const;
+
  private:
   std::map<std::string, Fp8Format> stored_;
+  std::map<std::string, std::string> markers_;
   std::optional<Fp8Format> others_;  // of linear layers, if the model stores none with scales
   Layers layers_;
 };

@@ -23,10 +23,15 @@ class Fp8Planner {
   /// The tensor with the scales of a weight that has its output and format.
   PlanTensor scales_of(const PlanTensor& weight) const;
 
+  /// The tensor with ComfyUI's marker of the layer whose weight the output calls `LAYER.weight`:
+  /// a copy of `text`. Adds a source to the plan for every text.
+  PlanTensor marker_of(const std::string& weight, const std::string& text);
+
  private:
   MergePlan& plan_;
   std::string label_;
   std::map<std::size_t, std::size_t> stored_sources_;  // of models with FP8 weights
+  std::map<std::string, std::size_t> marker_sources_;  // by text
 };
 
 }  // namespace amalgam

@@ -158,6 +158,7 @@ void PlanTensors::plan_merge(const PlanCast& cast, const PlanPlace& place, const
     if (untouched && add_stored_fp8(place, planned.members.front())) return;
     planned.fp8 = *fp8;
     push(fp8_.scales_of(planned));
+    push_marker(place, info(first));
   } else if (untouched && info(planned.members.front()).dtype == planned.output.dtype) {
     planned.action = PlanTensor::Action::copy;
   }
@@ -177,7 +178,17 @@ bool PlanTensors::add_stored_fp8(const PlanPlace& place, const PlanInput& from) 
     copy.layer = place.layer;
     push(std::move(copy));
   }
+  if (!copies.empty()) push_marker(place, info(from));
   return !copies.empty();
+}
+
+// ComfyUI's marker of a weight that is FP8 with scales in the output.
+void PlanTensors::push_marker(const PlanPlace& place, const TensorInfo& reference) {
+  const std::string* const marker = options_.fp8->marker(reference);
+  if (marker == nullptr) return;
+  PlanTensor planned = fp8_.marker_of(place.output, *marker);
+  planned.layer = place.layer;
+  push(std::move(planned));
 }
 
 TensorInfo PlanTensors::make_output(const std::string& name, DType dtype,

@@ -100,6 +100,7 @@ class PlanTensors {
   // How a tensor is written if it becomes FP8 with scales; else null.
   const Fp8Format* fp8_of(const TensorInfo& reference) const;
   bool add_stored_fp8(const PlanPlace& place, const PlanInput& from);
+  void push_marker(const PlanPlace& place, const TensorInfo& reference);
   void check_may_leave_out(const Parameters& parameters, std::string_view tensor) const;
   PlanInput cast_input(const PlanInput& from, DType dtype);
   void push(PlanTensor planned);
