@@ -81,9 +81,11 @@ StateHead read_state_head(const ColumnReader& reader, std::string_view command) 
   const std::string made_by =
       reader.has_text(kCommand) ? reader.text(kCommand) : std::string(kAggregate);
   if (made_by != command) {
-    reader.fail(
-        fmt::format("it is a state of 'amalgam label {}'; expected one of 'amalgam label {}'",
-                    printable(made_by), command));
+    reader.fail(fmt::format(
+        "it is a state of 'amalgam label {}'; expected one of 'amalgam label {}' ('amalgam label "
+        "{}' takes more into it)",
+        printable(made_by), command,
+        made_by == kAggregate ? "update" : printable(made_by) + " --from"));
   }
   StateHead head{.method = reader.text(kMethod), .parameters = {}};
   nlohmann::json parameters;
