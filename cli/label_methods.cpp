@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "amalgam/labels/label_model.hpp"
+#include "amalgam/labels/other_methods.hpp"
 #include "cli/common_options.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/output.hpp"
@@ -49,7 +51,40 @@ void show_one(const labels::LabelModelInfo& info) {
   print(parameter_table(info.parameters));
 }
 
+Json json_of(const labels::OtherMethod& method) {
+  return {{"command", "label " + method.command},
+          {"name", method.name},
+          {"summary", method.summary},
+          {"source", method.source},
+          {"parameters", parameters_json(method.parameters)}};
+}
+
+void show_one(const labels::OtherMethod& method) {
+  print(fmt::format("{}: {}\n\ncommand  amalgam label {}\nsource   {}\n", method.name,
+                    method.summary, method.command, method.source));
+  if (!method.parameters.empty()) print(parameter_table(method.parameters));
+}
+
+const labels::OtherMethod* other_method(std::string_view name) {
+  const auto all = labels::other_methods();
+  const auto found = std::ranges::find(all, name, &labels::OtherMethod::name);
+  return found == all.end() ? nullptr : &*found;
+}
+
+void show_others() {
+  Table table({{"command"}, {"method"}, {"parameters (default)"}, {"what it does"}, {"source"}});
+  for (const labels::OtherMethod& method : labels::other_methods()) {
+    table.add_row({"label " + method.command, method.name, parameter_names(method.parameters),
+                   method.summary, method.source});
+  }
+  print("\nCommands of their own:\n\n" + table.text());
+}
+
 void methods(const MethodsOptions& options) {
+  if (const labels::OtherMethod* other = other_method(options.name)) {
+    if (options.common.json) return print_json(json_of(*other));
+    return show_one(*other);
+  }
   if (!options.name.empty()) {
     const labels::LabelModelInfo& info = labels::find_label_model(options.name).info();
     if (options.common.json) return print_json(json_of(info));
@@ -60,7 +95,11 @@ void methods(const MethodsOptions& options) {
     for (const labels::LabelModel* model : labels::label_models()) {
       all.push_back(json_of(model->info()));
     }
-    return print_json({{"methods", std::move(all)}});
+    Json others = Json::array();
+    for (const labels::OtherMethod& method : labels::other_methods()) {
+      others.push_back(json_of(method));
+    }
+    return print_json({{"methods", std::move(all)}, {"other_methods", std::move(others)}});
   }
   Table table({{"method"}, {"gold"}, {"parameters (default)"}, {"what it does"}, {"source"}});
   for (const labels::LabelModel* model : labels::label_models()) {
@@ -69,6 +108,7 @@ void methods(const MethodsOptions& options) {
         {info.name, gold_text(info), parameter_names(info.parameters), info.summary, info.source});
   }
   print(table.text());
+  show_others();
 }
 
 }  // namespace

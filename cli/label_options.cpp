@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "amalgam/core/error.hpp"
 #include "amalgam/core/file_status.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/utf8.hpp"
@@ -124,6 +125,29 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
               printable(options.abstain));
   }
   return table;
+}
+
+void add_state_options(CLI::App& command, std::string& from, std::string& state) {
+  command
+      .add_option("--from", from,
+                  "Take what is new into this state, which --state wrote: its own and the new ones "
+                  "are all there is, and it says by which method")
+      ->type_name("STATE.safetensors");
+  command
+      .add_option("--state", state,
+                  "Write a state of all of them, for --from; may be the one that was read")
+      ->type_name("STATE.safetensors");
+}
+
+void check_state_options(const std::string& from, const std::string& state_method,
+                         const std::string& method, const std::vector<std::string>& parameters) {
+  if (!method.empty() && method != state_method) {
+    throw InputError("--method {}: {} is a state of '{}', which stays", method, from, state_method);
+  }
+  if (!parameters.empty()) {
+    throw InputError("--parameter {}: {} has the parameters of its first fit, which stay",
+                     parameters.front(), from);
+  }
 }
 
 }  // namespace amalgam::cli

@@ -37,4 +37,12 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
                                          const CommonOptions& common,
                                          labels::TableNotes* notes = nullptr);
 
+/// Adds --from and --state, of verbs whose states they alone go on from.
+void add_state_options(CLI::App& command, std::string& from, std::string& state);
+
+/// InputError if options say otherwise than the state that was read `from`: a method, or
+/// parameters.
+void check_state_options(const std::string& from, const std::string& state_method,
+                         const std::string& method, const std::vector<std::string>& parameters);
+
 }  // namespace amalgam::cli

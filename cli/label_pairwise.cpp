@@ -6,9 +6,8 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
-#include "amalgam/core/parameters.hpp"
 #include "amalgam/data/csv_output.hpp"
-#include "amalgam/labels/pairwise/bradley_terry.hpp"
+#include "amalgam/labels/pairwise/comparison_state.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/label_options.hpp"
 #include "cli/output.hpp"
@@ -19,45 +18,14 @@ namespace {
 struct PairwiseOptions {
   std::string path;
   labels::ComparisonFormat format;
-  std::string method = "bradley-terry";
+  std::string method;  ///< empty: the state's, or bradley-terry
   std::vector<std::string> parameters;
+  std::string from;
+  std::string state;
   std::string out;
   std::string workers;
   CommonOptions common;
 };
-
-std::vector<ParameterInfo> parameters_of(const std::string& method) {
-  const bool noisy = method == "noisy-bradley-terry";
-  std::vector<ParameterInfo> infos{
-      {.name = "iterations",
-       .kind = ParameterInfo::Kind::integer,
-       .doc = "most iterations",
-       .default_value = noisy ? 500.0 : 100.0,
-       .low = 1,
-       .high = 1e7},
-      {.name = "tolerance", .default_value = noisy ? 1e-6 : 1e-5, .low = 0}};
-  if (noisy) {
-    infos.push_back({.name = "regularisation", .default_value = 0.1, .low = 0});
-  } else {
-    infos.push_back({.name = "prior", .default_value = 0.0, .low = 0});
-  }
-  return infos;
-}
-
-labels::PairwiseFit fit(const PairwiseOptions& options, const labels::ComparisonTable& table) {
-  const Parameters parameters =
-      parameters_from_arguments(options.method, parameters_of(options.method), options.parameters);
-  const auto iterations = static_cast<std::size_t>(parameters.number("iterations"));
-  const double tolerance = parameters.number("tolerance");
-  if (options.method == "bradley-terry") {
-    return labels::bradley_terry(
-        table,
-        {.iterations = iterations, .tolerance = tolerance, .prior = parameters.number("prior")});
-  }
-  return labels::noisy_bradley_terry(table, {.iterations = iterations,
-                                             .regularisation = parameters.number("regularisation"),
-                                             .tolerance = tolerance});
-}
 
 // The best first; equal ones in their order.
 std::vector<std::size_t> ranking(const std::vector<double>& scores) {
@@ -88,33 +56,51 @@ void write_judges(const std::string& path, const labels::ComparisonTable& table,
   lines.commit();
 }
 
+labels::ComparisonState start_of(const PairwiseOptions& options) {
+  if (options.from.empty()) {
+    return {options.method.empty() ? "bradley-terry" : options.method, options.parameters};
+  }
+  labels::ComparisonState state{labels::ColumnReader(options.from)};
+  check_state_options(options.from, state.method(), options.method, options.parameters);
+  return state;
+}
+
 void run(const PairwiseOptions& options) {
-  check_outputs({options.path}, {options.out, options.workers});
+  check_outputs({options.path}, {options.out, options.workers, options.state});
+  check_outputs({options.from}, {options.out, options.workers});
+  if (!options.state.empty()) labels::check_state_name(options.state);
   if (options.common.json && options.out == "-") {
     throw InputError("--json and --out - both want the standard output");
   }
-  if (!options.workers.empty() && options.method == "bradley-terry") {
+  labels::ComparisonState state = start_of(options);
+  if (!options.workers.empty() && state.method() == "bradley-terry") {
     throw InputError(
         "--workers: method 'bradley-terry' takes all workers as alike; expected "
         "--method noisy-bradley-terry");
   }
-  parameters_from_arguments(options.method, parameters_of(options.method), options.parameters);
-  const labels::ComparisonTable table = labels::read_comparisons(options.path, options.format);
-  const labels::PairwiseFit result = fit(options, table);
+  const std::size_t old_items = state.table().item_names.size();
+  const std::size_t old_workers = state.table().worker_names.size();
+  const labels::ComparisonTable added = labels::read_comparisons(options.path, options.format);
+  const labels::PairwiseFit result = state.absorb(added);
+  const labels::ComparisonTable& table = state.table();
   for (const std::string& warning : result.warnings) log::warn("{}", warning);
   if (!result.converged) {
-    log::warn("{} had not converged after {} iterations", options.method, result.iterations);
+    log::warn("{} had not converged after {} iterations", state.method(), result.iterations);
   }
   write_items(options.out, table, result);
   if (!options.workers.empty()) write_judges(options.workers, table, result);
+  if (!options.state.empty()) state.save(options.state);
   if (options.common.json) {
     Json items = Json::array();
     for (const std::size_t item : ranking(result.scores)) {
       items.push_back(
           {{"item", std::string(table.item_names[item])}, {"score", result.scores[item]}});
     }
-    print_json({{"method", options.method},
+    print_json({{"method", state.method()},
                 {"comparisons", table.rows.size()},
+                {"added", added.rows.size()},
+                {"new_items", table.item_names.size() - old_items},
+                {"new_workers", table.worker_names.size() - old_workers},
                 {"workers", table.worker_names.size()},
                 {"items", std::move(items)},
                 {"log_likelihood", result.log_likelihood},
@@ -122,8 +108,13 @@ void run(const PairwiseOptions& options) {
                 {"converged", result.converged},
                 {"warnings", result.warnings}});
   } else if (options.out != "-") {
+    if (!options.from.empty()) {
+      print(fmt::format("{} comparisons taken in ({} new items, {} new workers)\n",
+                        added.rows.size(), table.item_names.size() - old_items,
+                        table.worker_names.size() - old_workers));
+    }
     print(fmt::format("{}: {} comparisons of {} items by {} workers; log-likelihood {:.4f}\n",
-                      options.method, table.rows.size(), table.item_names.size(),
+                      state.method(), table.rows.size(), table.item_names.size(),
                       table.worker_names.size(), result.log_likelihood));
   }
 }
@@ -136,7 +127,10 @@ void register_label_pairwise(CLI::App& label) {
   app->footer(
       example("amalgam label pairwise comparisons.csv --out ranking.csv\n"
               "amalgam label pairwise comparisons.csv --method noisy-bradley-terry "
-              "--out ranking.csv --workers workers.csv"));
+              "--out ranking.csv --workers workers.csv\n"
+              "amalgam label pairwise comparisons.csv --out ranking.csv --state state.safetensors\n"
+              "amalgam label pairwise today.csv --from state.safetensors --state "
+              "state.safetensors --out ranking.csv"));
   auto options = std::make_shared<PairwiseOptions>();
   app->add_option("comparisons", options->path,
                   "Comma- or tab-separated values with a header: who preferred which of two items")
@@ -149,17 +143,18 @@ void register_label_pairwise(CLI::App& label) {
       ->capture_default_str();
   app->add_option("--label", options->format.winner, "Column of the item that was preferred")
       ->capture_default_str();
-  app->add_option("--method", options->method, "Whether workers may judge badly")
-      ->check(CLI::IsMember({"bradley-terry", "noisy-bradley-terry"}))
-      ->capture_default_str();
+  app->add_option("--method", options->method,
+                  "Whether workers may judge badly (default: bradley-terry, all are alike)")
+      ->check(CLI::IsMember({"bradley-terry", "noisy-bradley-terry"}));
   app->add_option("-p,--parameter", options->parameters,
-                  "iterations, tolerance; prior (bradley-terry), regularisation (noisy)")
+                  "Parameter of the method, see 'amalgam label methods'")
       ->type_name("NAME=VALUE");
   app->add_option("--out", options->out, "Write item,score,rank; - is the standard output")
       ->required()
       ->type_name("RANKING.csv");
   app->add_option("--workers", options->workers, "Write worker,skill,bias")
       ->type_name("WORKERS.csv");
+  add_state_options(*app, options->from, options->state);
   add_common_options(*app, options->common, {Common::json, Common::quiet});
   app->callback([options] { run(*options); });
 }

@@ -59,6 +59,61 @@ TEST_F(LabelOther, PairwiseRanksItems) {
   expect_refused({"label", "pairwise", pairs, "--out", pairs}, "it is an input");
 }
 
+TEST_F(LabelOther, PairwiseGoesOnFromAState) {
+  const std::string first =
+      write("first.csv", "worker,left,right,label\nv,x,y,x\nv,y,x,x\nw,x,y,x\nw,x,y,y\n");
+  const std::string more =
+      write("more.csv", "worker,left,right,label\nu,y,z,y\nw,z,y,z\nw,y,z,y\nv,y,z,y\n");
+  const std::string both = write("both.csv",
+                                 "worker,left,right,label\nv,x,y,x\nv,y,x,x\nw,x,y,x\nw,x,y,y\n"
+                                 "u,y,z,y\nw,z,y,z\nw,y,z,y\nv,y,z,y\n");
+  const std::string state = path("state.safetensors");
+  const std::vector<std::string> precise{"-p", "tolerance=1e-12", "-p", "iterations=10000"};
+  const auto pairwise = [&](std::vector<std::string> words, bool with_parameters) {
+    words.insert(words.begin(), {"label", "pairwise"});
+    words.insert(words.end(), {"--out", path("ranking.csv"), "--json"});
+    if (with_parameters) words.insert(words.end(), precise.begin(), precise.end());
+    const RunResult result = run_amalgam(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.json();
+  };
+  pairwise({first, "--state", state}, true);
+  const auto updated = pairwise({more, "--from", state, "--state", state}, false);
+  EXPECT_EQ(updated["comparisons"], 8);
+  EXPECT_EQ(updated["added"], 4);
+  EXPECT_EQ(updated["new_items"], 1);
+  EXPECT_EQ(updated["new_workers"], 1);
+  const auto whole = pairwise({both}, true);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(updated["items"][i]["item"], whole["items"][i]["item"]);
+    EXPECT_NEAR(updated["items"][i]["score"].get<double>(),
+                whole["items"][i]["score"].get<double>(), 1e-9);
+  }
+  const auto refused = [&](std::vector<std::string> words, const char* text) {
+    words.insert(words.begin(), {"label", "pairwise", more, "--out", path("r")});
+    expect_refused(words, text);
+  };
+  refused({"--from", state, "--method", "noisy-bradley-terry"}, "is a state of 'bradley-terry'");
+  refused({"--from", state, "-p", "prior=1"}, "the parameters of its first fit");
+  refused({"--state", path("state.txt")}, "ends in .safetensors");
+  expect_refused({"label", "update", state, more, "--out", path("r")},
+                 "it is a state of 'amalgam label pairwise'");
+  expect_refused({"label", "pairwise", more, "--from", state, "--out", state}, "it is an input");
+}
+
+TEST_F(LabelOther, MethodsOfTheseAreListed) {
+  const RunResult all = run_amalgam({"label", "methods", "--json"});
+  std::vector<std::string> names;
+  const auto json = all.json();
+  for (const auto& method : json["other_methods"]) names.push_back(method["name"]);
+  EXPECT_THAT(names, ::testing::IsSupersetOf({"bradley-terry", "noisy-bradley-terry", "rover", "em",
+                                              "majority", "binary-relevance", "snuba"}));
+  EXPECT_THAT(run_amalgam({"label", "methods"}).out, HasSubstr("label pairwise"));
+  EXPECT_THAT(run_amalgam({"label", "methods", "noisy-bradley-terry"}).out,
+              HasSubstr("regularisation"));
+  EXPECT_EQ(run_amalgam({"label", "methods", "rover", "--json"}).json()["command"], "label text");
+}
+
 TEST_F(LabelOther, TextAlignsWords) {
   const std::string texts = write("texts.csv",
                                   "task,worker,text\nb,1,\"the cat, sat\"\nb,2,cat sat\n"

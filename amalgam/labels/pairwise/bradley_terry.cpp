@@ -50,6 +50,17 @@ void divide_by_sum(std::vector<double>& values) {
   for (double& value : values) value /= sum;
 }
 
+std::vector<double> first_scores(std::size_t items, const PairwisePoint* start) {
+  const double equal = 1.0 / static_cast<double>(items);
+  std::vector<double> scores(items, equal);
+  if (start == nullptr) return scores;
+  for (std::size_t i = 0; i < items; ++i) {
+    if (start->items[i] > 0) scores[i] = start->items[i];
+  }
+  divide_by_sum(scores);
+  return scores;
+}
+
 }  // namespace
 
 PairwiseFit bradley_terry(const ComparisonTable& table, const BradleyTerryOptions& options) {
@@ -59,7 +70,7 @@ PairwiseFit bradley_terry(const ComparisonTable& table, const BradleyTerryOption
   if (options.prior == 0) warn_if_undetermined(table, fit);
   std::vector<double> wins(items, options.prior);
   for (std::size_t row = 0; row < table.rows.size(); ++row) wins[table.winner(row)] += 1;
-  fit.scores.assign(items, equal);
+  fit.scores = first_scores(items, options.start);
   while (!fit.converged && fit.iterations < options.iterations) {
     check_interrupt();
     std::vector<double> below(items);
@@ -86,6 +97,7 @@ PairwiseFit bradley_terry(const ComparisonTable& table, const BradleyTerryOption
     const double won = fit.scores[table.winner(row)];
     fit.log_likelihood += portable_log(won / (won + fit.scores[table.loser(row)]));
   }
+  fit.point.items = fit.scores;
   return fit;
 }
 

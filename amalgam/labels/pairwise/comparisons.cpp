@@ -36,6 +36,20 @@ void ComparisonBuilder::add(std::string_view worker, std::string_view left, std:
                          table_.item_names.add(right), left_won});
 }
 
+void ComparisonBuilder::add(const ComparisonTable& table) {
+  std::vector<std::uint32_t> workers(table.worker_names.size());
+  for (std::size_t w = 0; w < workers.size(); ++w) {
+    workers[w] = table_.worker_names.add(table.worker_names[w]);
+  }
+  std::vector<std::uint32_t> items(table.item_names.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    items[i] = table_.item_names.add(table.item_names[i]);
+  }
+  for (const Comparison& row : table.rows) {
+    table_.rows.push_back({workers[row.worker], items[row.left], items[row.right], row.left_won});
+  }
+}
+
 ComparisonTable ComparisonBuilder::finish() {
   const std::vector<std::uint32_t> workers = renumber(table_.worker_names);
   const std::vector<std::uint32_t> items = renumber(table_.item_names);

@@ -52,6 +52,8 @@ ComparisonTable read_comparisons(const std::filesystem::path& path,
 class ComparisonBuilder {
  public:
   void add(std::string_view worker, std::string_view left, std::string_view right, bool left_won);
+  /// Adds all of a table.
+  void add(const ComparisonTable& table);
   ComparisonTable finish();
 
  private:
