@@ -13,7 +13,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
-#include "amalgam/core/log.hpp"
+#include "amalgam/core/log_once.hpp"
 #include "amalgam/core/text.hpp"
 
 namespace amalgam {
@@ -145,8 +145,8 @@ std::unique_ptr<TensorSource> open_folder(const fs::path& folder) {
   }
   auto joined = std::make_unique<JoinedSource>(folder.string(), std::move(parts));
   if (joined->tensors().size() > file_of.size()) {
-    log::warn("{}: the shards hold {} tensors that the index does not list; they are read too",
-              where, joined->tensors().size() - file_of.size());
+    log::warn_once("{}: the shards hold {} tensors that the index does not list; they are read too",
+                   where, joined->tensors().size() - file_of.size());
   }
   return joined;
 }

@@ -153,20 +153,24 @@ DType QuantisedTypes::choose(const TensorInfo& info) const {
 void warn_of_replaced_types(const std::string& label, Quantisation wanted,
                             const std::vector<TensorInfo>& written) {
   constexpr std::size_t kShown = 3;
-  std::map<DType, std::vector<std::string>> replaced;
+  const QuantisedTypes types(wanted, written);
+  std::map<std::pair<DType, DType>, std::vector<std::string>> replaced;  // by wanted and written
   for (const TensorInfo& info : written) {
-    if (is_matrix(info) && !fits(info, wanted.dtype)) {
-      replaced[info.dtype].push_back("'" + printable(info.name) + "'");
+    if (!is_matrix(info)) continue;
+    const DType dtype = types.wanted_for(info);
+    if (!fits(info, dtype)) {
+      replaced[{dtype, info.dtype}].push_back("'" + printable(info.name) + "'");
     }
   }
-  for (auto& [dtype, names] : replaced) {
+  for (auto& [types_of, names] : replaced) {
+    const auto& [dtype, other] = types_of;
     const std::size_t count = names.size();
     if (count > kShown) names.resize(kShown);
     log::warn(
         "{}: {} of the matrices {} {} instead of {}, because their rows are no multiples of {}: "
         "{}{}",
-        label, count, count == 1 ? "is" : "are", dtype_name(dtype), dtype_name(wanted.dtype),
-        dtype_block_elements(wanted.dtype), join(names, ", "), count > kShown ? ", ..." : "");
+        label, count, count == 1 ? "is" : "are", dtype_name(other), dtype_name(dtype),
+        dtype_block_elements(dtype), join(names, ", "), count > kShown ? ", ..." : "");
   }
 }
 

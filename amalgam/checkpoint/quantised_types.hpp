@@ -41,16 +41,17 @@ class QuantisedTypes {
 
   DType choose(const TensorInfo& info) const;
 
- private:
+  /// The quantised type that a matrix gets if its rows fit the blocks.
   DType wanted_for(const TensorInfo& info) const;
 
+ private:
   Quantisation wanted_;
   std::uint64_t layers_ = 0;
   bool has_head_ = false;
 };
 
-/// Warns of the matrices of `written` that have another type because their rows do not fit blocks,
-/// by number and name.
+/// Warns of the matrices of `written`, all tensors of a file, that have another type than the
+/// quantisation gives them because their rows do not fit blocks: by both types, number and name.
 void warn_of_replaced_types(const std::string& label, Quantisation wanted,
                             const std::vector<TensorInfo>& written);
 

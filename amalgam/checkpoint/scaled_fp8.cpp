@@ -6,7 +6,7 @@
 #include "amalgam/checkpoint/comfy_markers.hpp"
 #include "amalgam/checkpoint/computed_source.hpp"
 #include "amalgam/core/error.hpp"
-#include "amalgam/core/log.hpp"
+#include "amalgam/core/log_once.hpp"
 
 namespace amalgam {
 namespace {
@@ -119,10 +119,10 @@ ScaledFp8Source::ScaledFp8Source(std::unique_ptr<TensorSource> inner, const Fp8L
     if (is_fp8_marker(all[i])) hidden.insert(i);
   }
   if (inputs > 0) {
-    log::warn(
-        "{}: {} scales of activations ('input_scale' or 'scale_input') are left out: weights are "
+    log::warn_once(
+        "{}: {} scale{} of activations ('input_scale' or 'scale_input') {} left out: weights are "
         "read without their quantisation",
-        inner_->label(), inputs);
+        inner_->label(), inputs, inputs == 1 ? "" : "s", inputs == 1 ? "is" : "are");
   }
   std::vector<TensorInfo> infos;
   for (std::size_t i = 0; i < all.size(); ++i) {

@@ -59,6 +59,31 @@ bool needs_no_files(const nlohmann::json& module) {
   return type.is_string() && type.get_ref<const std::string&>().ends_with(".Normalize");
 }
 
+// Of a sentence-transformers model.
+struct Module {
+  std::string folder;
+  bool is_there = false;  // beside modules.json
+};
+
+// Those that modules.json names, but for missing ones that need no files.
+std::vector<Module> modules_of(const fs::path& model) {
+  if (!names_file(model / kModules)) return {};
+  const nlohmann::json modules =
+      parse_json(read_text_file(model / kModules, kLongestConfig), (model / kModules).string());
+  std::vector<Module> found;
+  if (!modules.is_array()) return found;
+  for (const nlohmann::json& module : modules) {
+    const nlohmann::json path =
+        module.is_object() ? module.value("path", nlohmann::json()) : nullptr;
+    if (!path.is_string() || path.get_ref<const std::string&>().empty()) continue;
+    const fs::path name = path.get<std::string>();
+    const bool is_there =
+        !name.has_parent_path() && name != ".." && name != "." && names_folder(model / name);
+    if (is_there || !needs_no_files(module)) found.push_back({name.string(), is_there});
+  }
+  return found;
+}
+
 }  // namespace
 
 std::vector<std::string> side_files(const fs::path& folder) {
@@ -97,31 +122,26 @@ void copy_chat_templates(const fs::path& from, const fs::path& to) {
 }
 
 std::vector<std::string> module_folders(const fs::path& model) {
-  if (!names_file(model / kModules)) return {};
-  const std::string place = (model / kModules).string();
-  const nlohmann::json modules =
-      parse_json(read_text_file(model / kModules, kLongestConfig), place);
   std::vector<std::string> names;
-  if (!modules.is_array()) return names;
-  for (const nlohmann::json& module : modules) {
-    const nlohmann::json path =
-        module.is_object() ? module.value("path", nlohmann::json()) : nullptr;
-    if (!path.is_string() || path.get_ref<const std::string&>().empty()) continue;
-    const fs::path name = path.get<std::string>();
-    if (name.has_parent_path() || name == ".." || name == "." || !names_folder(model / name)) {
-      if (needs_no_files(module)) continue;
-      log::warn("{}: names '{}', which is not a folder beside it and is left out", place,
-                name.string());
-      continue;
+  try {
+    for (const Module& module : modules_of(model)) {
+      if (module.is_there) names.push_back(module.folder);
     }
-    names.push_back(name.string());
+  } catch (const InputError&) {
+    return {};
   }
   return names;
 }
 
 std::vector<std::string> copy_module_folders(const fs::path& from, const fs::path& to) {
   std::vector<std::string> with_weights;
-  for (const std::string& name : module_folders(from)) {
+  for (const Module& module : modules_of(from)) {
+    const std::string& name = module.folder;
+    if (!module.is_there) {
+      log::warn("{}: names '{}', which is not a folder beside it and is left out",
+                (from / kModules).string(), name);
+      continue;
+    }
     if (fs::exists(to / name)) continue;
     fs::create_directory(to / name);
     bool has_weights = false;

@@ -38,12 +38,13 @@ bool is_chat_template(const std::filesystem::directory_entry& entry);
 void copy_chat_templates(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// The sub-folders of a sentence-transformers model that its modules.json names (pooling, dense
-/// layers), in that order; empty without such a file. Names that are no folders beside it are left
-/// out, with a warning. InputError if modules.json is not JSON.
+/// layers), as far as they are there; none without such a file, or where it is not JSON. For
+/// looking at a folder that is no input: nothing about it is warned of.
 std::vector<std::string> module_folders(const std::filesystem::path& model);
 
-/// Copies those sub-folders, each file as copy_file does; those that are there already stay.
-/// Returns the names of those with weights of their own.
+/// Copies those sub-folders, each file as copy_file does; those that are there already stay, and
+/// names that are no folders are warned of. InputError if modules.json is not JSON. Returns the
+/// names of those with weights of their own.
 std::vector<std::string> copy_module_folders(const std::filesystem::path& from,
                                              const std::filesystem::path& to);
 

@@ -1,5 +1,7 @@
 // PlanTensors: tensors that a model lacks, has besides, or has with other contents.
 #include <algorithm>
+#include <iterator>
+#include <set>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -47,13 +49,20 @@ void PlanTensors::note_extra(const PlanCast& cast) {
   }
 }
 
+// What the base lacks may be in the output all the same: as part of another model.
 void PlanTensors::report_extra() const {
-  for (const auto& [model, names] : extra_) {
+  std::set<std::string_view> outputs;
+  for (const PlanTensor& tensor : plan_.tensors) outputs.insert(tensor.output.name);
+  for (const auto& [model, extra] : extra_) {
+    std::vector<std::string> names;
+    std::ranges::copy_if(extra, std::back_inserter(names),
+                         [&](const std::string& name) { return !outputs.contains(name); });
+    if (names.empty()) continue;
     log::warn(
         "{}: {} tensor{} not in the output, because the base (or first) model has none of "
         "that name: {}",
         models_.source(model).label(), names.size(), names.size() == 1 ? " is" : "s are",
-        shown_names({names.begin(), names.end()}));
+        shown_names(names));
   }
 }
 

@@ -162,6 +162,18 @@ TEST(Output, ReplacesFoldersOfModulesButNoOthers) {
   expect_error<InputError>(begin, "holds '1_Pooling'");
 }
 
+// The old output is no input.
+TEST(Output, SaysNothingOfTheModulesOfWhatItReplaces) {
+  const TemporaryFolder folder;
+  folder.write("m/model.safetensors", "weights");
+  for (const char* modules : {R"([{"path": "1_Missing"}, {"path": ".."}])", "[{", "{}"}) {
+    folder.write("m/modules.json", modules);
+    ::testing::internal::CaptureStderr();
+    EXPECT_NO_THROW({ const OutputTransaction output(folder / "m", {.overwrite = true}); });
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "") << modules;
+  }
+}
+
 TEST(Output, ReplacesChatTemplatesAndLicencesButNothingAmongThem) {
   const TemporaryFolder folder;
   const auto begin = [&] { const OutputTransaction output(folder / "m", {.overwrite = true}); };

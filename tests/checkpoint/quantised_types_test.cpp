@@ -1,6 +1,6 @@
 #include "amalgam/checkpoint/quantised_types.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <string>
 #include <vector>
@@ -50,6 +50,27 @@ TEST(QuantisedTypes, RowsThatDoNotFitGetBlocksOf32) {
   for (const char* name : {"q2_k", "q6_k", "q4_0", "iq4_nl"}) {
     EXPECT_EQ(of_row(name, 33), DType::f16) << name;
   }
+}
+
+// Of the mixture's own choice for the matrix, which need not be the type it is named after.
+TEST(QuantisedTypes, AWarningNamesTheTypeThatIsReplaced) {
+  std::vector<TensorInfo> written = {info_of("blk.0.attn_q.weight", {4, 96}, DType::q5_0),
+                                     info_of("blk.0.attn_v.weight", {4, 96}, DType::q8_0),
+                                     info_of("blk.0.ffn_down.weight", {4, 96}, DType::q8_0),
+                                     info_of("blk.0.ffn_up.weight", {4, 256}, DType::q4_k),
+                                     info_of("output.weight", {4, 33}, DType::f16)};
+  ::testing::internal::CaptureStderr();
+  warn_of_replaced_types("m", *parse_quantisation("q4_k_m"), written);
+  EXPECT_THAT(
+      ::testing::internal::GetCapturedStderr(),
+      ::testing::AllOf(
+          ::testing::HasSubstr("1 of the matrices is Q5_0 instead of Q4_K, because their rows are "
+                               "no multiples of 256: 'blk.0.attn_q.weight'\n"),
+          ::testing::HasSubstr("2 of the matrices are Q8_0 instead of Q6_K, because their rows are "
+                               "no multiples of 256: 'blk.0.attn_v.weight', "
+                               "'blk.0.ffn_down.weight'\n"),
+          ::testing::HasSubstr("1 of the matrices is F16 instead of Q6_K, because their rows are "
+                               "no multiples of 256: 'output.weight'\n")));
 }
 
 // 16 layers: the first two, the last two and every third between are favoured.

@@ -97,6 +97,18 @@ TEST_F(ComfyFp8, WhatIsFp8AgainIsMarkedAsTheBaseIs) {
   EXPECT_EQ(marker_in("rows", "blocks.0.q"), "");
 }
 
+TEST_F(ComfyFp8, ScalesOfActivationsAreWarnedOfOnceForEveryModel) {
+  const RunResult result = run_amalgam(
+      {"merge", "-m", "linear", path("a"), path("b"), "-p", "weight=0.5", "-o", path("ab")});
+  ASSERT_EQ(result.code, 0) << result.err;
+  for (const char* name : {"a", "b"}) {
+    const std::string warning = path(name) + ": 2 scales of activations";
+    const std::size_t first = result.err.find(warning);
+    ASSERT_NE(first, std::string::npos) << result.err;
+    EXPECT_EQ(result.err.find(warning, first + 1), std::string::npos) << result.err;
+  }
+}
+
 TEST_F(ComfyFp8, LayersInOtherPlacesTakeTheirMarkersAlong) {
   folder_.write("stack.yml",
                 "merge_method: passthrough\nslices:\n- sources: [{model: " + path("a") +

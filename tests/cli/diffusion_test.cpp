@@ -74,6 +74,35 @@ TEST_F(Diffusion, MergesByBlocksWithPartsAndKeepsTheRecipeInTheFile) {
   }
 }
 
+// The base has no VAE: that of the member is not in the output, unless a part brings one.
+TEST_F(Diffusion, WhatAPartBringsIsNotSaidToBeMissing) {
+  write("bare", DiffusionModel(1).unet(12, 768, 1).clip("cond_stage_model.transformer.", true));
+  std::vector<std::string> words = {"merge",
+                                    "--method",
+                                    "slerp",
+                                    "--base",
+                                    path("bare.safetensors"),
+                                    path("a.safetensors"),
+                                    "-p",
+                                    "t=0.5",
+                                    "-o",
+                                    path("out.safetensors"),
+                                    "--overwrite"};
+  const RunResult without = run_amalgam(words);
+  ASSERT_EQ(without.code, 0) << without.err;
+  EXPECT_NE(without.err.find("a.safetensors: 5 tensors are not in the output"), std::string::npos)
+      << without.err;
+  words.insert(words.end(), {"--part", "vae=" + path("vae.safetensors")});
+  const RunResult with = run_amalgam(words);
+  ASSERT_EQ(with.code, 0) << with.err;
+  EXPECT_NE(with.err.find("a.safetensors: 2 tensors are not in the output, because the base (or "
+                          "first) model has none of that name: betas, model_ema.decay\n"),
+            std::string::npos)
+      << with.err;
+  EXPECT_TRUE(
+      open_checkpoint(path("out.safetensors"))->find("first_stage_model.quant_conv.weight"));
+}
+
 TEST_F(Diffusion, InspectNamesThePartsAndTheirSizes) {
   const RunResult shown = run_amalgam({"inspect", path("a.safetensors")});
   ASSERT_EQ(shown.code, 0) << shown.err;
