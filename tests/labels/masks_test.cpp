@@ -23,17 +23,22 @@ TEST(MaskText, ReadsRunsRowByRow) {
   for (const char* text : {"2x3:1,2,3", "1x2:0,2", "1x2:2", "3x1:0,1,1,1"}) {
     EXPECT_EQ(mask_text(parse_mask(text, "here")), text);
   }
+  EXPECT_EQ(mask_size("2x3:1,2,3", "here"), (MaskSize{2, 3}));
 }
 
 TEST(MaskText, RefusesWhatIsNoMask) {
   const auto message = [](std::string_view text, const std::string& expected) {
     EXPECT_THAT([&] { parse_mask(text, "m.csv:2:1"); },
                 ThrowsMessage<InputError>(HasSubstr("m.csv:2:1: " + expected)));
+    EXPECT_THAT([&] { mask_size(text, "m.csv:2:1"); },
+                ThrowsMessage<InputError>(HasSubstr("m.csv:2:1: " + expected)));
   };
   message("2x3", "the mask is '2x3'; expected ROWSxCOLUMNS:RUNS");
   message("2x3:1,2", "the mask's runs have 3 pixels; expected 2 times 3");
   message("2x3:1,9", "the mask's runs are longer than its 6 pixels");
   message("2x3:1,-2", "'-2' in a mask");
+  message("2x3:6,", "'' in a mask");
+  message("2x3:", "'' in a mask");
   message("0x3:", "a mask of 0 times 3 pixels");
   message("99999x99999:1", "a mask of 99999 times 99999 pixels");
 }

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "amalgam/core/error.hpp"
-#include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/data/npy.hpp"
 
@@ -32,38 +32,53 @@ void check_size(std::uint64_t rows, std::uint64_t columns, std::string_view plac
   }
 }
 
-}  // namespace
-
-Mask parse_mask(std::string_view text, std::string_view place) {
+// Reads a mask's size, and calls run(pixels) for each run.
+template <class Run>
+MaskSize read_runs(std::string_view text, std::string_view place, const Run& run) {
   const std::size_t colon = text.find(':');
   const std::size_t cross = text.find('x');
   if (colon == std::string_view::npos || cross == std::string_view::npos || cross > colon) {
     throw InputError("{}: the mask is '{}'; expected ROWSxCOLUMNS:RUNS, such as 2x3:1,2,3", place,
                      printable(text, 40));
   }
-  Mask mask;
-  mask.rows = whole_number(text.substr(0, cross), place);
-  mask.columns = whole_number(text.substr(cross + 1, colon - cross - 1), place);
-  check_size(mask.rows, mask.columns, place);
-  const std::uint64_t pixels = mask.rows * mask.columns;
-  std::vector<std::uint64_t> runs;
+  MaskSize size;
+  size.rows = whole_number(text.substr(0, cross), place);
+  size.columns = whole_number(text.substr(cross + 1, colon - cross - 1), place);
+  check_size(size.rows, size.columns, place);
+  const std::uint64_t pixels = size.rows * size.columns;
   std::uint64_t left = pixels;
-  for (const std::string& run : split(text.substr(colon + 1), ',')) {
-    runs.push_back(whole_number(run, place));
-    if (runs.back() > left) {
+  for (std::size_t begin = colon + 1, end = colon; end != text.size(); begin = end + 1) {
+    end = std::min(text.find(',', begin), text.size());
+    const std::uint64_t length = whole_number(text.substr(begin, end - begin), place);
+    if (length > left) {
       throw InputError("{}: the mask's runs are longer than its {} pixels", place, pixels);
     }
-    left -= runs.back();
+    left -= length;
+    run(length);
   }
   if (left > 0) {
     throw InputError("{}: the mask's runs have {} pixels; expected {} times {}", place,
-                     pixels - left, mask.rows, mask.columns);
+                     pixels - left, size.rows, size.columns);
   }
-  mask.pixels.reserve(pixels);
+  return size;
+}
+
+}  // namespace
+
+Mask parse_mask(std::string_view text, std::string_view place) {
+  std::vector<std::uint64_t> runs;
+  const MaskSize size =
+      read_runs(text, place, [&](std::uint64_t length) { runs.push_back(length); });
+  Mask mask{size.rows, size.columns, {}};
+  mask.pixels.reserve(size.rows * size.columns);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     mask.pixels.insert(mask.pixels.end(), runs[i], static_cast<std::uint8_t>(i % 2));
   }
   return mask;
+}
+
+MaskSize mask_size(std::string_view text, std::string_view place) {
+  return read_runs(text, place, [](std::uint64_t /*length*/) {});
 }
 
 std::string mask_text(const Mask& mask) {

@@ -17,10 +17,19 @@ struct Mask {
   friend bool operator==(const Mask&, const Mask&) = default;
 };
 
+struct MaskSize {
+  std::size_t rows = 0;
+  std::size_t columns = 0;
+
+  friend bool operator==(const MaskSize&, const MaskSize&) = default;
+};
+
 /// Reads "ROWSxCOLUMNS:a,b,c,...": row by row a pixels outside, then b inside, then c outside, and
 /// so on; together all pixels. `place` begins errors. InputError for anything else, and beyond 2^28
 /// pixels.
 Mask parse_mask(std::string_view text, std::string_view place);
+/// Its rows and columns alone, without making its pixels. InputError as parse_mask.
+MaskSize mask_size(std::string_view text, std::string_view place);
 /// The same text of a mask.
 std::string mask_text(const Mask& mask);
 
