@@ -192,13 +192,13 @@ void convert(const ConvertOptions& options) {
           : converted_tensors(*source, dtype, is_gguf ? Container::gguf : Container::safetensors);
 
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
+  transaction.place_parts(output_parts(transaction.work_path(), tensors, shards), {model});
   ConversionStatistics statistics;
   std::string place;
   {
-    CreatedOutput made =
+    const CreatedOutput made =
         create_output(transaction.work_path(), std::move(tensors), {*source, model}, shards);
     place = path_to_open(output, made.parts).string();
-    transaction.place_parts(std::move(made.parts), {model});
     statistics = run(*source, *made.sink, options, importance ? &*importance : nullptr);
   }
   if (!output_is_file(output) && fs::is_directory(model)) {

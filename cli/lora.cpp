@@ -142,6 +142,7 @@ void run_apply(const LoraOptions& options) {
   std::uint64_t bytes = 0;
   for (const TensorInfo& info : source->tensors()) bytes += info.bytes;
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
+  transaction.place_parts({}, {base});
   ConversionStatistics statistics;
   {
     const auto sink =

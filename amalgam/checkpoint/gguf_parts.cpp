@@ -5,6 +5,9 @@
 #include <system_error>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
+#include "amalgam/core/folder_entries.hpp"
+#include "amalgam/core/log.hpp"
 
 namespace amalgam {
 namespace {
@@ -29,17 +32,60 @@ std::string gguf_part_name(std::string_view stem, std::uint64_t number, std::uin
   return std::string(stem) + part_suffix(number, count);
 }
 
-std::optional<std::filesystem::path> gguf_name_before_split(const std::filesystem::path& first) {
-  constexpr std::string_view kFirst = "-00001-of-";
-  const std::string name = first.filename().string();
+std::optional<GgufPartName> parse_gguf_part_name(const std::filesystem::path& path) {
+  constexpr std::string_view kOf = "-of-";
+  constexpr std::size_t kDigits = 5;
+  const std::string name = path.filename().string();
   const std::size_t length = part_suffix(0, 1).size();
-  if (first.extension() != ".gguf" || name.size() <= length) return std::nullopt;
+  if (path.extension() != ".gguf" || name.size() <= length) return std::nullopt;
   const std::string_view suffix = std::string_view(name).substr(name.size() - length);
-  const std::string_view count = suffix.substr(kFirst.size(), 5);
-  if (!suffix.starts_with(kFirst) || count.find_first_not_of("0123456789") != count.npos) {
+  const std::string_view number = suffix.substr(1, kDigits);
+  const std::string_view count = suffix.substr(1 + kDigits + kOf.size(), kDigits);
+  const auto is_number = [](std::string_view text) {
+    return text.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  if (suffix.front() != '-' || suffix.substr(1 + kDigits, kOf.size()) != kOf ||
+      !is_number(number) || !is_number(count)) {
     return std::nullopt;
   }
-  return first.parent_path() / (name.substr(0, name.size() - length) + ".gguf");
+  const GgufPartName part{.stem = name.substr(0, name.size() - length),
+                          .number = std::stoull(std::string(number)) - 1,
+                          .count = std::stoull(std::string(count))};
+  return part.number < part.count ? std::optional(part) : std::nullopt;
+}
+
+std::optional<std::filesystem::path> gguf_name_before_split(const std::filesystem::path& first) {
+  const std::optional<GgufPartName> part = parse_gguf_part_name(first);
+  if (!part || part->number != 0) return std::nullopt;
+  return first.parent_path() / (part->stem + ".gguf");
+}
+
+bool is_gguf_part(const std::filesystem::path& path) {
+  const std::optional<GgufPartName> part = parse_gguf_part_name(path);
+  if (!part || !names_file(path)) return false;
+  try {
+    const GgufMetadata metadata = read_gguf_metadata(path);
+    return unsigned_of(metadata, kCount, 0) == part->count &&
+           unsigned_of(metadata, kNumber, part->count) == part->number;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
+std::vector<std::filesystem::path> gguf_parts_of(const std::filesystem::path& whole) {
+  const std::filesystem::path folder = whole.has_parent_path() ? whole.parent_path() : ".";
+  std::vector<std::filesystem::path> parts;
+  for (const std::filesystem::directory_entry& entry : folder_entries(folder)) {
+    const std::optional<GgufPartName> part = parse_gguf_part_name(entry.path());
+    if (!part || part->stem != whole.stem()) continue;
+    if (is_gguf_part(entry.path())) {
+      parts.push_back(entry.path());
+    } else {
+      log::warn("{}: has the name of a part of {}, but is none; it stays as it is",
+                entry.path().string(), whole.filename().string());
+    }
+  }
+  return parts;
 }
 
 std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& whole) {

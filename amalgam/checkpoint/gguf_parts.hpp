@@ -21,6 +21,26 @@ constexpr std::uint64_t kGgufMostParts = 65535;
 /// "STEM-00002-of-00003.gguf" for number 1 (the first is 0) of 3.
 std::string gguf_part_name(std::string_view stem, std::uint64_t number, std::uint64_t count);
 
+/// What the name of a part says.
+struct GgufPartName {
+  std::string stem;
+  std::uint64_t number = 0;  ///< from 0
+  std::uint64_t count = 0;
+};
+/// Of "STEM-00002-of-00003.gguf" (with or without folders before it); nothing for other names.
+std::optional<GgufPartName> parse_gguf_part_name(const std::filesystem::path& path);
+
+/// Whether the file at `path` is the part of a split model that its name says: a GGUF file with
+/// those numbers in its metadata. Error if the device fails.
+bool is_gguf_part(const std::filesystem::path& path);
+
+/// All parts beside `whole` ("STEM.gguf") that it was split into, into however many, in the order
+/// of their names. Files that have such a name and are no such part are left out, with a warning.
+std::vector<std::filesystem::path> gguf_parts_of(const std::filesystem::path& whole);
+
+/// The metadata of a GGUF file, whatever its tensors are. InputError for anything malformed.
+GgufMetadata read_gguf_metadata(const std::filesystem::path& path);
+
 /// The first part of the model that `whole` ("STEM.gguf") was split into, if one is there.
 std::optional<std::filesystem::path> find_first_gguf_part(const std::filesystem::path& whole);
 

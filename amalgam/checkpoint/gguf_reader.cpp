@@ -195,6 +195,13 @@ std::map<std::string, std::string> described(const GgufMetadata& metadata) {
 
 }  // namespace
 
+GgufMetadata read_gguf_metadata(const std::filesystem::path& path) {
+  const File file = File::open(path);
+  ByteCursor cursor(file, kLongestHeader);
+  read_version(cursor);
+  return read_pairs(cursor, read_counts(cursor).pairs);
+}
+
 struct GgufSource::Part {
   File file;
   std::uint32_t version = 0;

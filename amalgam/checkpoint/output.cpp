@@ -4,18 +4,22 @@
 #include <stdio.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <exception>
 #include <initializer_list>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
+#include "amalgam/checkpoint/gguf_parts.hpp"
+#include "amalgam/checkpoint/part_placing.hpp"
+#include "amalgam/checkpoint/renaming.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/file_status.hpp"
 #include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/system_failure.hpp"
@@ -25,53 +29,6 @@ namespace amalgam {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string reason(int error) { return std::generic_category().message(error); }
-
-bool exists_at(const fs::path& path) {  // a dangling link exists too
-  std::error_code ignored;
-  return fs::symlink_status(path, ignored).type() != fs::file_type::not_found;
-}
-
-// The error of renaming with `flags` (0: done), EINVAL or ENOSYS where the file system has none.
-int rename_with(const fs::path& from, const fs::path& to, unsigned flags) {
-  return ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), flags) == 0 ? 0 : errno;
-}
-
-bool not_supported(int error) { return error == EINVAL || error == ENOSYS; }
-
-void rename_or_throw(const fs::path& from, const fs::path& to) {
-  if (::rename(from.c_str(), to.c_str()) != 0) {
-    throw Error("{}: cannot rename {} to it: {}", to.string(), from.string(), reason(errno));
-  }
-}
-
-void rename_to_free_place(const fs::path& from, const fs::path& to) {
-  int error = rename_with(from, to, RENAME_NOREPLACE);
-  if (not_supported(error))
-    error = exists_at(to) ? EEXIST : 0;
-  else if (error == 0)
-    return;
-  if (error == EEXIST) {
-    throw InputError("{}: something has come to exist here while the output was made", to.string());
-  }
-  if (error != 0) {
-    throw Error("{}: cannot rename {} to it: {}", to.string(), from.string(), reason(error));
-  }
-  rename_or_throw(from, to);
-}
-
-// What is left of an old output or an unfinished one; that it stays is no failure of the run, not
-// even where memory lacks to delete it or to say so.
-void remove_or_warn(const fs::path& path) noexcept {
-  try {
-    std::error_code error;
-    fs::remove_all(path, error);
-    if (error) log::warn("{}: cannot delete: {}", path.string(), error.message());
-  } catch (const std::exception&) {
-    return;
-  }
-}
 
 // Others may use them by now.
 void remove_if_empty(const std::vector<fs::path>& folders) {
@@ -134,10 +91,6 @@ bool is_module(const fs::directory_entry& entry, const std::vector<std::string>&
   const std::vector<fs::directory_entry> entries = folder_entries(entry.path());
   return std::all_of(entries.begin(), entries.end(), belongs_to_checkpoint);
 }
-
-// In the partial folder: the names of the parts that are being brought into place.
-constexpr const char* kPlacing = "placing";
-constexpr std::uint64_t kLongestPlacing = 64'000'000;
 
 bool is_weights(const fs::path& path) {
   return is_one_of(path.extension().string(), {".safetensors", ".gguf", ".bin", ".pt", ".pth"});
@@ -248,7 +201,6 @@ OutputTransaction::OutputTransaction(const fs::path& final_path, OutputOptions o
     check_final_place(places_.final_path, is_file_, options_.overwrite);
     make_parents();
     acquire();
-    if (options_.resume && is_file_) take_parts_back();
   } catch (const fs::filesystem_error& error) {
     remove_if_empty(made_parents_);
     throw_system_error(error.code(), fmt::format("{}: cannot prepare the output: {}",
@@ -311,7 +263,12 @@ void OutputTransaction::acquire() {
     }
     if (!lock->holds(places_.partial)) continue;
     locks_.push_back(std::move(*lock));
-    if (!is_new && !options_.resume) clear();
+    if (is_new) return;
+    const fs::path folder = places_.final_path.parent_path();
+    if (is_file_ && (options_.resume || is_half_placed(places_.partial, folder))) {
+      undo_placing(places_.partial, folder);
+    }
+    if (!options_.resume) clear();
     return;
   }
 }
@@ -333,6 +290,7 @@ void OutputTransaction::commit() {
     sync_tree(places_.partial);
     if (parts_.empty()) check_final_place(places_.final_path, is_file_, options_.overwrite);
     for (const fs::path& part : parts_) check_final_place(place_of(part), true, options_.overwrite);
+    std::erase_if(replaced_, [](const fs::path& part) { return !is_gguf_part(part); });
     if (is_file_) {
       place_file();  // what is to be discarded goes with the partial folder
     } else {
@@ -362,55 +320,60 @@ void OutputTransaction::place_parts(std::vector<fs::path> files,
     check_output_is_no_input(inputs, place_of(part));
     check_final_place(place_of(part), true, options_.overwrite);
   }
+  find_replaced_parts(inputs);
+}
+
+// Parts of an older output that have other names than those of the new one.
+void OutputTransaction::find_replaced_parts(const std::vector<fs::path>& inputs) {
+  replaced_.clear();
+  if (!options_.overwrite || places_.final_path.extension() != ".gguf") return;
+  std::set<fs::path> new_places;
+  for (const fs::path& part : parts_) new_places.insert(place_of(part));
+  for (const fs::path& old : gguf_parts_of(places_.final_path)) {
+    if (new_places.contains(old)) continue;
+    if (std::ranges::any_of(inputs, [&](const fs::path& in) { return name_the_same(in, old); })) {
+      throw InputError(
+          "{}: is a part of what the output would replace, and an input; choose another place, or "
+          "leave --overwrite out",
+          old.string());
+    }
+    replaced_.push_back(old);
+  }
 }
 
 fs::path OutputTransaction::place_of(const fs::path& part) const {
   return places_.final_path.parent_path() / part.filename();
 }
 
-void OutputTransaction::begin_placing() const {
-  std::string names;
-  for (const fs::path& part : parts_) names += part.filename().string() + '\n';
-  write_text_file(places_.partial / kPlacing, names);
-  sync_folder(places_.partial);
-}
-
-// All parts were in the partial folder when the list was written: what is not there now was moved.
-void OutputTransaction::take_parts_back() const {
-  const fs::path list = places_.partial / kPlacing;
-  if (!exists_at(list)) return;
-  for (const std::string& name : split(read_text_file(list, kLongestPlacing), '\n')) {
-    if (name.empty() || fs::path(name).filename() != name) continue;
-    const fs::path part = places_.partial / name;
-    if (!exists_at(part) && exists_at(place_of(part))) rename_or_throw(place_of(part), part);
+void OutputTransaction::place_all_parts() {
+  const fs::path folder = places_.final_path.parent_path();
+  try {
+    place_parts_of(places_.partial, folder, parts_, options_.overwrite);
+  } catch (...) {
+    try {
+      undo_placing(places_.partial, folder);
+    } catch (const std::exception& error) {
+      options_.keep_partial = true;  // what was replaced is there
+      log::warn("{}: not all is back where it was: {}", folder.string(), error.what());
+    }
+    throw;
   }
-  fs::remove(list);
 }
 
 void OutputTransaction::place_file() {
-  if (!parts_.empty()) begin_placing();
-  std::vector<std::pair<fs::path, fs::path>> moves;  // from, to
-  for (auto part = parts_.rbegin(); part != parts_.rend(); ++part) {
-    moves.emplace_back(*part, place_of(*part));
-  }
-  if (moves.empty()) moves.emplace_back(places_.work, places_.final_path);
-  for (std::size_t done = 0; done < moves.size(); ++done) {
-    const auto& [from, to] = moves[done];
-    if (options_.overwrite) {
-      rename_or_throw(from, to);
-      continue;
-    }
-    try {
-      rename_to_free_place(from, to);
-    } catch (...) {
-      while (done-- > 0) remove_or_warn(moves[done].second);
-      throw;
-    }
+  if (!parts_.empty()) {
+    place_all_parts();
+  } else if (options_.overwrite) {
+    rename_or_throw(places_.work, places_.final_path);
+  } else {
+    rename_to_free_place(places_.work, places_.final_path);
   }
   committed_ = true;
-  // Beside its parts, what was there before under the output's own name would be taken for it.
-  if (options_.overwrite && !parts_.empty() && exists_at(places_.final_path)) {
-    remove_or_warn(places_.final_path);
+  if (options_.overwrite && (!parts_.empty() || !replaced_.empty())) {
+    sync_entry();  // before the old one is gone
+    // Beside its parts, what was there before under the output's own name would be taken for it.
+    if (!parts_.empty()) remove_file_or_warn(places_.final_path);
+    for (const fs::path& part : replaced_) remove_file_or_warn(part);  // the first ones first
   }
   remove_or_warn(places_.partial);
 }
@@ -437,7 +400,7 @@ void OutputTransaction::place_folder() {
     rename_or_throw(places_.partial, places_.final_path);
   } else if (error != 0) {
     throw Error("{}: cannot exchange {} with it: {}", places_.final_path.string(),
-                places_.partial.string(), reason(error));
+                places_.partial.string(), system_reason(error));
   }
   committed_ = true;
   sync_entry();  // before the old one is gone

@@ -78,8 +78,13 @@ class OutputTransaction {
   /// output, under their names beside the final place (the parts of a split one). They come into
   /// place one by one, the first at last, so that what begins with it is whole. InputError if one
   /// exists there and is not to be overwritten, or is one of `inputs`. None: the output is one
-  /// file. Where a run ends between the first and the last, one with `resume` takes back what is in
-  /// place.
+  /// file. Where a run ends between the first and the last, the next one takes back what is in
+  /// place, and puts back what was.
+  ///
+  /// With `overwrite`, what is replaced are also the parts of a split GGUF file of the same name,
+  /// however many: commit() deletes them when the new output is in place. InputError if one of them
+  /// is one of `inputs`. To be called for every output that may be GGUF, before anything is
+  /// written.
   void place_parts(std::vector<std::filesystem::path> files,
                    const std::vector<std::filesystem::path>& inputs = {});
 
@@ -94,15 +99,16 @@ class OutputTransaction {
   void acquire();
   void place_folder();
   void place_file();
-  void begin_placing() const;
-  void take_parts_back() const;
+  void place_all_parts();
+  void find_replaced_parts(const std::vector<std::filesystem::path>& inputs);
   std::filesystem::path place_of(const std::filesystem::path& part) const;
   void sync_entry() const;
 
   std::vector<std::filesystem::path> made_parents_;  // innermost first
   OutputPlaces places_;
   std::vector<std::filesystem::path> discarded_;
-  std::vector<std::filesystem::path> parts_;  // of a file that is split
+  std::vector<std::filesystem::path> parts_;     // of a file that is split
+  std::vector<std::filesystem::path> replaced_;  // parts of an older one, of other names
   OutputOptions options_;
   bool is_file_ = false;
   bool committed_ = false;

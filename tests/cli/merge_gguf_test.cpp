@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -196,6 +197,62 @@ TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
                    "weight=1", "-o", path("x.gguf"), "--dtype", "q4_k_m", "--shard-size", "16kB",
                    "--overwrite"}),
       "is also an input");
+}
+
+// Nobody can take parts of an older output for the new one, whichever command makes it.
+TEST_F(MergeGguf, AnOutputReplacesTheOlderOneInHoweverManyFiles) {
+  const std::string a = write_layers("a", 1);
+  const std::string b = write_layers("b", 2);
+  folder_.write("adapter/adapter_config.json",
+                R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "target_modules": ["output"]})");
+  write_safetensors(
+      folder_ / "adapter/adapter_model.safetensors",
+      {make_tensor("base_model.model.output.lora_A.weight", {1, 256}, std::vector<double>(256, 1)),
+       make_tensor("base_model.model.output.lora_B.weight", {24, 1}, std::vector<double>(24, 1))});
+  const auto makes = [&](std::vector<std::string> words, const std::vector<std::string>& more,
+                         const std::vector<std::string>& names) {
+    words.insert(words.end(), more.begin(), more.end());
+    words.emplace_back("--overwrite");
+    run_well(words);
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator(folder_.path())) {
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("m") || name.starts_with(".")) found.push_back(name);
+    }
+    std::sort(found.begin(), found.end());
+    EXPECT_EQ(found, names);
+  };
+  const std::string out = path("m.gguf");
+  const std::vector<std::string> merge = {"merge",    "-m",      "linear", a,    b,  "-p",
+                                          "weight=1", "--dtype", "q4_k_m", "-o", out};
+  const std::vector<std::string> convert = {"convert", a, out, "--dtype", "q8_0"};
+  const std::vector<std::string> two = {"m-00001-of-00002.gguf", "m-00002-of-00002.gguf"};
+  const std::vector<std::string> three = {"m-00001-of-00003.gguf", "m-00002-of-00003.gguf",
+                                          "m-00003-of-00003.gguf"};
+  makes(merge, {"--shard-size", "16kB"}, three);
+  makes(merge, {"--shard-size", "32kB"}, two);
+  makes(merge, {"--resume"}, {"m.gguf"});
+  makes(convert, {"--shard-size", "30kB"}, three);
+  makes(convert, {"--shard-size", "50kB"}, two);
+  makes({"lora", "apply", a, path("adapter"), out}, {}, {"m.gguf"});
+  makes(merge, {"--shard-size", "16kB", "--keep-partial"}, three);
+  makes(convert, {}, {"m.gguf"});
+  // What is read is not replaced.
+  fs::remove(out);
+  makes(convert, {"--shard-size", "30kB"}, three);
+  const std::string first = path(three[0]);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"convert", first, out, "--overwrite"},
+        {"convert", first, out, "--overwrite", "--shard-size", "50kB"},
+        {"lora", "apply", first, path("adapter"), out, "--overwrite"},
+        {"merge", "-m", "linear", first, b, "-p", "weight=1", "-o", out, "--overwrite"}}) {
+    expect_bad_usage(run_amalgam(words),
+                     "m-00001-of-00003.gguf: is a part of what the output "
+                     "would replace, and an input");
+    EXPECT_FALSE(fs::exists(path(".m.gguf.partial")));
+  }
+  run_well({"convert", first, out});
+  expect_equal(out, first);
 }
 
 // types.gguf has a tensor of every type, and beside each its values as F32.
