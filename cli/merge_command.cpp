@@ -159,7 +159,7 @@ void add_unfinished_options(CLI::App& app, MergeCommand& command) {
   app.add_flag("--keep-partial", command.keep_partial, "Keep the unfinished work when interrupted");
   app.add_flag("--resume", command.resume,
                "Go on with what an unfinished run of the same merge left, and keep what this one "
-               "leaves");
+               "leaves; nothing is to be done if the output's manifest proves that it is complete");
   app.add_flag("--manifest", command.manifest,
                "Write what others check the result by ('amalgam verify'): recipe, version, hashes");
 }
@@ -302,9 +302,10 @@ void show_report(const MergeReport& report, const MergeCommand& command, const J
                  {"tensors_merged", done.tensors_merged},
                  {"tensors_copied", done.tensors_copied}};
     if (!done.errors.empty()) json["quantisation"] = quantisation_as_json(done.errors);
+    if (report.was_finished) json["was_finished"] = true;
     json.update(more);
     print_json(json);
-  } else if (!command.common.quiet) {
+  } else if (!command.common.quiet && !report.was_finished) {
     std::vector<std::string> outputs;
     for (const auto& output : report.outputs) outputs.push_back(output.string());
     const auto rate = static_cast<std::uint64_t>(

@@ -6,6 +6,7 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/weights/merge_identity.hpp"
 
@@ -18,6 +19,7 @@ using nlohmann::ordered_json;
 
 constexpr const char* kFormat = "amalgam manifest 1";
 constexpr const char* kFolderManifest = "amalgam_manifest.json";
+constexpr std::uint64_t kLargestManifest = 1'000'000'000;
 
 ManifestFile describe_file(const fs::path& path, std::string name, const Parallel& parallel,
                            Progress& progress) {
@@ -90,9 +92,9 @@ fs::path manifest_place(const fs::path& output) {
   return place.string() + ".manifest.json";
 }
 
-Manifest make_manifest(const std::string& recipe, const std::vector<fs::path>& models,
-                       const MergeOptions& options, const std::vector<const MergePlan*>& plans,
-                       const std::vector<fs::path>& made) {
+Manifest describe_merge(const std::string& recipe, const std::vector<fs::path>& models,
+                        const MergeOptions& options, const std::vector<const MergePlan*>& plans) {
+  const std::uint64_t by_default = output_is_file(options.output) ? 0 : kDefaultShardBytes;
   Manifest manifest{.version = amalgam_version(),
                     .recipe = recipe,
                     .seed = options.engine.seed,
@@ -100,18 +102,28 @@ Manifest make_manifest(const std::string& recipe, const std::vector<fs::path>& m
                     .allows_shape_mismatch = options.allow_shape_mismatch,
                     .dtype = wanted_type_name(options),
                     .importance = options.importance.string(),
+                    .shard_bytes = options.shard_bytes.value_or(by_default),
                     .inputs = {},
                     .outputs = {}};
-  const std::vector<fs::path> inputs = input_files(models, plans);
+  for (const fs::path& input : input_files(models, plans)) {
+    manifest.inputs.push_back(
+        {.path = input.string(), .bytes = fs::file_size(input), .blocks = {}});
+  }
+  return manifest;
+}
+
+Manifest make_manifest(const std::string& recipe, const std::vector<fs::path>& models,
+                       const MergeOptions& options, const std::vector<const MergePlan*>& plans,
+                       const std::vector<fs::path>& made) {
+  Manifest manifest = describe_merge(recipe, models, options, plans);
   const auto outputs = output_files(made);
   std::uint64_t bytes = 0;
-  for (const fs::path& input : inputs) bytes += fs::file_size(input);
+  for (const ManifestFile& input : manifest.inputs) bytes += input.bytes;
   for (const auto& output : outputs) bytes += fs::file_size(output.first);
   Progress progress("hashing", bytes, Progress::Unit::bytes, options.progress);
-  for (const fs::path& input : inputs) {
-    manifest.inputs.push_back(
-        describe_file(input, input.string(), options.engine.parallel, progress));
-    manifest.inputs.back().blocks.clear();
+  for (ManifestFile& input : manifest.inputs) {
+    input = describe_file(input.path, input.path, options.engine.parallel, progress);
+    input.blocks.clear();
   }
   for (const auto& [path, name] : outputs) {
     manifest.outputs.push_back(describe_file(path, name, options.engine.parallel, progress));
@@ -124,17 +136,19 @@ std::string manifest_text(const Manifest& manifest) {
   for (const ManifestFile& file : manifest.inputs) inputs.push_back(file_json(file));
   ordered_json outputs = ordered_json::array();
   for (const ManifestFile& file : manifest.outputs) outputs.push_back(file_json(file));
-  const ordered_json value = {{"format", kFormat},
-                              {"version", manifest.version},
-                              {"recipe", manifest.recipe},
-                              {"seed", manifest.seed},
-                              {"propagates_nan", manifest.propagates_nan},
-                              {"allows_shape_mismatch", manifest.allows_shape_mismatch},
-                              {"dtype", manifest.dtype},
-                              {"importance", manifest.importance},
-                              {"block_bytes", kMerkleBlockBytes},
-                              {"inputs", std::move(inputs)},
-                              {"outputs", std::move(outputs)}};
+  ordered_json value = {{"format", kFormat},
+                        {"version", manifest.version},
+                        {"recipe", manifest.recipe},
+                        {"seed", manifest.seed},
+                        {"propagates_nan", manifest.propagates_nan},
+                        {"allows_shape_mismatch", manifest.allows_shape_mismatch},
+                        {"dtype", manifest.dtype},
+                        {"importance", manifest.importance},
+                        {"shard_bytes", manifest.shard_bytes.value_or(0)},
+                        {"block_bytes", kMerkleBlockBytes},
+                        {"inputs", std::move(inputs)},
+                        {"outputs", std::move(outputs)}};
+  if (!manifest.shard_bytes) value.erase("shard_bytes");
   return value.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -151,8 +165,12 @@ Manifest parse_manifest(std::string_view text, std::string_view where) {
                       .allows_shape_mismatch = value.at("allows_shape_mismatch").get<bool>(),
                       .dtype = value.at("dtype").get<std::string>(),
                       .importance = value.value("importance", std::string()),
+                      .shard_bytes = {},
                       .inputs = {},
                       .outputs = {}};
+    if (value.contains("shard_bytes")) {
+      manifest.shard_bytes = json_count(value, "shard_bytes", where);
+    }
     for (const json& file : value.at("inputs")) {
       manifest.inputs.push_back(parse_file(file, false, where));
     }
@@ -163,6 +181,11 @@ Manifest parse_manifest(std::string_view text, std::string_view where) {
   } catch (const json::exception& error) {
     throw InputError("{}: not a manifest: {}", where, error.what());
   }
+}
+
+Manifest read_manifest(const fs::path& output) {
+  const fs::path place = manifest_place(output);
+  return parse_manifest(read_text_file(place, kLargestManifest), place.string());
 }
 
 }  // namespace amalgam

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct Manifest {
   bool allows_shape_mismatch = false;
   std::string dtype;       ///< of the command line; empty: none
   std::string importance;  ///< the file of an importance matrix; empty: none
+  /// Largest size of an output file; 0: one file. Not in manifests of older versions.
+  std::optional<std::uint64_t> shard_bytes;
   std::vector<ManifestFile> inputs;
   std::vector<ManifestFile> outputs;
 };
@@ -36,6 +39,11 @@ struct Manifest {
 /// Where the manifest of an output lies: `amalgam_manifest.json` in a folder, `NAME.manifest.json`
 /// beside a file.
 std::filesystem::path manifest_place(const std::filesystem::path& output);
+
+/// What the manifest of a merge says before anything is hashed: all but files of the output, and of
+/// inputs their paths and sizes. Arguments as for make_manifest.
+Manifest describe_merge(const std::string& recipe, const std::vector<std::filesystem::path>& models,
+                        const MergeOptions& options, const std::vector<const MergePlan*>& plans);
 
 /// The manifest of a merge whose output (all of it) lies at `made`: a folder, or the file or files
 /// that it is, under their final names; `recipe` is its text and `models` what that names. Reads
@@ -50,5 +58,8 @@ std::string manifest_text(const Manifest& manifest);
 /// Reads what manifest_text wrote. InputError naming `where` for anything else, and for a file
 /// whose blocks do not give its root.
 Manifest parse_manifest(std::string_view text, std::string_view where);
+
+/// Reads the manifest of an output. InputError if there is none, and as parse_manifest.
+Manifest read_manifest(const std::filesystem::path& output);
 
 }  // namespace amalgam

@@ -11,9 +11,11 @@
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/output_tensors.hpp"
 #include "amalgam/checkpoint/tokenizer_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/weights/finished_merge.hpp"
 #include "amalgam/weights/fp8_choice.hpp"
 #include "amalgam/weights/open_model.hpp"
 #include "amalgam/weights/output_files.hpp"
@@ -165,6 +167,7 @@ std::vector<Stage> plan_stages(const std::vector<Recipe>& documents, const Merge
                              .compare_copied = documents.size() == 1,
                              .vocabulary = stage.vocabulary.get(),
                              .fp8 = fp8 ? &*fp8 : nullptr});
+    if (last) check_output_tensors(options.output, outputs_of(stage.plan));
     warn_of_idle_filters(document, stage.plan);
     stage.output = std::make_shared<PlannedOutput>(document.name, stage.plan);
     const OpenedModel reference = open(document.reference());
@@ -287,8 +290,14 @@ MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeO
     return options.resume && jobs.size() > 1 && !options.overwrite &&
            (fs::exists(job.output) || find_first_gguf_part(job.output).has_value());
   };
+  const auto options_for = [&](const Job& job) {
+    MergeOptions one = options;
+    one.output = job.output;
+    return one;
+  };
   for (const Job& job : jobs) {
-    if (!options.overwrite && fs::exists(job.output) && !is_done(job)) {
+    if (!options.overwrite && fs::exists(job.output) && !is_done(job) &&
+        !may_be_finished(options_for(job))) {
       throw InputError(
           "{}: already exists; choose another place or ask to overwrite it (--overwrite)",
           job.output.string());
@@ -300,9 +309,8 @@ MergeReport merge_checkpoints(const std::vector<Recipe>& documents, const MergeO
       log::info("{}: is there already and stays as it is", report.outputs.back().string());
       continue;
     }
-    MergeOptions one = options;
-    one.output = job.output;
-    const PlacedOutput made = merge_one(job.documents, one);
+    const PlacedOutput made = merge_one(job.documents, options_for(job));
+    report.was_finished = made.was_finished;
     add_statistics(report.statistics, made.statistics);
     report.outputs.push_back(made.place);
   }

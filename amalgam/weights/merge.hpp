@@ -26,7 +26,8 @@ struct MergeOptions {
   bool overwrite = false;                    ///< replace an existing output (swapped in at the end)
   bool keep_partial = false;                 ///< keep OUT.partial when interrupted
   /// Go on with what an unfinished run of the same merge left, if it left anything; keep what is
-  /// unfinished if this one does not finish either.
+  /// unfinished if this one does not finish either. An output in place that has a manifest is
+  /// checked by it, and stays if it is this merge's (weights/finished_merge.hpp).
   bool resume = false;
   bool manifest = false;       ///< write a manifest too (weights/manifest.hpp)
   Cluster* cluster = nullptr;  ///< processes that share the work; null: this one alone
@@ -45,6 +46,9 @@ struct MergeReport {
   std::vector<std::filesystem::path> outputs;
   MergeStatistics statistics;  ///< summed over stages
   double seconds = 0;
+  /// There was nothing to go on with (MergeOptions::resume): an earlier run had made the output, as
+  /// its manifest proves.
+  bool was_finished = false;
 };
 
 /// Carries out a recipe (its documents in order; the last one is the result) and puts the result in

@@ -11,6 +11,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/folder_entries.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/weights/finished_merge.hpp"
 #include "amalgam/weights/journal.hpp"
 #include "amalgam/weights/manifest.hpp"
 #include "amalgam/weights/merge_identity.hpp"
@@ -50,6 +51,10 @@ class PlacedMerge {
         places_(output_places(options.output)) {}
 
   PlacedOutput run() {
+    if (is_finished()) {
+      if (rank_ == 0) log::info("{}: is complete already", options_.output.string());
+      return {statistics_, path_to_open(options_.output, parts_), true};
+    }
     const nlohmann::ordered_json identity =
         merge_identity(merge_.recipe, merge_.models, options_, plans_of(merge_.stages));
     if (rank_ == 0) prepare(identity);
@@ -62,6 +67,18 @@ class PlacedMerge {
   }
 
  private:
+  // Whether an earlier run has put the output in place.
+  bool is_finished() {
+    const bool mine = rank_ == 0 && may_be_finished(options_);
+    if (mine) {
+      check_is_finished(merge_.recipe, merge_.models, options_, plans_of(merge_.stages));
+    }
+    if (sum_over(options_.cluster, mine ? 1.0 : 0.0) == 0) return false;
+    parts_ =
+        output_parts(places_.work, outputs_of(merge_.stages.back()->plan), options_.shard_bytes);
+    return true;
+  }
+
   // Takes the place, and what an unfinished run of the same merge left there.
   void prepare(const nlohmann::ordered_json& identity) {
     transaction_.emplace(options_.output, OutputOptions{.overwrite = options_.overwrite,

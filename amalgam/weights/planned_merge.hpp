@@ -41,6 +41,7 @@ struct PlannedMerge {
 struct PlacedOutput {
   MergeStatistics statistics;
   std::filesystem::path place;
+  bool was_finished = false;  ///< see MergeReport
 };
 
 /// Carries the work out and puts the result in place: alone or as one of several processes

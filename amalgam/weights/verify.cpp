@@ -27,7 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kLargestManifest = 1'000'000'000;
 constexpr std::size_t kMostDifferences = 100;
 
 // Differences found by many threads.
@@ -258,11 +257,6 @@ std::uint64_t recompute(const Manifest& manifest, const MovedInputs& moved, cons
   merge.engine.leaves = &leaves;
   run_merge(plan, sink, merge.engine);
   return leaves.count();
-}
-
-Manifest read_manifest(const fs::path& output) {
-  const fs::path place = manifest_place(output);
-  return parse_manifest(read_text_file(place, kLargestManifest), place.string());
 }
 
 }  // namespace

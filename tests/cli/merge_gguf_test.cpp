@@ -169,6 +169,10 @@ TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
     EXPECT_EQ(good.json()["files"], 3);
     EXPECT_EQ(good.json()["recomputed"], 14);
   }
+  const auto again =
+      run_well(merge(path("m.gguf"), {"--shard-size", "16kB", "--resume", "--json"})).json();
+  EXPECT_EQ(again["was_finished"], true);
+  EXPECT_EQ(again["outputs"], nlohmann::json{first});
   // The parts take the place of a whole file, which nobody should take for the output.
   run_well(merge(path("whole.gguf"), {"--shard-size", "16kB", "--overwrite"}));
   EXPECT_FALSE(fs::exists(path("whole.gguf")));
@@ -184,9 +188,10 @@ TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
   expect_bad_usage(run_amalgam(merge(path("m.gguf"), {"--shard-size", "16kB"})), "already exists",
                    "--overwrite");
   EXPECT_FALSE(fs::exists(path(".m.gguf.partial")));
-  for (const char* option : {"--resume", "--keep-partial"}) {
-    expect_bad_usage(run_amalgam(merge(path("m.gguf"), {"--shard-size", "16kB", option})),
-                     "m-00001-of-00003.gguf: already exists");
+  for (const auto& [option, why] :
+       {std::pair{"--resume", "m.gguf: already exists, and is not what this merge makes"},
+        std::pair{"--keep-partial", "m-00001-of-00003.gguf: already exists"}}) {
+    expect_bad_usage(run_amalgam(merge(path("m.gguf"), {"--shard-size", "16kB", option})), why);
     EXPECT_FALSE(fs::exists(path(".m.gguf.partial"))) << option;
   }
   // A part would be written over what is read.
@@ -197,6 +202,24 @@ TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
                    "weight=1", "-o", path("x.gguf"), "--dtype", "q4_k_m", "--shard-size", "16kB",
                    "--overwrite"}),
       "is also an input");
+}
+
+// Before anything is begun that --resume would keep.
+TEST_F(MergeGguf, TensorsThatGgufDoesNotHaveAreRefusedAtOnce) {
+  const MemoryTensor mask = make_tensor("mask", {2}, {1, 0}, DType::boolean);
+  const std::string a = write("a", {tensor("w", {4, 4}, 1), mask});
+  const std::string b = write("b", {tensor("w", {1, 2, 1, 2, 4}, 1)});
+  const auto refused = [&](const std::string& in, const auto&... parts) {
+    for (const char* option : {"--resume", "--dry-run", "--overwrite"}) {
+      expect_bad_usage(run_amalgam({"merge", "-m", "linear", in, in, "-p", "weight=1", "-o",
+                                    path("m.gguf"), option}),
+                       parts...);
+      EXPECT_FALSE(fs::exists(path(".m.gguf.partial")));
+    }
+  };
+  refused(a, "m.gguf: tensor 'mask' is BOOL, which GGUF does not have; expected one of F32, F16, ",
+          ", IQ4_NL or IQ4_XS\n");
+  refused(b, "m.gguf: tensor 'w' has shape [1, 2, 1, 2, 4], but GGUF allows at most 4 dimensions");
 }
 
 // Nobody can take parts of an older output for the new one, whichever command makes it.

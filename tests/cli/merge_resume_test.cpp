@@ -185,6 +185,71 @@ TEST_F(MergeResume, KeepsFoldersShardsAndStagesApart) {
   }
 }
 
+// What a manifest proves need not be made again; without one nobody knows.
+TEST_F(MergeResume, AFinishedMergeIsCompleteIfItsManifestProvesIt) {
+  const auto refused = [&](const std::vector<std::string>& arguments, const std::string& why) {
+    const RunResult result = run_amalgam(arguments);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_NE(result.err.find("already exists"), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find(why), std::string::npos) << result.err;
+  };
+  for (const std::string& place : {out(), path("out")}) {
+    std::vector<std::string> again = resumed(words(place));
+    ASSERT_EQ(run_amalgam(again).code, 0);
+    refused(again, "choose another place");
+    std::filesystem::remove_all(place);
+    again.insert(again.end(), {"--manifest", "--json"});
+    ASSERT_EQ(run_amalgam(again).code, 0);
+    const fs::path file = fs::is_directory(place) ? place + "/model.safetensors" : place;
+    const auto made = fs::last_write_time(file);
+    const RunResult complete = run_amalgam(again);
+    EXPECT_EQ(complete.code, 0) << complete.err;
+    EXPECT_NE(complete.err.find(place + ": is complete already"), std::string::npos)
+        << complete.err;
+    EXPECT_EQ(complete.json()["was_finished"], true);
+    EXPECT_EQ(complete.json()["outputs"], nlohmann::json{place});
+    EXPECT_EQ(fs::last_write_time(file), made);
+    EXPECT_FALSE(fs::exists(partial_of(place)));
+
+    std::vector<std::string> other = again;
+    other[8] = "weight=0.7,0.5";
+    refused(other, "its recipe is another one");
+    other = again;
+    other.insert(other.end(), {"--seed", "3"});
+    refused(other, "its options are others");
+    other = again;
+    other.insert(other.end(), {"--shard-size", "1MB"});
+    refused(other, "its --shard-size is another one");
+    other = again;  // without --resume it is in the way
+    std::erase(other, "--resume");
+    refused(other, "choose another place");
+    write_model(2);  // the same bytes at another time
+    EXPECT_EQ(run_amalgam(again).code, 0);
+    const std::string whole = contents_of(models_[2]);
+    std::ofstream(models_[2], std::ios::binary) << whole.substr(0, whole.size() - 1) + 'x';
+    refused(again, "is not the file that was merged");
+    std::ofstream(models_[2], std::ios::binary) << whole;
+    const std::string written = contents_of(file);
+    std::ofstream(file, std::ios::binary) << written.substr(0, written.size() - 1) + 'x';
+    refused(again, "have changed");
+    fs::remove_all(place);
+    fs::remove(place + ".manifest.json");
+  }
+}
+
+// Unfinished work is gone on with, whatever the manifest beside it says.
+TEST_F(MergeResume, AManifestWithoutItsFileProvesNothing) {
+  std::vector<std::string> arguments = resumed(words(out()));
+  arguments.push_back("--manifest");
+  ASSERT_EQ(run_amalgam(arguments).code, 0);
+  const std::string whole = contents_of(out());
+  fs::remove(out());
+  const RunResult result = run_amalgam(arguments);
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.err.find("complete already"), std::string::npos) << result.err;
+  EXPECT_EQ(contents_of(out()), whole);
+}
+
 // Of a model in quantised parts, which come into place one after another.
 TEST_F(MergeResume, SplitMixturesHaveTheSameBits) {
   std::vector<std::string> models;

@@ -55,6 +55,10 @@ TEST_F(Moe, ReportsWhatItMadeAndVerifyMakesItAgain) {
   EXPECT_EQ(good.json()["recomputed"], 29);
   EXPECT_EQ(contents_of(path("out") + "/additional_chat_templates/rag.jinja"), "{{ x }}");
   EXPECT_EQ(contents_of(path("out") + "/LICENSE"), "terms");
+  const RunResult again =
+      run_amalgam({"moe", recipe_, "-o", path("out"), "--manifest", "--resume", "--json"});
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(again.json()["was_finished"], true);
   fs::remove(path("out") + "/additional_chat_templates/rag.jinja");
   const RunResult lacking = run_amalgam({"verify", path("out")});
   EXPECT_EQ(lacking.code, 1);

@@ -8,6 +8,7 @@
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/file_status.hpp"
+#include "amalgam/weights/finished_merge.hpp"
 #include "amalgam/weights/moe/moe_plan.hpp"
 #include "amalgam/weights/output_files.hpp"
 
@@ -92,7 +93,7 @@ void write_side_files(const fs::path& folder, const MoeRecipe& recipe, const Moe
 MergeReport assemble_moe(const MoeRecipe& recipe, const MergeOptions& options,
                          const PromptStates* states) {
   const auto start = std::chrono::steady_clock::now();
-  if (!options.overwrite && fs::exists(options.output)) {
+  if (!options.overwrite && fs::exists(options.output) && !may_be_finished(options)) {
     throw InputError(
         "{}: already exists; choose another place or ask to overwrite it (--overwrite)",
         options.output.string());
@@ -110,6 +111,7 @@ MergeReport assemble_moe(const MoeRecipe& recipe, const MergeOptions& options,
                         options);
   report.outputs = {made.place};
   report.statistics = made.statistics;
+  report.was_finished = made.was_finished;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
