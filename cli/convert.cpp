@@ -13,6 +13,7 @@
 #include "amalgam/checkpoint/csr.hpp"
 #include "amalgam/checkpoint/importance.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/output_tensors.hpp"
 #include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/scaled_fp8.hpp"
@@ -190,6 +191,7 @@ void convert(const ConvertOptions& options) {
       quantisation
           ? quantised_tensors(*source, *quantisation)
           : converted_tensors(*source, dtype, is_gguf ? Container::gguf : Container::safetensors);
+  check_output_tensors(output, tensors);
 
   OutputTransaction transaction(output, {.overwrite = options.overwrite});
   transaction.place_parts(output_parts(transaction.work_path(), tensors, shards), {model});

@@ -11,6 +11,8 @@
 #include "amalgam/checkpoint/conversion.hpp"
 #include "amalgam/checkpoint/create.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/output_tensors.hpp"
+#include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/checkpoint/packed_formats.hpp"
 #include "amalgam/checkpoint/side_files.hpp"
 #include "amalgam/checkpoint/tokenizer_files.hpp"
@@ -126,12 +128,15 @@ void apply_to_fp8(const LoraOptions& options, std::shared_ptr<const TensorSource
 void run_apply(const LoraOptions& options) {
   const fs::path output = options.output;
   check_output_is_no_input({options.base, options.model}, output);
+  std::optional<DType> wanted;
+  if (!options.dtype.empty()) {
+    wanted = dtype_of(options, DType::f32);
+    check_output_holds(*wanted, output);
+  }
   auto stored = open_checkpoint(options.base);
   const fs::path base = without_adapters(options.base);
   refuse_packed_weights(*stored, base);
   auto source = apply_adapter(std::move(stored), open_adapter(options.model));
-  std::optional<DType> wanted;
-  if (!options.dtype.empty()) wanted = dtype_of(options, DType::f32);
   if (!wanted) {
     if (std::optional<Fp8Choice> fp8 = fp8_as_in(base, output)) {
       return apply_to_fp8(options, std::move(source), std::move(*fp8));
@@ -139,6 +144,7 @@ void run_apply(const LoraOptions& options) {
   }
   std::vector<TensorInfo> tensors = converted_tensors(
       *source, wanted, output.extension() == ".gguf" ? Container::gguf : Container::safetensors);
+  check_output_tensors(output, tensors);
   std::uint64_t bytes = 0;
   for (const TensorInfo& info : source->tensors()) bytes += info.bytes;
   OutputTransaction transaction(output, {.overwrite = options.overwrite});

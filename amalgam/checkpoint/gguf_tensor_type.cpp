@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
+
+#include "amalgam/core/text.hpp"
 
 namespace amalgam {
 namespace {
@@ -68,6 +71,16 @@ std::string gguf_type_number_name(std::uint32_t number) {
 std::string_view gguf_supported_types() {
   return "F32 F16 BF16 F64 I8 I16 I32 I64 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K "
          "IQ1_S IQ1_M IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4";
+}
+
+std::string gguf_written_types() {
+  std::vector<std::string> names;
+  for (const Supported& type : kSupported) {
+    if (dtype_is_writable(type.dtype)) names.emplace_back(dtype_name(type.dtype));
+  }
+  const std::string last = names.back();
+  names.pop_back();
+  return join(names, ", ") + " or " + last;
 }
 
 std::optional<std::uint32_t> gguf_file_type(DType dtype) {

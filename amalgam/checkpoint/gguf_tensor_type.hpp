@@ -21,8 +21,10 @@ std::optional<DType> gguf_dtype(std::uint32_t number);
 std::optional<std::uint32_t> gguf_type_number(DType dtype);
 /// ggml's name of a type number ("Q4_K"), or "number 77".
 std::string gguf_type_number_name(std::uint32_t number);
-/// "F32 F16 ...": the types that are read and written.
+/// "F32 F16 ...": the types that are read (and copied as they are).
 std::string_view gguf_supported_types();
+/// "F32, F16, ... or IQ4_XS": those that numbers of other types can be written as, and integers.
+std::string gguf_written_types();
 
 /// The value of general.file_type for a file whose weights are mostly `dtype`; nothing for types
 /// that have none.

@@ -11,6 +11,7 @@
 #include "amalgam/checkpoint/gguf.hpp"
 #include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/gguf_tensor_type.hpp"
+#include "amalgam/checkpoint/output_tensors.hpp"
 #include "amalgam/checkpoint/write_back.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -39,35 +40,13 @@ void append_string(std::string& out, std::string_view text) {
   out += text;
 }
 
-void check_tensors(const std::vector<TensorInfo>& tensors, const std::string& file) {
-  std::vector<std::string_view> names;
-  names.reserve(tensors.size());
-  std::size_t long_names = 0;
-  for (const TensorInfo& info : tensors) {
-    const std::string shown = printable(info.name);
-    if (!gguf_type_number(info.dtype)) {
-      throw InputError("{}: tensor '{}' is {}, which GGUF does not have; choose one of {}", file,
-                       shown, dtype_name(info.dtype), gguf_supported_types());
-    }
-    if (info.shape.size() > kGgufMostDimensions) {
-      throw InputError("{}: tensor '{}' has shape {}, but GGUF allows at most {} dimensions", file,
-                       shown, format_shape(info.shape), kGgufMostDimensions);
-    }
-    if (info.name.empty() || info.name.size() > kGgufLongestKey || !is_utf8(info.name)) {
-      throw InputError("{}: a tensor cannot be named '{}' in GGUF (1 to {} bytes of UTF-8)", file,
-                       shown, kGgufLongestKey);
-    }
-    if (info.name.size() > kLongestNameLlamaReads) ++long_names;
-    names.push_back(info.name);
-  }
-  std::sort(names.begin(), names.end());
-  if (const auto twin = std::adjacent_find(names.begin(), names.end()); twin != names.end()) {
-    throw InputError("{}: tensor '{}' would be written twice", file, printable(*twin));
-  }
-  if (long_names > 0) {
-    log::warn("{}: {} tensor names have more than {} bytes, which llama.cpp does not read", file,
-              long_names, kLongestNameLlamaReads);
-  }
+void warn_of_long_names(const std::vector<TensorInfo>& tensors, const std::string& file) {
+  const auto count = std::count_if(tensors.begin(), tensors.end(), [](const TensorInfo& info) {
+    return info.name.size() > kLongestNameLlamaReads;
+  });
+  if (count == 0) return;
+  log::warn("{}: {} tensor names have more than {} bytes, which llama.cpp does not read", file,
+            count, kLongestNameLlamaReads);
 }
 
 // The type that most elements have, those of matrices if there are any: what people call the type
@@ -204,10 +183,36 @@ class GgufPartsSink final : public FileSink {
 
 }  // namespace
 
+void check_gguf_tensors(const std::vector<TensorInfo>& tensors, const std::string& where) {
+  std::vector<std::string_view> names;
+  names.reserve(tensors.size());
+  for (const TensorInfo& info : tensors) {
+    const std::string shown = printable(info.name);
+    if (!gguf_type_number(info.dtype)) {
+      throw InputError("{}: tensor '{}' is {}, which GGUF does not have; expected one of {}", where,
+                       shown, dtype_name(info.dtype), gguf_written_types());
+    }
+    if (info.shape.size() > kGgufMostDimensions) {
+      throw InputError("{}: tensor '{}' has shape {}, but GGUF allows at most {} dimensions", where,
+                       shown, format_shape(info.shape), kGgufMostDimensions);
+    }
+    if (info.name.empty() || info.name.size() > kGgufLongestKey || !is_utf8(info.name)) {
+      throw InputError("{}: a tensor cannot be named '{}' in GGUF (1 to {} bytes of UTF-8)", where,
+                       shown, kGgufLongestKey);
+    }
+    names.push_back(info.name);
+  }
+  std::sort(names.begin(), names.end());
+  if (const auto twin = std::adjacent_find(names.begin(), names.end()); twin != names.end()) {
+    throw InputError("{}: tensor '{}' would be written twice", where, printable(*twin));
+  }
+}
+
 std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
                                            std::vector<TensorInfo> tensors, GgufMetadata metadata,
                                            SinkStart start) {
-  check_tensors(tensors, path.string());
+  check_gguf_tensors(tensors, path.string());
+  warn_of_long_names(tensors, path.string());
   update(metadata, tensors);
   return std::make_unique<GgufSink>(path, std::move(tensors), metadata, start);
 }
@@ -215,7 +220,8 @@ std::unique_ptr<FileSink> create_gguf_file(const std::filesystem::path& path,
 GgufParts create_gguf_parts(const std::filesystem::path& path, std::vector<TensorInfo> tensors,
                             const GgufMetadata& metadata, std::uint64_t part_bytes,
                             SinkStart start) {
-  check_tensors(tensors, path.string());
+  check_gguf_tensors(tensors, path.string());
+  warn_of_long_names(tensors, path.string());
   const std::vector<std::size_t> sizes = gguf_part_sizes(tensors, part_bytes);
   GgufMetadata whole = metadata;
   update(whole, tensors);

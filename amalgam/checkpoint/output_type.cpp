@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "amalgam/checkpoint/gguf_tensor_type.hpp"
 #include "amalgam/core/error.hpp"
 
 namespace amalgam {
@@ -36,9 +37,13 @@ void check_output_holds(const OutputType& type, const std::filesystem::path& out
     throw InputError("{}: only GGUF files hold {}; expected an output that ends in .gguf",
                      output.string(), output_type_name(type));
   }
-  if (is_gguf && std::holds_alternative<Fp8Scaling>(type)) {
-    throw InputError("{}: GGUF has no {}; expected another output, or a type such as Q8_0",
-                     output.string(), output_type_name(type));
+  const DType* dtype = std::get_if<DType>(&type);
+  const bool is_in_gguf = dtype != nullptr ? gguf_type_number(*dtype).has_value()
+                                           : std::holds_alternative<Quantisation>(type);
+  if (is_gguf && !is_in_gguf) {
+    throw InputError(
+        "{}: GGUF has no {}; expected another output, or one of the types F64, F32, F16, BF16, {}",
+        output.string(), output_type_name(type), writable_quantisations());
   }
 }
 

@@ -15,6 +15,7 @@
 
 #include "amalgam/checkpoint/file.hpp"
 #include "amalgam/checkpoint/json.hpp"
+#include "amalgam/checkpoint/output_tensors.hpp"
 #include "amalgam/checkpoint/safetensors.hpp"
 #include "amalgam/checkpoint/write_back.hpp"
 #include "amalgam/core/error.hpp"
@@ -34,25 +35,6 @@ int official_rank(DType dtype) {
                                      DType::f64,     DType::i64, DType::u64};
   const auto* found = std::find(kAscending.begin(), kAscending.end(), dtype);
   return static_cast<int>(found - kAscending.begin());
-}
-
-void check_tensors(const std::vector<TensorInfo>& tensors, const std::string& where) {
-  std::vector<std::string_view> names;
-  names.reserve(tensors.size());
-  for (const TensorInfo& info : tensors) {
-    if (dtype_is_quantised(info.dtype)) {
-      throw InputError("{}: tensor '{}' is {}, which safetensors cannot hold; choose another dtype",
-                       where, info.name, dtype_name(info.dtype));
-    }
-    if (info.name == "__metadata__") {
-      throw InputError("{}: a tensor cannot be named '__metadata__' in safetensors", where);
-    }
-    names.push_back(info.name);
-  }
-  std::sort(names.begin(), names.end());
-  if (const auto twin = std::adjacent_find(names.begin(), names.end()); twin != names.end()) {
-    throw InputError("{}: tensor '{}' would be written twice", where, *twin);
-  }
 }
 
 // A file to be: where its tensors go and the bytes before them.
@@ -252,10 +234,29 @@ std::string index_json(const std::vector<TensorInfo>& tensors, const std::vector
 
 }  // namespace
 
+void check_safetensors_tensors(const std::vector<TensorInfo>& tensors, const std::string& where) {
+  std::vector<std::string_view> names;
+  names.reserve(tensors.size());
+  for (const TensorInfo& info : tensors) {
+    if (dtype_is_quantised(info.dtype)) {
+      throw InputError("{}: tensor '{}' is {}, which safetensors cannot hold; choose another dtype",
+                       where, info.name, dtype_name(info.dtype));
+    }
+    if (info.name == "__metadata__") {
+      throw InputError("{}: a tensor cannot be named '__metadata__' in safetensors", where);
+    }
+    names.push_back(info.name);
+  }
+  std::sort(names.begin(), names.end());
+  if (const auto twin = std::adjacent_find(names.begin(), names.end()); twin != names.end()) {
+    throw InputError("{}: tensor '{}' would be written twice", where, *twin);
+  }
+}
+
 std::unique_ptr<FileSink> create_safetensors_file(
     const fs::path& path, std::vector<TensorInfo> tensors,
     const std::map<std::string, std::string>& metadata, SinkStart start) {
-  check_tensors(tensors, path.string());
+  check_safetensors_tensors(tensors, path.string());
   std::vector<ShardPlan> plans(1);
   plans[0].path = path;
   plans[0].members.resize(tensors.size());
@@ -268,7 +269,7 @@ std::unique_ptr<FileSink> create_safetensors_folder(
     const fs::path& folder, std::vector<TensorInfo> tensors,
     const std::map<std::string, std::string>& metadata, std::uint64_t shard_bytes,
     SinkStart start) {
-  check_tensors(tensors, folder.string());
+  check_safetensors_tensors(tensors, folder.string());
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw Error("{}: cannot create folder: {}", folder.string(), error.message());

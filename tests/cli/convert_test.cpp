@@ -363,9 +363,40 @@ TEST(Convert, GgufRefusesTypesItDoesNotHaveByName) {
   const std::string out = (folder / "b.gguf").string();
   const RunResult result = run_amalgam({"convert", in, out, "--quiet"});
   EXPECT_EQ(result.code, 2);
-  EXPECT_NE(result.err.find("'mask'"), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("b.gguf: tensor 'mask' is BOOL, which GGUF does not have"),
+            std::string::npos)
+      << result.err;
   EXPECT_FALSE(fs::exists(out));
   EXPECT_FALSE(fs::exists(folder / ".b.gguf.partial"));
+}
+
+// Before anything is made, with the types that there are and none that is only read.
+TEST(Convert, GgufIsNoPlaceForFp8) {
+  const TemporaryFolder folder;
+  const std::string in = write_safetensors(folder / "a.safetensors", small_model());
+  const std::string out = (folder / "new" / "b.gguf").string();
+  for (const std::string type : {"f8_e4m3", "F8_E5M2", "fp8_block", "fp8_tensor"}) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"convert", in, out},
+          {"lora", "apply", in, in, out},
+          {"merge", "-m", "linear", in, in, "-p", "weight=1", "-o", out, "--resume"},
+          {"merge", "-m", "linear", in, in, "-p", "weight=1", "-o", out, "--dry-run"}}) {
+      if (words[0] == "lora" && type.starts_with("fp8")) continue;
+      std::vector<std::string> all = words;
+      all.insert(all.end(), {"--dtype", type});
+      expect_bad_usage(
+          run_amalgam(all), "b.gguf: GGUF has no " + (type[1] == '8' ? "F8_E" : type),
+          "one of the types F64, F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_K_M, Q5_1, Q5_0, "
+          "Q4_K, Q4_K_M, Q4_1, Q4_0, IQ4_NL, IQ4_XS, Q3_K, Q3_K_M or Q2_K\n");
+      EXPECT_FALSE(fs::exists(folder / "new"));
+    }
+  }
+  // What is said can be done.
+  for (const char* type :
+       {"F64", "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q5_K_M", "Q5_1", "Q5_0", "Q4_K",
+        "Q4_K_M", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K", "Q3_K_M", "Q2_K"}) {
+    expect_done(run_amalgam({"convert", in, out, "--dtype", type, "--overwrite", "--quiet"}));
+  }
 }
 
 }  // namespace
