@@ -125,8 +125,14 @@ def label_runs():
         run("label-pairwise", "label pairwise SHARED/pairs.csv --method noisy-bradley-terry"
             " --out {}/o.csv --workers {}/w.csv"),
         run("label-text", "label text SHARED/texts.csv --out {}/o.csv --threads 2"),
+        run("label-text-from", "label text SHARED/texts.csv --from {}/s.safetensors --out {}/o.csv"
+            " --state {}/s.safetensors --threads 2",
+            prepare=["label text SHARED/texts.csv --out - --state {}/s.safetensors"]),
         run("label-masks", "label masks SHARED/masks.csv --out {}/o.csv --workers {}/w.csv"
             " --threads 2"),
+        run("label-masks-from", "label masks SHARED/masks.csv --from {}/s.safetensors --out"
+            " {}/o.csv --workers {}/w.csv --state {}/s.safetensors --threads 2",
+            prepare=["label masks SHARED/masks.csv --out - --state {}/s.safetensors"]),
         run("label-multilabel", "label multilabel SHARED/votes.csv --out {}/o.csv --soft {}/s.csv"
             " --threads 2"),
         run("label-weak", "label weak SHARED/votes.npy --threads 2 --out {}/l.csv --soft {}/s.csv"
