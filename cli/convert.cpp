@@ -116,6 +116,8 @@ void convert_to_csr(const ConvertOptions& options) {
   }
   check_output_is_no_input({options.input}, output);
   const std::unique_ptr<TensorSource> source = open_checkpoint(options.input);
+  // The file has no config beside it that would still speak of scales.
+  refuse_unscaled_fp8(*source, without_adapters(options.input));
   const std::unique_ptr<TensorSource> mask =
       options.mask.empty() ? nullptr : open_checkpoint_file(options.mask);
   OutputTransaction transaction(output, {.overwrite = options.overwrite});

@@ -382,6 +382,7 @@ TEST_F(Fp8Command, RefusesToComputeWithNumbersWithoutTheirScales) {
         {"convert", a, out, "--dtype", "bf16"},
         {"convert", a, out, "--dtype", "fp8_block"},
         {"convert", a, path("out.gguf")},
+        {"convert", a, path("out.safetensors"), "--csr"},
         {"diff", a, path("b")},
         {"lora", "apply", a, path("adapter"), out},
         {"convert", a + "+" + path("adapter"), out},
@@ -394,11 +395,50 @@ TEST_F(Fp8Command, RefusesToComputeWithNumbersWithoutTheirScales) {
         << refused.err;
     EXPECT_FALSE(fs::exists(out));
     EXPECT_FALSE(fs::exists(path("out.gguf")));
+    EXPECT_FALSE(fs::exists(path("out.safetensors")));
+    EXPECT_FALSE(fs::exists(path(".out.safetensors.partial")));
   }
   // What computes nothing shows and copies them.
   run_well({"inspect", a});
   run_well({"convert", a, out});
   EXPECT_EQ(contents_of(out + "/model.safetensors"), contents_of(a + "/model.safetensors"));
+}
+
+TEST_F(Fp8Command, SparseRowsAreOfWhatTheWeightsMean) {
+  std::vector<double> sparse(64 * 64);
+  sparse[5] = 1.5;
+  sparse[700] = -2;
+  const auto write = [&](const std::string& name, const std::vector<MemoryTensor>& more) {
+    std::vector<MemoryTensor> tensors = {make_tensor(kFp8Up, {64, 64}, sparse, DType::f8_e4m3)};
+    tensors.insert(tensors.end(), more.begin(), more.end());
+    return write_safetensors(folder_ / name, tensors);
+  };
+  const auto sparse_rows = [&](const std::string& model) {
+    fs::remove(path("csr.safetensors"));
+    const RunResult made =
+        run_amalgam({"convert", model, path("csr.safetensors"), "--csr", "--json"});
+    EXPECT_EQ(made.code, 0) << made.err;
+    EXPECT_EQ(made.json()["sparse_tensors"], 1);
+    return values_of(*open_checkpoint(path("csr.safetensors")), kFp8Up);
+  };
+  // Plain numbers stay FP8.
+  const std::string plain = write("plain.safetensors", {});
+  EXPECT_EQ(sparse_rows(plain), sparse);
+  EXPECT_EQ(stored_info(path("csr.safetensors"), kFp8Up).dtype, DType::f8_e4m3);
+  const std::string scaled = write(
+      "scaled.safetensors", {make_tensor(std::string(kFp8Up) + "_scale", {1}, {0.5}, DType::f32)});
+  std::vector<double> meant = sparse;
+  for (double& value : meant) value /= 2;
+  EXPECT_EQ(sparse_rows(scaled), meant);
+  // One shard, or a folder, whose scales are elsewhere.
+  fs::create_directories(folder_ / "lost");
+  fs::copy_file(plain, folder_ / "lost/model.safetensors");
+  folder_.write("lost/config.json", R"({"quantization_config": {"quant_method": "fp8"}})");
+  for (const std::string& model : {path("lost"), path("lost/model.safetensors")}) {
+    expect_bad_usage(run_amalgam({"convert", model, path("out.safetensors"), "--csr"}),
+                     "F8_E4M3 without scales", "says that weights are quantised");
+  }
+  EXPECT_FALSE(fs::exists(path("out.safetensors")));
 }
 
 TEST_F(Fp8Command, LayoutsThatAreOnlyReadAreNumbersOrStayAsTheyAre) {
