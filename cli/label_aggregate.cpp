@@ -39,11 +39,9 @@ struct AggregateOptions {
   std::string tasks;
   std::string state;
   std::string model;
-  double settle = 1e-6;
+  double settle = labels::kSettled;
   CommonOptions common;
 };
-
-constexpr std::size_t kSettlingSweeps = 2000;
 
 std::vector<std::string> parameters_of(const AggregateOptions& options) {
   std::vector<std::string> parameters = options.parameters;
@@ -171,7 +169,7 @@ Aggregated aggregate(const AggregateOptions& options) {
     const std::unique_ptr<labels::LabelState> state =
         labels::make_label_state(result.table, options.method, parameters, context);
     const labels::RefineReport settled =
-        state->refine(options.settle, kSettlingSweeps, context.parallel);
+        state->refine(options.settle, labels::kSettlingSweeps, context.parallel);
     if (!settled.converged) {
       log::warn(
           "the state had not settled after {} sweeps: the largest change of a probability "

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
@@ -9,6 +11,7 @@
 #include "amalgam/labels/abstentions.hpp"
 #include "amalgam/labels/label_files.hpp"
 #include "amalgam/labels/multilabel.hpp"
+#include "amalgam/labels/multilabel_state.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/label_options.hpp"
 #include "cli/output.hpp"
@@ -18,8 +21,10 @@ namespace {
 
 struct MultilabelOptions {
   AnnotationOptions annotations;
-  std::string method = "dawid-skene";
+  std::string method;  ///< empty: the state's, or dawid-skene
   std::vector<std::string> parameters;
+  std::string from;
+  std::string state;
   std::string none;
   bool has_none = false;
   std::string out;
@@ -44,13 +49,8 @@ std::size_t write_labels(const std::string& path, const labels::AnnotationTable&
   return count;
 }
 
-void run(const MultilabelOptions& options) {
-  check_outputs(options.annotations.paths, {options.out, options.soft});
-  if (options.common.json && options.out == "-") {
-    throw InputError("--json and --out - both want the standard output");
-  }
-  const labels::LabelModelInfo& info = labels::find_label_model(options.method).info();
-  parameters_from_arguments(info.name, info.parameters, options.parameters);
+labels::AnnotationTable read_answers(const MultilabelOptions& options,
+                                     std::uint64_t& empty_answers) {
   AnnotationOptions annotations = options.annotations;
   annotations.duplicates = "all";
   const std::vector<std::filesystem::path> paths(annotations.paths.begin(),
@@ -66,32 +66,114 @@ void run(const MultilabelOptions& options) {
     table =
         labels::with_abstentions(std::move(table), annotations.abstain, labels::Abstained::dropped);
   }
-  std::uint64_t empty_answers = 0;
   if (options.has_none) {
     table = labels::with_empty_answers(std::move(table), options.none, empty_answers);
     if (empty_answers == 0) {
       log::warn("no answer says that no label applies (--none '{}')", printable(options.none));
     }
   }
+  return table;
+}
+
+/// The answers and what was found of them.
+struct Found {
+  std::string method;
+  labels::AnnotationTable answers;
+  labels::SoftLabels probabilities;
+  std::vector<std::string> warnings;
+  std::optional<labels::MultilabelState> state;
+  std::optional<labels::MultilabelReport> report;  // of the state
+};
+
+Found find_at_once(const MultilabelOptions& options, labels::AnnotationTable answers) {
+  Found found;
+  found.method = options.method.empty() ? "dawid-skene" : options.method;
+  found.answers = std::move(answers);
   labels::FitContext context;
   context.seed = options.common.seed;
   context.parallel = options.common.parallel();
-  std::vector<std::string> warnings;
-  const labels::SoftLabels probabilities =
-      labels::binary_relevance(options.method, table, options.parameters, context, &warnings);
-  for (const std::string& warning : warnings) log::warn("{}", warning);
-  const std::size_t count = write_labels(options.out, table, probabilities);
-  if (!options.soft.empty()) labels::write_soft_labels(options.soft, table, probabilities);
+  found.probabilities = labels::binary_relevance(found.method, found.answers, options.parameters,
+                                                 context, &found.warnings);
+  return found;
+}
+
+labels::MultilabelState start_of(const MultilabelOptions& options) {
+  if (options.from.empty()) {
+    return {options.method.empty() ? "dawid-skene" : options.method, options.parameters,
+            options.common.seed};
+  }
+  labels::MultilabelState state{labels::ColumnReader(options.from)};
+  check_state_options(options.from, state.method(), options.method, options.parameters);
+  return state;
+}
+
+Found find_by_state(const MultilabelOptions& options, const labels::AnnotationTable& answers) {
+  Found found;
+  labels::MultilabelState& state = found.state.emplace(start_of(options));
+  labels::AbsorbOptions absorb;
+  absorb.parallel = options.common.parallel();
+  found.method = state.method();
+  found.report = state.absorb(answers, absorb);
+  if (!found.report->converged) {
+    log::warn("not every label had settled after {} sweeps", found.report->sweeps);
+  }
+  found.answers = state.answers();
+  found.probabilities = state.probabilities(&found.warnings);
+  return found;
+}
+
+void add_report(Json& json, const labels::MultilabelReport& report) {
+  json["added"] = report.annotations;
+  json["new_tasks"] = report.new_tasks;
+  json["new_workers"] = report.new_workers;
+  json["new_labels"] = report.new_labels;
+  json["tasks_updated"] = report.tasks_updated;
+  json["stale_mass"] = report.stale_mass;
+}
+
+void run(const MultilabelOptions& options) {
+  check_outputs(options.annotations.paths, {options.out, options.soft, options.state});
+  check_outputs({options.from}, {options.out, options.soft});
+  if (!options.state.empty()) labels::check_state_name(options.state);
+  if (options.common.json && options.out == "-") {
+    throw InputError("--json and --out - both want the standard output");
+  }
+  if (options.from.empty()) {
+    const labels::LabelModelInfo& info =
+        labels::find_label_model(options.method.empty() ? "dawid-skene" : options.method).info();
+    parameters_from_arguments(info.name, info.parameters, options.parameters);
+  }
+  std::uint64_t empty_answers = 0;
+  labels::AnnotationTable answers = read_answers(options, empty_answers);
+  const bool by_state = !options.from.empty() || !options.state.empty();
+  const Found found =
+      by_state ? find_by_state(options, answers) : find_at_once(options, std::move(answers));
+  for (const std::string& warning : found.warnings) log::warn("{}", warning);
+  const std::size_t count = write_labels(options.out, found.answers, found.probabilities);
+  if (!options.soft.empty()) {
+    labels::write_soft_labels(options.soft, found.answers, found.probabilities);
+  }
+  if (!options.state.empty()) found.state->save(options.state);
   if (options.common.json) {
-    print_json({{"method", options.method},
-                {"tasks", table.task_count()},
-                {"workers", table.worker_count()},
-                {"labels", table.label_count()},
-                {"empty_answers", empty_answers},
-                {"labels_found", count},
-                {"warnings", warnings}});
+    Json json = {{"method", found.method},
+                 {"tasks", found.answers.task_count()},
+                 {"workers", found.answers.worker_count()},
+                 {"labels", found.answers.label_count()},
+                 {"empty_answers", empty_answers},
+                 {"labels_found", count},
+                 {"warnings", found.warnings}};
+    if (found.report) add_report(json, *found.report);
+    print_json(json);
   } else if (options.out != "-") {
-    print(fmt::format("{}: {} labels of {} tasks\n", options.method, count, table.task_count()));
+    if (!options.from.empty()) {
+      print(fmt::format(
+          "{} answers taken in ({} new tasks, {} new workers, {} new labels): {} of {} tasks "
+          "looked at\n",
+          found.report->annotations, found.report->new_tasks, found.report->new_workers,
+          found.report->new_labels, found.report->tasks_updated, found.answers.task_count()));
+    }
+    print(fmt::format("{}: {} labels of {} tasks\n", found.method, count,
+                      found.answers.task_count()));
   }
 }
 
@@ -101,13 +183,16 @@ void register_label_multilabel(CLI::App& label) {
   CLI::App* app = label.add_subcommand(
       "multilabel", "Find which labels apply to each task, each by itself (binary relevance).");
   app->footer(example(
-      "amalgam label multilabel annotations.csv --out labels.csv --soft probabilities.csv"));
+      "amalgam label multilabel annotations.csv --out labels.csv --soft probabilities.csv\n"
+      "amalgam label multilabel annotations.csv --out labels.csv --state state.safetensors\n"
+      "amalgam label multilabel today.csv --from state.safetensors --state state.safetensors "
+      "--out labels.csv"));
   auto options = std::make_shared<MultilabelOptions>();
   add_annotation_options(*app, options->annotations);
   app->remove_option(app->get_option("--duplicates"));
   app->remove_option(app->get_option("--time"));
-  app->add_option("--method", options->method, "See 'amalgam label methods'")
-      ->capture_default_str();
+  app->add_option("--method", options->method,
+                  "See 'amalgam label methods' (default: dawid-skene)");
   app->add_option("-p,--parameter", options->parameters, "Parameter of the method")
       ->type_name("NAME=VALUE");
   CLI::Option* none =
@@ -121,6 +206,7 @@ void register_label_multilabel(CLI::App& label) {
       ->type_name("LABELS.csv");
   app->add_option("--soft", options->soft, "Write the probability of each label")
       ->type_name("SOFT.csv");
+  add_state_options(*app, options->from, options->state);
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
   app->callback([options, none] {

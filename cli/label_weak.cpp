@@ -29,7 +29,7 @@ using namespace labels;
 
 struct WeakOptions {
   std::string matrix;
-  std::string method = "generative";
+  std::string method;  ///< empty: the state's, or generative
   std::vector<std::string> parameters;
   std::string gold;
   std::size_t classes = 0;
@@ -40,16 +40,21 @@ struct WeakOptions {
   std::string functions;
   std::string analysis;
   std::string model;
+  std::string from;
+  std::string state;
   CommonOptions common;
 };
 
 struct Weak {
+  std::string method;
   AnnotationTable table;
   std::optional<GoldFile> gold;
   MatrixAnalysis analysis;
   LabelFit fit;
   HardLabels hard;
-  double seconds = 0;
+  double seconds = 0;  // of the fit
+  std::optional<VoteState> state;
+  std::optional<AbsorbReport> report;  // of --from
 };
 
 std::vector<double> numbers_of(const std::string& text) {
@@ -67,29 +72,87 @@ std::vector<double> numbers_of(const std::string& text) {
   return numbers;
 }
 
+std::optional<VoteState> start_of(const WeakOptions& options) {
+  if (options.from.empty()) return std::nullopt;
+  VoteState state{ColumnReader(options.from)};
+  check_state_options(options.from, state.votes().method(), options.method, options.parameters);
+  if (!options.balance.empty() || options.classes > 0) {
+    throw InputError("--balance and --classes are those of the state {}, which stay", options.from);
+  }
+  return state;
+}
+
+AnnotationTable read_votes(const WeakOptions& options, const std::optional<VoteState>& state) {
+  Progress progress("reading votes", 0, Progress::Unit::items, options.common.progress_mode());
+  AnnotationTable table =
+      read_vote_matrix(options.matrix, {.classes = state ? state->classes() : options.classes,
+                                        .item_column = options.item_column,
+                                        .first_item = state ? state->votes().task_count() : 0});
+  progress.finish();
+  return table;
+}
+
+const GoldLabels* read_gold_into(Weak& result, const WeakOptions& options,
+                                 const AnnotationTable& table) {
+  if (options.gold.empty()) return nullptr;
+  result.gold = read_gold(options.gold, table, {});
+  return &result.gold->gold;
+}
+
+// Everything that the state and the new votes are.
+void take_in(Weak& result, const WeakOptions& options) {
+  AbsorbOptions absorb;
+  absorb.parallel = options.common.parallel();
+  if (find_label_model(result.method).info().needs_gold) {
+    absorb.gold = [&](const AnnotationTable& all) { return *read_gold_into(result, options, all); };
+  }
+  result.report = result.state->absorb(result.table, absorb);
+  if (!result.report->converged) {
+    log::warn("the update had not settled after {} sweeps", result.report->sweeps);
+  }
+}
+
+void take_result(Weak& result, const WeakOptions& options) {
+  LabelState::Result all = result.state->result(!options.model.empty());
+  result.table = std::move(all.table);
+  result.fit = std::move(all.fit);
+  read_gold_into(result, options, result.table);
+}
+
 Weak label(const WeakOptions& options) {
-  const LabelModelInfo& info = find_label_model(options.method).info();
+  Weak result;
+  result.state = start_of(options);
+  result.method = result.state             ? result.state->votes().method()
+                  : options.method.empty() ? "generative"
+                                           : options.method;
+  const LabelModelInfo& info = find_label_model(result.method).info();
   parameters_from_arguments(info.name, info.parameters, options.parameters);
   if (info.needs_gold && options.gold.empty()) {
     throw InputError("method '{}' needs gold labels (--gold)", info.name);
   }
   const std::vector<double> balance = numbers_of(options.balance);
-  Weak result;
-  Progress progress("reading votes", 0, Progress::Unit::items, options.common.progress_mode());
-  result.table = read_vote_matrix(options.matrix,
-                                  {.classes = options.classes, .item_column = options.item_column});
-  progress.finish();
-  if (!options.gold.empty()) result.gold = read_gold(options.gold, result.table, {});
-  const GoldLabels* gold = result.gold ? &result.gold->gold : nullptr;
+  result.table = read_votes(options, result.state);
   FitContext context;
   context.seed = options.common.seed;
   context.parallel = options.common.parallel();
   context.keep_evidence = !options.model.empty();
-  if (info.needs_gold) context.gold = gold;
-  result.analysis = analyse_functions(result.table, gold, context.parallel);
   const auto start = std::chrono::steady_clock::now();
-  result.fit = fit_votes(options.method, result.table, balance, options.parameters, context);
+  if (result.state) {
+    take_in(result, options);
+    take_result(result, options);
+  } else {
+    const GoldLabels* gold = read_gold_into(result, options, result.table);
+    if (info.needs_gold) context.gold = gold;
+    if (options.state.empty()) {
+      result.fit = fit_votes(result.method, result.table, balance, options.parameters, context);
+    } else {
+      result.state.emplace(result.method, result.table, balance, options.parameters, context);
+      take_result(result, options);
+    }
+  }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.analysis =
+      analyse_functions(result.table, result.gold ? &result.gold->gold : nullptr, context.parallel);
   for (const std::string& warning : result.fit.warnings) log::warn("{}", warning);
   result.hard = hard_labels(result.fit.posterior);
   return result;
@@ -180,8 +243,8 @@ Json functions_json(const Weak& result) {
   return list;
 }
 
-Json json_of(const WeakOptions& options, const Weak& result) {
-  Json json = {{"method", options.method},
+Json json_of(const Weak& result) {
+  Json json = {{"method", result.method},
                {"items", result.table.task_count()},
                {"functions", result.table.worker_count()},
                {"classes", result.table.label_count()},
@@ -195,6 +258,11 @@ Json json_of(const WeakOptions& options, const Weak& result) {
                {"seconds", result.seconds},
                {"warnings", result.fit.warnings}};
   if (!result.fit.prior.empty()) json["prior"] = result.fit.prior;
+  if (result.report) {
+    json["added"] = result.report->annotations;
+    json["new_items"] = result.report->new_tasks;
+    json["new_functions"] = result.report->new_workers;
+  }
   json["analysis"] = functions_json(result);
   if (!result.gold) return json;
   const Quality quality = quality_of(result);
@@ -209,11 +277,17 @@ Json json_of(const WeakOptions& options, const Weak& result) {
   return json;
 }
 
-std::string summary_of(const WeakOptions& options, const Weak& result) {
-  std::string text = fmt::format(
+std::string summary_of(const Weak& result) {
+  std::string text;
+  if (result.report) {
+    text = fmt::format("{} votes taken in ({} new items, {} new functions)\n",
+                       result.report->annotations, result.report->new_tasks,
+                       result.report->new_workers);
+  }
+  text += fmt::format(
       "{}: {} items, {} labelling functions, {} classes, {} votes\ncoverage {:.4f}, overlap {:.4f},"
       " conflict {:.4f}; {} ties\n",
-      options.method, result.table.task_count(), result.table.worker_count(),
+      result.method, result.table.task_count(), result.table.worker_count(),
       result.table.label_count(), result.table.rows(), result.analysis.coverage,
       result.analysis.overlap, result.analysis.conflict, result.hard.ties);
   if (!result.gold) return text;
@@ -227,12 +301,15 @@ std::string summary_of(const WeakOptions& options, const Weak& result) {
 }
 
 void run(const WeakOptions& options) {
-  check_outputs({options.matrix, options.gold},
+  check_outputs({options.matrix, options.gold}, {options.out, options.soft, options.functions,
+                                                 options.analysis, options.model, options.state});
+  check_outputs({options.from},
                 {options.out, options.soft, options.functions, options.analysis, options.model});
   if (options.common.json && options.out == "-") {
     throw InputError("--json and --out - both want the standard output");
   }
   if (!options.model.empty()) check_state_name(options.model);
+  if (!options.state.empty()) check_state_name(options.state);
   const Weak result = label(options);
   write_hard_labels(options.out, result.table, result.hard.labels);
   if (!options.soft.empty()) write_soft_labels(options.soft, result.table, result.fit.posterior);
@@ -242,13 +319,14 @@ void run(const WeakOptions& options) {
   }
   if (!options.analysis.empty()) write_analysis(options.analysis, result);
   if (!options.model.empty()) {
-    LabelPredictor(options.method, result.table, result.fit).save(options.model);
+    LabelPredictor(result.method, result.table, result.fit).save(options.model);
   }
-  if (options.common.json) return print_json(json_of(options, result));
+  if (!options.state.empty()) result.state->save(options.state);
+  if (options.common.json) return print_json(json_of(result));
   if (options.out == "-") {
-    fmt::print(stderr, "{}", summary_of(options, result));
+    fmt::print(stderr, "{}", summary_of(result));
   } else {
-    print(summary_of(options, result));
+    print(summary_of(result));
   }
 }
 
@@ -261,15 +339,17 @@ void register_label_weak(CLI::App& label) {
       example("amalgam label weak votes.npy --method generative --out labels.csv --soft soft.csv\n"
               "amalgam label weak votes.csv --method flying-squid --classes 2 --balance 0.8,0.2 "
               "--out labels.csv\n"
-              "amalgam label weak votes.npy --gold gold.csv --analysis functions.csv --out l.csv"));
+              "amalgam label weak votes.npy --gold gold.csv --analysis functions.csv --out l.csv\n"
+              "amalgam label weak votes.npy --out labels.csv --state state.safetensors\n"
+              "amalgam label weak today.npy --from state.safetensors --state state.safetensors "
+              "--out labels.csv"));
   auto options = std::make_shared<WeakOptions>();
   app->add_option("matrix", options->matrix,
                   "Votes, a row per item and a column per function: a .npy array or CSV with or "
                   "without a header; class numbers, -1 = abstains")
       ->required()
       ->type_name("MATRIX");
-  app->add_option("--method", options->method, "See 'amalgam label methods'")
-      ->capture_default_str();
+  app->add_option("--method", options->method, "See 'amalgam label methods' (default: generative)");
   app->add_option("-p,--parameter", options->parameters, "Parameter of the method")
       ->type_name("NAME=VALUE");
   app->add_option("--classes", options->classes,
@@ -303,6 +383,7 @@ void register_label_weak(CLI::App& label) {
                   "Write what was learned of the functions, by which 'label predict' labels new "
                   "items")
       ->type_name("MODEL.safetensors");
+  add_state_options(*app, options->from, options->state);
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
   app->callback([options] { run(*options); });

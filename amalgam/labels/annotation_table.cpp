@@ -43,6 +43,25 @@ void AnnotationBuilder::add(Task task, Worker worker, Label label) {
   labels_.push_back(label);
 }
 
+void AnnotationBuilder::add(const AnnotationTable& table) {
+  std::vector<Task> tasks(table.task_count());
+  for (const Task task : table.appearance) tasks[task] = this->task(table.task_names[task]);
+  std::vector<Worker> workers(table.worker_count());
+  for (std::size_t w = 0; w < workers.size(); ++w) workers[w] = worker(table.worker_names[w]);
+  std::vector<Label> labels(table.label_count());
+  for (std::size_t k = 0; k < labels.size(); ++k) labels[k] = label(table.label_names[k]);
+  const bool weighted = !table.weights.empty() || !weights_.empty();
+  if (weighted) weights_.resize(rows(), 1);
+  for (Task task = 0; task < tasks.size(); ++task) {
+    const auto [begin, end] = table.rows_of(task);
+    for (std::size_t row = begin; row < end; ++row) {
+      const Label said = table.labels[row];
+      add(tasks[task], workers[table.workers[row]], said == kNoLabel ? kNoLabel : labels[said]);
+      if (weighted) add_weight(static_cast<float>(table.weight(row)));
+    }
+  }
+}
+
 // The rows by task, in the order in which they came within each.
 std::vector<AnnotationBuilder::Key> AnnotationBuilder::keys_by_task(
     const std::vector<std::uint64_t>& begins) const {
@@ -125,7 +144,9 @@ AnnotationTable AnnotationBuilder::finish(std::string_view where, Duplicates dup
     const std::vector<std::uint32_t> order = names.canonical_order();
     const std::vector<std::uint32_t> ranks = inverse(order);
     using Number = typename std::remove_reference_t<decltype(column)>::value_type;
-    for (auto& id : column) id = static_cast<Number>(ranks[id]);
+    for (auto& id : column) {
+      if (id < ranks.size()) id = static_cast<Number>(ranks[id]);  // else kNoLabel
+    }
     names = names.reordered(order);
     return ranks;
   };

@@ -73,8 +73,12 @@ class AnnotationBuilder {
   /// InputError beyond kMostLabels different labels.
   Label label(std::string_view name);
 
-  /// Adds an annotation. Weights, and times, are given for all of them or for none.
+  /// Adds an annotation; kNoLabel: an answer without a label. Weights, and times, are given for all
+  /// of them or for none.
   void add(Task task, Worker worker, Label label);
+  /// Adds all names and rows of a table: its weights too (where some have weights, those without
+  /// any have 1), and no times.
+  void add(const AnnotationTable& table);
   void add_weight(float weight) { weights_.push_back(weight); }
   void add_time(std::int64_t time) { times_.push_back(time); }
 

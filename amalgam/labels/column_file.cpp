@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/output.hpp"
@@ -79,6 +80,17 @@ std::string ColumnReader::text(const std::string& key) const {
 
 bool ColumnReader::has_text(const std::string& key) const {
   return source_->metadata().contains(prefix_ + key);
+}
+
+std::uint64_t ColumnReader::number(const std::string& key) const {
+  if (!has_text(key)) return 0;
+  const std::string digits = text(key);
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size()) {
+    fail(fmt::format("its '{}' is no whole number", prefix_ + key));
+  }
+  return value;
 }
 
 StringPool ColumnReader::names(const std::string& what) const {

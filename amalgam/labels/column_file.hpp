@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -68,6 +69,8 @@ class ColumnReader {
   /// A value of the metadata.
   std::string text(const std::string& key) const;
   bool has_text(const std::string& key) const;
+  /// A whole number of the metadata; 0 if it is not there.
+  std::uint64_t number(const std::string& key) const;
   StringPool names(const std::string& what) const;
   bool has_column(const std::string& name) const {
     return source_->find(prefix_ + name).has_value();

@@ -101,7 +101,11 @@ IncrementalFit::Result IncrementalFit::result(bool keep_evidence) const {
   const std::size_t classes = rows_.label_count();
   result.fit.posterior = SoftLabels(all.tasks.size(), classes);
   for (std::size_t task = 0; task < all.tasks.size(); ++task) {
-    std::ranges::copy(posterior(all.tasks[task]), result.fit.posterior.row(task).begin());
+    double weight = 0;
+    rows_.each_row(all.tasks[task], [&](const Row& row) { weight += row.weight; });
+    // No update looks at tasks of whom nobody says anything: they have the prior of now.
+    const auto known = weight > 0 ? posterior(all.tasks[task]) : std::span<const double>(prior_);
+    std::ranges::copy(known, result.fit.posterior.row(task).begin());
   }
   result.fit.prior = prior_;
   std::vector<double> logs;

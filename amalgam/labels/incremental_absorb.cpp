@@ -92,6 +92,8 @@ void IncrementalFit::Update::add_task(Task task, std::span<const Row> rows) {
       fit_.class_sums_[k] += posterior[k];
     }
     fit_.covered_ += 1;
+  } else if (earlier == 0) {
+    std::ranges::copy(fit_.prior_, posterior);
   }
   for (const Row& row : rows) {
     fit_.more_worker_rows_[row.worker].push_back({task, row.label, row.weight});
@@ -131,7 +133,8 @@ void IncrementalFit::Update::prefetch_task(std::size_t position) const {
   }
 }
 
-// Copies the rows and posteriors of all tasks of the update.
+// Copies the rows and posteriors of all tasks of the update, but for those of whom nobody says
+// anything: they are no part of the class prior.
 void IncrementalFit::Update::gather_rows() {
   std::ranges::sort(tasks_);
   const auto rest = std::ranges::unique(tasks_);
@@ -142,16 +145,27 @@ void IncrementalFit::Update::gather_rows() {
   idle_rows_ = {{0}, {}};
   all_.clear();
   idle_rows_.rows.reserve(tasks_.size() * (fit_.rows_.annotations() / fit_.rows_.task_count() + 1));
+  std::size_t kept = 0;
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     prefetch_task(i);
+    double weight = 0;
     fit_.rows_.each_row(tasks_[i], [&](const Row& row) {
       (is_active_[row.worker] != 0 ? active_rows_ : idle_rows_).rows.push_back(row);
+      weight += row.weight;
     });
+    if (!(weight > 0)) {
+      active_rows_.rows.resize(active_rows_.begins.back());
+      idle_rows_.rows.resize(idle_rows_.begins.back());
+      continue;
+    }
     active_rows_.begins.push_back(active_rows_.rows.size());
     idle_rows_.begins.push_back(idle_rows_.rows.size());
-    std::ranges::copy(fit_.posterior(tasks_[i]), &posterior_[i * classes]);
-    all_.push_back(i);
+    std::ranges::copy(fit_.posterior(tasks_[i]), &posterior_[kept * classes]);
+    all_.push_back(kept);
+    tasks_[kept++] = tasks_[i];
   }
+  tasks_.resize(kept);
+  posterior_.resize(kept * classes);
 }
 
 // Sums what idle workers say of each task, once.

@@ -9,6 +9,7 @@
 #include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_state.hpp"
 #include "amalgam/labels/models/em.hpp"
+#include "amalgam/labels/weak/fit_votes.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -187,6 +188,11 @@ void LabelPredictor::save(const std::filesystem::path& path) const {
 LabelPredictor LabelPredictor::load(const std::filesystem::path& path) {
   const ColumnReader reader(path);
   if (reader.has_text(kStateFormat)) {
+    if (is_vote_state(reader)) {
+      const VoteState state(reader);
+      const LabelState::Result result = state.result(true);
+      return LabelPredictor(state.votes().method(), result.table, result.fit);
+    }
     const std::unique_ptr<LabelState> state = load_label_state(reader);
     const LabelState::Result result = state->result(true);
     return LabelPredictor(state->method(), result.table, result.fit);

@@ -35,8 +35,8 @@ class LabelPredictor {
 
   /// Writes a safetensors file; it is there whole or not at all. As check_state_name.
   void save(const std::filesystem::path& path) const;
-  /// Reads what save() wrote, or a LabelState. InputError naming the file if it is
-  /// neither, or does not fit together.
+  /// Reads what save() wrote, a LabelState or a VoteState. InputError naming the file if it
+  /// is none, or does not fit together.
   static LabelPredictor load(const std::filesystem::path& path);
 
   const std::string& method() const { return method_; }

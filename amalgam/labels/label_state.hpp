@@ -106,6 +106,11 @@ std::unique_ptr<LabelState> make_label_state(const AnnotationTable& table,
                                              std::span<const std::string> parameters,
                                              const FitContext& context);
 
+/// How far the first fit of a state is taken, unless something else is said: until no posterior
+/// changes by more in a sweep, in at most so many.
+inline constexpr double kSettled = 1e-6;
+inline constexpr std::size_t kSettlingSweeps = 2000;
+
 /// Whether states of `method` hold gold labels that are taken as known.
 bool holds_gold(std::string_view method);
 

@@ -33,11 +33,6 @@ AnnotationTable with_empty_answers(AnnotationTable table, std::string_view none,
   const std::uint32_t found = table.label_names.find(none);
   if (found == StringPool::npos) return table;
   const auto empty = static_cast<Label>(found);
-  const StringPool names = table.label_names;
-  if (names.size() == 1) {
-    throw InputError("all annotations say that no label applies ('{}'); expected a label",
-                     printable(none));
-  }
   for (std::size_t row = 0; row < table.rows(); ++row) {
     if (table.labels[row] != empty) continue;
     const std::optional<Label> other = another_label(table, row);
@@ -47,24 +42,28 @@ AnnotationTable with_empty_answers(AnnotationTable table, std::string_view none,
           "or the other",
           printable(table.task_names[table.tasks[row]]),
           printable(table.worker_names[table.workers[row]]), printable(none),
-          printable(names[*other]));
+          printable(table.label_names[*other]));
     }
     count += row == 0 || table.tasks[row - 1] != table.tasks[row] ||
                      table.workers[row - 1] != table.workers[row]
                  ? 1
                  : 0;
   }
-  table.label_names = {};
-  for (std::size_t k = 0; k < names.size(); ++k) {
-    if (k != empty) table.label_names.add(names[k]);
+  // Without that name others may be whole numbers, which have another order.
+  StringPool others;
+  for (std::size_t k = 0; k < table.label_count(); ++k) {
+    if (k != empty) others.add(table.label_names[k]);
   }
+  table.label_names = std::move(others);
   for (Label& label : table.labels) {
     label = label == empty ? kNoLabel : static_cast<Label>(label - (label > empty ? 1 : 0));
   }
-  return table;
+  AnnotationBuilder builder;
+  builder.add(table);
+  return builder.finish("answers");
 }
 
-AnnotationTable relevance_table(const AnnotationTable& table, Label label) {
+AnnotationTable relevance_table(const AnnotationTable& table, std::optional<Label> label) {
   AnnotationTable relevance;
   relevance.task_names = table.task_names;
   relevance.worker_names = table.worker_names;
@@ -94,17 +93,30 @@ AnnotationTable relevance_table(const AnnotationTable& table, Label label) {
   return relevance;
 }
 
+std::optional<double> constant_relevance(const AnnotationTable& question) {
+  const auto has = [&](Label label) {
+    return std::ranges::find(question.labels, label) != question.labels.end();
+  };
+  if (!has(1)) return 0;
+  if (!has(0)) return 1;
+  return std::nullopt;
+}
+
+void check_labels(const AnnotationTable& table) {
+  if (table.label_count() > 0) return;
+  throw InputError("all annotations say that no label applies; expected a label");
+}
+
 SoftLabels binary_relevance(std::string_view method, const AnnotationTable& table,
                             std::span<const std::string> parameters, const FitContext& context,
                             std::vector<std::string>* warnings) {
+  check_labels(table);
   SoftLabels probabilities(table.task_count(), table.label_count());
   for (std::size_t label = 0; label < table.label_count(); ++label) {
     const AnnotationTable question = relevance_table(table, static_cast<Label>(label));
-    const bool any = std::ranges::find(question.labels, Label{1}) != question.labels.end();
-    const bool all = std::ranges::find(question.labels, Label{0}) == question.labels.end();
     const auto put = [&](std::size_t task, double p) { probabilities.row(task)[label] = p; };
-    if (!any || all) {
-      for (std::size_t task = 0; task < probabilities.items; ++task) put(task, all ? 1 : 0);
+    if (const std::optional<double> same = constant_relevance(question)) {
+      for (std::size_t task = 0; task < probabilities.items; ++task) put(task, *same);
       continue;
     }
     FitContext one = context;

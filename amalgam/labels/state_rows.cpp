@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "amalgam/checkpoint/json.hpp"
 #include "amalgam/core/error.hpp"
@@ -20,18 +21,22 @@ constexpr const char* kMethod = "amalgam.labels.method";
 constexpr const char* kParameters = "amalgam.labels.parameters";
 constexpr const char* kCommand = "amalgam.labels.command";
 
-void check_rows(const ColumnReader& reader, const AnnotationTable& table) {
+void check_rows(const ColumnReader& reader, const AnnotationTable& table, bool several_labels) {
   const std::size_t rows = table.workers.size();
   const std::size_t classes = table.label_count();
   reader.check(table.labels.size() == rows && table.weights.size() == rows && rows > 0, "rows");
-  reader.check(classes >= 2 && classes <= kMostLabels && table.worker_count() >= 1, "names");
+  reader.check(
+      classes >= (several_labels ? 1U : 2U) && classes <= kMostLabels && table.worker_count() >= 1,
+      "names");
   reader.check(std::ranges::is_sorted(table.label_names.canonical_order()), "labels");
   reader.check(table.task_begins.size() == table.task_count() + 1 &&
                    table.task_begins.front() == 0 && table.task_begins.back() == rows &&
                    std::ranges::is_sorted(table.task_begins),
                "rows");
   for (std::size_t row = 0; row < rows; ++row) {
-    reader.check(table.workers[row] < table.worker_count() && table.labels[row] < classes &&
+    const bool has_label =
+        table.labels[row] < classes || (several_labels && table.labels[row] == kNoLabel);
+    reader.check(table.workers[row] < table.worker_count() && has_label &&
                      table.weights[row] >= 0 && std::isfinite(table.weights[row]),
                  "rows");
   }
@@ -102,6 +107,25 @@ StateHead read_state_head(const ColumnReader& reader, std::string_view command) 
   return head;
 }
 
+void check_new_answers(const AnnotationTable& known, const AnnotationTable& added) {
+  for (Task task = 0; task < added.task_count(); ++task) {
+    const std::uint32_t old = known.task_names.find(added.task_names[task]);
+    if (old == StringPool::npos) continue;
+    const auto [begin, end] = known.rows_of(old);
+    std::set<std::string_view> who;
+    for (std::size_t row = begin; row < end; ++row) {
+      who.insert(known.worker_names[known.workers[row]]);
+    }
+    const auto [first, last] = added.rows_of(task);
+    for (std::size_t row = first; row < last; ++row) {
+      const std::string_view worker = added.worker_names[added.workers[row]];
+      if (!who.contains(worker)) continue;
+      throw InputError("task '{}': '{}' has answered it before; expected new answers only",
+                       printable(added.task_names[task]), printable(worker));
+    }
+  }
+}
+
 std::string abstentions_of(const StateHead& head) {
   const LabelModelInfo& info = find_label_model(head.method).info();
   const Parameters values = parameters_from_arguments(info.name, info.parameters, head.parameters);
@@ -112,7 +136,7 @@ void refuse_gold(const AbsorbOptions& options, std::string_view method) {
   if (options.gold) throw InputError("a state of '{}' cannot hold gold labels as known", method);
 }
 
-AnnotationTable read_state_rows(const ColumnReader& reader) {
+AnnotationTable read_state_rows(const ColumnReader& reader, bool several_labels) {
   AnnotationTable table;
   table.task_names = reader.names("tasks");
   table.worker_names = reader.names("workers");
@@ -122,7 +146,7 @@ AnnotationTable read_state_rows(const ColumnReader& reader) {
   table.labels = reader.column<std::uint16_t>("rows.labels", DType::u16);
   table.weights = reader.column<float>("rows.weights", DType::f32);
   table.appearance = reader.column<std::uint32_t>("appearance", DType::u32);
-  check_rows(reader, table);
+  check_rows(reader, table, several_labels);
   check_appearance(reader, table);
   table.tasks.resize(table.workers.size());
   return table;

@@ -27,14 +27,19 @@ std::map<std::string, std::string> state_metadata(const StateHead& head,
 /// InputError naming the file unless it is a state of that command.
 StateHead read_state_head(const ColumnReader& reader, std::string_view command = "aggregate");
 
+/// InputError if `added` has an annotation of a task by a worker who has one of it in `known`: for
+/// states whose updates are of new answers only. `known` may be in any numbers.
+void check_new_answers(const AnnotationTable& known, const AnnotationTable& added);
+
 /// What the method's parameter "abstentions" is; "ignored" if it has none.
 std::string abstentions_of(const StateHead& head);
 /// InputError if an update has gold labels: for states that cannot hold any.
 void refuse_gold(const AbsorbOptions& options, std::string_view method);
 
 /// The annotations of a state, in its own numbers: no column is in canonical order. InputError
-/// naming the file unless they fit together.
-AnnotationTable read_state_rows(const ColumnReader& reader);
+/// naming the file unless they fit together. `several_labels`: an answer may have several labels,
+/// or none (kNoLabel), and one label is enough.
+AnnotationTable read_state_rows(const ColumnReader& reader, bool several_labels = false);
 /// The same as columns.
 void add_state_rows(std::vector<Column>& columns, const AnnotationTable& rows);
 

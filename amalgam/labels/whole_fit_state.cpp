@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <limits>
 
@@ -75,17 +74,6 @@ double largest_change(const SoftLabels& before, const SoftLabels& after,
   return largest;
 }
 
-std::uint64_t read_number(const ColumnReader& reader, const char* key) {
-  if (!reader.has_text(key)) return 0;
-  const std::string text = reader.text(key);
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    reader.fail(fmt::format("its '{}' is no whole number", key));
-  }
-  return value;
-}
-
 AnnotationTable canonical_table(const AnnotationTable& table) {
   return KeptRows(table).canonical().table;
 }
@@ -109,8 +97,8 @@ WholeFitState::WholeFitState(const AnnotationTable& table, std::string method,
 WholeFitState::WholeFitState(const ColumnReader& reader) : head_(read_state_head(reader)) {
   const AnnotationTable rows = read_state_rows(reader);
   table_ = canonical_table(rows);
-  seed_ = read_number(reader, kSeed);
-  updates_ = read_number(reader, kUpdates);
+  seed_ = reader.number(kSeed);
+  updates_ = reader.number(kUpdates);
   bool needs_gold = false;
   try {
     const LabelModelInfo& info = find_label_model(head_.method).info();

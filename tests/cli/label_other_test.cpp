@@ -162,6 +162,38 @@ TEST_F(LabelOther, MultilabelFindsEachLabelByItself) {
   EXPECT_THAT(read("soft.csv"), ::testing::StartsWith("task,cat,dog,sky\np,0.666"));
 }
 
+TEST_F(LabelOther, MultilabelGoesOnFromAState) {
+  const std::string first = write("first.csv",
+                                  "task,worker,label\np,1,cat\np,1,dog\np,2,cat\np,3,dog\n"
+                                  "q,1,sky\nq,2,sky\nq,3,cat\n");
+  const std::string more = write("more.csv", "task,worker,label\nq,4,none\nr,1,sea\nr,2,cat\n");
+  const std::string both = write("both.csv",
+                                 "task,worker,label\np,1,cat\np,1,dog\np,2,cat\np,3,dog\n"
+                                 "q,1,sky\nq,2,sky\nq,3,cat\nq,4,none\nr,1,sea\nr,2,cat\n");
+  const std::string state = path("state.safetensors");
+  const auto multilabel = [&](std::vector<std::string> words, const std::string& to) {
+    words.insert(words.begin(), {"label", "multilabel"});
+    words.insert(words.end(),
+                 {"--out", path(to + ".csv"), "--soft", path(to + "-soft.csv"), "--json"});
+    const RunResult result = run_amalgam(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.json();
+  };
+  multilabel({first, "--method", "standard", "--state", state}, "of-first");
+  const auto json = multilabel({more, "--none", "none", "--from", state, "--state", state}, "all");
+  EXPECT_EQ(json["added"], 3);
+  EXPECT_EQ(json["new_labels"], 1);
+  EXPECT_EQ(json["empty_answers"], 1);
+  multilabel({both, "--none", "none", "--method", "standard"}, "whole");
+  EXPECT_EQ(read("all.csv"), read("whole.csv"));
+  EXPECT_EQ(read("all-soft.csv"), read("whole-soft.csv"));
+  expect_refused({"label", "multilabel", first, "--from", state, "--out", path("o")},
+                 "task 'p': '1' has answered it before");
+  expect_refused(
+      {"label", "multilabel", more, "--from", state, "--method", "wawa", "--out", path("o")},
+      "is a state of 'standard'");
+}
+
 TEST_F(LabelOther, MultilabelReadsExportsWithSeveralLabelsAnAnswer) {
   const std::string amy = write("amy.jsonl",
                                 "{\"id\":1,\"label\":[\"cat\",\"dog\"]}\n"

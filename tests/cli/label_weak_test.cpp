@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -20,6 +21,11 @@ class LabelWeak : public testing::Test {
     return folder_.write(name, text).string();
   }
   std::string path(const char* name) const { return (folder_ / name).string(); }
+  std::string read(const char* name) const {
+    std::ostringstream text;
+    text << std::ifstream(path(name)).rdbuf();
+    return text.str();
+  }
 
   // 200 items, five functions of two classes that are right on 4 of 5 items, and abstain on 1 of 4.
   std::string votes() {
@@ -42,6 +48,47 @@ class LabelWeak : public testing::Test {
   const TemporaryFolder folder_;
   std::string gold_;
 };
+
+TEST_F(LabelWeak, GoesOnFromAState) {
+  const std::string first = write("first.csv", "a,b,c\n0,0,1\n1,1,1\n0,1,0\n-1,-1,-1\n");
+  const std::string more = write("more.csv", "a,b,d\n1,1,0\n0,-1,0\n");
+  const std::string both =
+      write("both.csv", "a,b,c,d\n0,0,1,\n1,1,1,\n0,1,0,\n-1,-1,-1,-1\n1,1,,0\n0,-1,,0\n");
+  const std::string state = path("state.safetensors");
+  const auto weak = [&](std::vector<std::string> words, const char* to) {
+    words.insert(words.begin(), {"label", "weak"});
+    words.insert(words.end(), {"--out", path("labels.csv"), "--soft", path(to), "--json"});
+    const RunResult result = run_amalgam(words);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return result.json();
+  };
+  const std::vector<std::string> how{"--method", "standard", "--classes", "2", "--balance", "3,1"};
+  const auto with = [&](std::vector<std::string> words) {
+    words.insert(words.end(), how.begin(), how.end());
+    return words;
+  };
+  weak(with({first, "--state", state}), "first-soft.csv");
+  const auto json = weak({more, "--from", state, "--state", state}, "soft.csv");
+  EXPECT_EQ(json["added"], 5);
+  EXPECT_EQ(json["new_items"], 2);
+  EXPECT_EQ(json["new_functions"], 1);
+  EXPECT_EQ(json["items"], 6);
+  weak(with({both}), "whole-soft.csv");
+  EXPECT_EQ(read("soft.csv"), read("whole-soft.csv"));
+  EXPECT_THAT(read("soft.csv"), HasSubstr("3,0.75,0.25\n"));
+  const auto refused = [&](std::vector<std::string> words, const char* text) {
+    words.insert(words.begin(), {"label", "weak", more, "--from", state, "--out", path("o.csv")});
+    const RunResult result = run_amalgam(words);
+    EXPECT_EQ(result.code, 2);
+    EXPECT_THAT(result.err, HasSubstr(text));
+  };
+  refused({"--balance", "1,1"}, "are those of the state");
+  refused({"--method", "wawa"}, "is a state of 'standard'");
+  const RunResult updated =
+      run_amalgam({"label", "update", state, write("t.csv", "task,worker,label\n9,a,1\n")});
+  EXPECT_EQ(updated.code, 2);
+  EXPECT_THAT(updated.err, HasSubstr("label weak"));
+}
 
 TEST_F(LabelWeak, AModelLabelsRowsWithoutAFit) {
   const std::string matrix = votes();

@@ -184,5 +184,31 @@ TEST(IncrementalFit, RefusesFilesThatAreNoStatesOrDoNotFitTogether) {
   EXPECT_THROW(IncrementalFit{ColumnReader(path)}, InputError);
 }
 
+// Tasks without an annotation that counts are no part of the class prior, in an update either.
+TEST(Incremental, UpdatesLeaveTasksWithoutWeightOutOfThePrior) {
+  const RandomAnnotations made{.tasks = 400, .workers = 10, .classes = 3, .votes = 4};
+  IncrementalFit fit(made.table(), "dawid-skene", {}, {});
+  AnnotationBuilder builder;
+  for (const char* label : {"0", "1", "2"}) builder.label(label);
+  for (int i = 0; i < 60; ++i) {
+    builder.add(builder.task(fmt::format("unsaid{}", i)), builder.worker("worker0001"),
+                static_cast<Label>(0));
+    builder.add_weight(i == 0 ? 1 : 0);
+  }
+  builder.task("unseen");
+  const AnnotationTable added = builder.finish("added");
+  fit.absorb(added);
+  const LabelState::Result result = fit.result();
+  double sum = 0;
+  for (const double p : result.fit.prior) sum += p;
+  EXPECT_NEAR(sum, 1, 1e-12);
+  for (const char* name : {"unsaid7", "unseen"}) {
+    const std::uint32_t task = result.table.task_names.find(name);
+    for (std::size_t k = 0; k < 3; ++k) {
+      EXPECT_EQ(result.fit.posterior.row(task)[k], result.fit.prior[k]);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace amalgam::labels

@@ -61,6 +61,18 @@ TEST(EmptyAnswers, SayNoToEveryLabel) {
   EXPECT_EQ(count, 0U);
 }
 
+TEST(EmptyAnswers, LeaveNumbersInTheirOrder) {
+  std::uint64_t count = 0;
+  const AnnotationTable answers = with_empty_answers(
+      make_table(std::vector<Triple>{
+          {"p", "A", "10"}, {"p", "A", "9"}, {"p", "B", "none"}, {"q", "A", "10"}}),
+      "none", count);
+  ASSERT_EQ(answers.label_count(), 2U);
+  EXPECT_EQ(answers.label_names[0], "9");
+  EXPECT_EQ(answers.label_names[1], "10");
+  EXPECT_THAT(answers.labels, ElementsAre(0, 1, kNoLabel, 1));
+}
+
 TEST(EmptyAnswers, AreRefusedBesideALabelAndWithoutAny) {
   std::uint64_t count = 0;
   const auto refuses = [&](const std::vector<Triple>& triples, const char* message) {
@@ -69,7 +81,11 @@ TEST(EmptyAnswers, AreRefusedBesideALabelAndWithoutAny) {
   };
   refuses({{"p", "A", "none"}, {"p", "B", "cat"}, {"q", "B", "cat"}, {"q", "B", "none"}},
           "task 'q': worker 'B' says that no label applies ('none'), and gives 'cat'");
-  refuses({{"p", "A", "none"}}, "all annotations say that no label applies");
+  const AnnotationTable none =
+      with_empty_answers(make_table(std::vector<Triple>{{"p", "A", "none"}}), "none", count);
+  EXPECT_THAT([&] { binary_relevance("standard", none, {}, {}); },
+              ::testing::ThrowsMessage<InputError>(
+                  ::testing::HasSubstr("all annotations say that no label applies")));
 }
 
 }  // namespace

@@ -57,6 +57,22 @@ TEST(ReadVoteMatrix, TakesArraysOfAnyNumberTypeAndOrder) {
       read_vote_matrix(folder.write("c.npy", npy("<i8", "(3, 2)", by_columns, true))));
 }
 
+TEST(ReadVoteMatrix, NumbersItemsFromWhereItIsTold) {
+  const TemporaryFolder folder;
+  const std::vector<std::int8_t> bytes{0, 1, 1, 0};
+  const VoteMatrixOptions options{.first_item = 98};
+  const std::vector<std::filesystem::path> files{folder.write("a.npy", npy("|i1", "(2, 2)", bytes)),
+                                                 folder.write("b.csv", "0,1\n1,0\n"),
+                                                 folder.write("c.csv", "f,g\n0,1\n1,0\n")};
+  for (const std::filesystem::path& file : files) {
+    const AnnotationTable table = read_vote_matrix(file, options);
+    ASSERT_EQ(table.task_count(), 2U);
+    EXPECT_EQ(table.task_names[0], "98");
+    EXPECT_EQ(table.task_names[1], "99");
+    EXPECT_THAT(table.labels, ElementsAre(0, 1, 1, 0));
+  }
+}
+
 TEST(ReadVoteMatrix, TakesCsvWithAndWithoutNames) {
   const TemporaryFolder folder;
   expect_three_by_two(read_vote_matrix(folder.write("a.csv", "0,-1\n2,1\n-1,-1\n")));

@@ -122,7 +122,7 @@ AnnotationTable read_npy_votes(const std::filesystem::path& path,
     for (std::size_t i = 0; i < count; ++i, ++at) {
       const std::uint64_t item = header.column_major ? at % items : at / functions;
       const std::uint64_t function = header.column_major ? at / items : at % functions;
-      while (named <= item) votes.builder().task(fmt::to_string(named++));
+      while (named <= item) votes.builder().task(fmt::to_string(options.first_item + named++));
       votes.add(static_cast<Task>(item), static_cast<Worker>(function), piece[i]);
     }
   }
@@ -159,13 +159,14 @@ CsvColumns columns_of(std::span<const std::string_view> first, const VoteMatrixO
 }
 
 void add_record(VoteCollector& votes, const CsvReader& reader, const CsvColumns& columns,
-                std::size_t row) {
+                std::size_t row, std::uint64_t first_item) {
   const auto fields = reader.fields();
   if (fields.size() != columns.width) {
     throw InputError("{}: {} cells, but the first record has {}", reader.place(0), fields.size(),
                      columns.width);
   }
-  const std::string name = columns.item ? std::string(fields[*columns.item]) : fmt::to_string(row);
+  const std::string name =
+      columns.item ? std::string(fields[*columns.item]) : fmt::to_string(first_item + row);
   const Task item = votes.builder().task(name);
   if (item != row) {
     throw InputError("{}: item '{}' was there before", reader.place(*columns.item),
@@ -197,10 +198,10 @@ AnnotationTable read_csv_votes(const std::filesystem::path& path,
     votes.builder().worker(columns.functions.empty() ? fmt::to_string(j) : columns.functions[j]);
   }
   std::size_t row = 0;
-  if (columns.functions.empty()) add_record(votes, reader, columns, row++);
+  if (columns.functions.empty()) add_record(votes, reader, columns, row++, options.first_item);
   while (reader.next()) {
     if (row % 4096 == 0) check_interrupt();
-    add_record(votes, reader, columns, row++);
+    add_record(votes, reader, columns, row++, options.first_item);
   }
   check_sizes(path.string(), row, functions);
   return votes.finish();

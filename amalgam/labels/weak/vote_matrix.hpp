@@ -44,6 +44,7 @@ struct VoteMatrixOptions {
   std::size_t classes = 0;
   /// CSV: the column that holds the names of the items; without one, items are numbered from 0.
   std::string item_column = "task";
+  std::uint64_t first_item = 0;  ///< the number of the first item, where they are numbered
 };
 
 /// Reads votes [items, functions] of labelling functions, -1 = abstain, from a .npy array of two
