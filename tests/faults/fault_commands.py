@@ -76,6 +76,13 @@ def weight_runs():
             resumes=True, ends_in_c=True),
         run("merge-split", f"{ties} -o {{}}/out.gguf --dtype q8_0 --shard-size 100kB",
             resumes=True),
+        run("merge-split-over", f"{ties} -o {{}}/out.gguf --dtype q8_0 --shard-size 100kB"
+            " --overwrite", long=True,
+            prepare=["merge -m linear SHARED/0.safetensors SHARED/1.safetensors -p weight=1"
+                     " -o {}/out.gguf --dtype q8_0 --shard-size 100kB --quiet"]),
+        run("merge-over-split", f"{ties} -o {{}}/out.gguf --dtype q8_0 --overwrite", long=True,
+            prepare=["merge -m linear SHARED/0.safetensors SHARED/1.safetensors -p weight=1"
+                     " -o {}/out.gguf --dtype q8_0 --shard-size 100kB --quiet"]),
         run("merge-plain", f"{ties} -o {{}}/out.safetensors"),
         run("merge-over", f"{ties} -o {{}}/out --overwrite",
             long=True,
