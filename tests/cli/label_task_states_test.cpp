@@ -20,7 +20,7 @@ class LabelTaskStates : public ::testing::Test {
     return folder_.write(name, text).string();
   }
   std::string read(const std::string& name) const { return contents_of(folder_ / name); }
-  RunResult succeeds(const std::vector<std::string>& words) const {
+  static RunResult succeeds(const std::vector<std::string>& words) {
     RunResult result = run_amalgam(words);
     EXPECT_EQ(result.code, 0) << result.err;
     return result;
