@@ -101,6 +101,26 @@ TEST(NoisyBradleyTerry, LearnsWhoOnlyTakesTheLeft) {
   }
 }
 
+// The sum of so many log-likelihoods is rounded by more than the last steps change it.
+TEST(NoisyBradleyTerry, ConvergesOnManyComparisons) {
+  RandomStream random(5, "many comparisons");
+  ComparisonBuilder builder;
+  std::vector<std::string> names;
+  for (int i = 0; i < 300; ++i) names.push_back("i" + std::to_string(i));
+  for (int i = 0; i < 60'000; ++i) {
+    const std::uint64_t left = random.below(300);
+    const std::uint64_t right = (left + 1 + random.below(299)) % 300;
+    const double gap = (static_cast<double>(left) - static_cast<double>(right)) / 60;
+    const bool judged = random.uniform() < 1 / (1 + std::exp(gap));
+    const std::uint64_t worker = random.below(50);
+    builder.add("w" + std::to_string(worker), names[left], names[right],
+                worker % 5 == 0 ? random.uniform() < .8 : judged);
+  }
+  const PairwiseFit fit = noisy_bradley_terry(builder.finish());
+  EXPECT_TRUE(fit.converged);
+  EXPECT_LT(fit.iterations, 1000U);
+}
+
 TEST(ReadComparisons, SaysWhatIsWrongAndWhere) {
   const std::filesystem::path path = std::filesystem::path(::testing::TempDir()) / "pairs.csv";
   const auto message = [&](std::string_view text, const std::string& expected) {

@@ -49,6 +49,17 @@ std::vector<double> direction(const std::deque<Pair>& pairs, const std::vector<d
   return d;
 }
 
+// Whether the step from a value to the next is a descent, by a little of what the slope promises.
+// Near the minimum values differ by less than the rounding of their sums: then the slopes tell
+// (Hager and Zhang 2005, approximate Wolfe conditions).
+bool descends(double value, double next, double slope, double next_slope, double length) {
+  constexpr double kShare = 1e-4;
+  constexpr double kRounding = 1e-11;
+  if (next <= value + kShare * length * slope) return true;
+  return next <= value + kRounding * std::abs(value) &&
+         std::abs(next_slope) <= (1 - 2 * kShare) * -slope;
+}
+
 }  // namespace
 
 std::vector<double> minimise(
@@ -73,9 +84,9 @@ std::vector<double> minimise(
       next = at;
       add_scaled(next, length, d);
       next_value = objective(next, next_gradient);
-      if (next_value <= value + 1e-4 * length * slope) break;
+      if (descends(value, next_value, slope, dot(d, next_gradient), length)) break;
     }
-    if (halvings == kHalvings) break;  // no smaller value in reach of double precision
+    if (halvings == kHalvings) break;  // no descent in reach of double precision
     Pair pair{next, next_gradient, 0};
     add_scaled(pair.step, -1, at);
     add_scaled(pair.change, -1, gradient);
