@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/output_type.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/text.hpp"
@@ -116,6 +118,13 @@ void check_data_use(const MergeCommand& command, const Recipe& recipe, bool has_
   }
 }
 
+// Known before networks run, not only when what they chose is merged.
+void check_type(const MergeOptions& options, const Recipe& recipe) {
+  const std::string& named = recipe.out_dtype.empty() ? recipe.dtype : recipe.out_dtype;
+  const std::optional<OutputType> type = options.type ? options.type : parse_output_type(named);
+  if (type) check_output_holds(*type, options.output);
+}
+
 // What is left for the merge itself.
 void forget_data(Recipe& recipe) {
   recipe.data.reset();
@@ -162,6 +171,7 @@ void merge_by_rule(const MergeCommand& command, std::vector<Recipe> recipes) {
         learning::has_batch_norm(*learning::make_network(network, asked.reference().path));
   }
   check_data_use(command, asked, has_batch_norm);
+  check_type(options, asked);
   if (command.dry_run) {
     preview(command, options, asked, data, std::move(recipes));
     return;

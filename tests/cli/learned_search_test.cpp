@@ -102,6 +102,21 @@ TEST_F(LearnedSearch, SaysWhatItCannotDo) {
   EXPECT_NE(shown.out.find("5 points on"), std::string::npos) << shown.out;
 }
 
+// Not when the search has ended.
+TEST_F(LearnedSearch, TypesThatTheOutputCannotHoldAreRefusedBefore) {
+  const auto refused = [&](const std::string& type, const std::string& out,
+                           const std::string& part) {
+    expect_bad_usage(
+        run_amalgam({"merge", "-m", "task_arithmetic", "-b", member("base"), member("a"),
+                     member("b"), "-p", "weight=1", "--search", "lambda=0.1:1:0.1", "--data",
+                     path("data"), "-o", path(out), "--dtype", type, "--threads", "1"}),
+        part);
+    EXPECT_FALSE(fs::exists(path("." + out + ".partial")));
+  };
+  refused("f8_e4m3", "no.gguf", "no.gguf: GGUF has no F8_E4M3; expected another output");
+  refused("q8_0", "no.safetensors", "no.safetensors: only GGUF files hold Q8_0");
+}
+
 class PleasOptionsCommand : public LearnedMergeCommand {};
 
 TEST_F(PleasOptionsCommand, SharesABudgetOut) {
