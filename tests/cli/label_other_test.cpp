@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <sstream>
 
 #include "tests/cli/run_binary.hpp"
 
@@ -20,11 +19,7 @@ class LabelOther : public ::testing::Test {
     return path;
   }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
-  std::string read(const std::string& name) const {
-    std::ostringstream text;
-    text << std::ifstream(path(name)).rdbuf();
-    return text.str();
-  }
+  std::string read(const std::string& name) const { return contents_of(folder_ / name); }
   void expect_refused(const std::vector<std::string>& words, const std::string& text) const {
     const RunResult result = run_amalgam(words);
     EXPECT_EQ(result.code, 2) << result.out;

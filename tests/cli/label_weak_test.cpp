@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <fstream>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -21,11 +20,7 @@ class LabelWeak : public testing::Test {
     return folder_.write(name, text).string();
   }
   std::string path(const char* name) const { return (folder_ / name).string(); }
-  std::string read(const char* name) const {
-    std::ostringstream text;
-    text << std::ifstream(path(name)).rdbuf();
-    return text.str();
-  }
+  std::string read(const char* name) const { return contents_of(folder_ / name); }
 
   // 200 items, five functions of two classes that are right on 4 of 5 items, and abstain on 1 of 4.
   std::string votes() {

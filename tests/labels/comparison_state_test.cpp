@@ -9,6 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
+#include "tests/labels/column_bytes.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -131,27 +132,22 @@ TEST(ComparisonState, FilesThatDoNotFitTogetherAreRefused) {
   const auto path = folder / "state.safetensors";
   ComparisonState state("noisy-bradley-terry", {});
   state.absorb(comparisons(50, 4, 0, 7));
-  const auto refuses = [&](const std::string& column, const Column& other) {
-    ColumnSet set = state.columns();
-    for (Column& one : set.columns) {
-      if (one.name == column) one = other;
-    }
-    write_column_file(path, set);
+  const auto refuses = [&](const Column& other) {
+    write_column_file(path, with_column(state.columns(), other));
     EXPECT_THAT([&] { ComparisonState{ColumnReader(path)}; },
                 ThrowsMessage<InputError>(HasSubstr("do not fit together")))
-        << column;
+        << other.name;
   };
   const auto u32 = [](const char* name, std::uint32_t value, std::size_t count) {
     return make_column(name, DType::u32, std::vector<std::uint32_t>(count, value));
   };
-  refuses("rows.left", u32("rows.left", 4, 50));
-  refuses("rows.right", u32("rows.right", 0, 49));
-  refuses("rows.workers", u32("rows.workers", 8, 50));
-  refuses("rows.left_won",
-          make_column("rows.left_won", DType::u8, std::vector<std::uint8_t>(50, 2)));
-  refuses("point.items", make_column("point.items", DType::f64, std::vector<double>(4, NAN)));
-  refuses("point.skills", make_column("point.skills", DType::f64, std::vector<double>(1, 0)));
-  refuses("point.biases", make_column("point.biases", DType::f64, std::vector<double>(8, 1e300)));
+  refuses(u32("rows.left", 4, 50));
+  refuses(u32("rows.right", 0, 49));
+  refuses(u32("rows.workers", 8, 50));
+  refuses(make_column("rows.left_won", DType::u8, std::vector<std::uint8_t>(50, 2)));
+  refuses(make_column("point.items", DType::f64, std::vector<double>(4, NAN)));
+  refuses(make_column("point.skills", DType::f64, std::vector<double>(1, 0)));
+  refuses(make_column("point.biases", DType::f64, std::vector<double>(8, 1e300)));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "amalgam/labels/multilabel.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/labels/joined_tables.hpp"
+#include "tests/labels/soft_difference.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -47,15 +48,6 @@ MultilabelState reloaded(const MultilabelState& state) {
   const TemporaryFolder folder;
   state.save(folder / "state.safetensors");
   return MultilabelState{ColumnReader(folder / "state.safetensors")};
-}
-
-double largest_difference(const SoftLabels& a, const SoftLabels& b) {
-  EXPECT_EQ(a.values.size(), b.values.size());
-  double largest = 0;
-  for (std::size_t i = 0; i < a.values.size(); ++i) {
-    largest = std::max(largest, std::abs(a.values[i] - b.values[i]));
-  }
-  return largest;
 }
 
 class MultilabelStates : public ::testing::TestWithParam<const char*> {};

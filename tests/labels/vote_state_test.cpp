@@ -9,6 +9,7 @@
 #include "amalgam/labels/weak/fit_votes.hpp"
 #include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/labels/joined_tables.hpp"
+#include "tests/labels/soft_difference.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -41,15 +42,6 @@ VoteState reloaded(const VoteState& state) {
   const TemporaryFolder folder;
   state.save(folder / "state.safetensors");
   return VoteState{ColumnReader(folder / "state.safetensors")};
-}
-
-double largest_difference(const SoftLabels& a, const SoftLabels& b) {
-  EXPECT_EQ(a.values.size(), b.values.size());
-  double largest = 0;
-  for (std::size_t i = 0; i < a.values.size(); ++i) {
-    largest = std::max(largest, std::abs(a.values[i] - b.values[i]));
-  }
-  return largest;
 }
 
 class VoteStates : public ::testing::TestWithParam<const char*> {};
