@@ -119,7 +119,7 @@ fs::path MovedInputs::place_of_model(const fs::path& model) const {
   if (const auto adapted = split_adapted_path(model)) {
     return place_of_model(adapted->base).string() + "+" + place_of_model(adapted->adapter).string();
   }
-  const fs::path place = place_of(model);
+  fs::path place = place_of(model);
   for (const fs::path& input : inputs_) {
     const auto rest = rest_below(plain(model), input);
     if (!rest || rest->empty()) continue;

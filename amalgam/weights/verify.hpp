@@ -39,10 +39,10 @@ struct VerifyReport {
 /// The model that must be run for leaves of this output to be made again: the base of a mixture of
 /// experts whose routers are made of hidden states, where it lies now. Nothing for other outputs.
 /// `moved_inputs`: see VerifyOptions. InputError as verify_merge.
-std::optional<ModelReference> model_to_run(const std::filesystem::path& output,
+std::optional<ModelReference> model_to_run(const std::filesystem::path& named,
                                            const std::vector<std::string>& moved_inputs = {});
 
-/// Checks the merge at `output` (of a split GGUF file, the first part or the name that was split)
+/// Checks the merge at `named` (of a split GGUF file, the first part or the name that was split)
 /// by its manifest (weights/manifest.hpp). InputError if there is no manifest or it is none, for
 /// moved inputs as MovedInputs, if inputs are to be read and are not there, or if leaves are to be
 /// made again of a recipe of several stages (which would take all of the earlier ones).
@@ -50,6 +50,6 @@ std::optional<ModelReference> model_to_run(const std::filesystem::path& output,
 /// Leaves that are made again have the same bytes, but for routers made of hidden states: those are
 /// float32 numbers, which another processor or library rounds otherwise, so their values may be
 /// apart by a hundredth of their norm.
-VerifyReport verify_merge(const std::filesystem::path& output, const VerifyOptions& options);
+VerifyReport verify_merge(const std::filesystem::path& named, const VerifyOptions& options);
 
 }  // namespace amalgam
