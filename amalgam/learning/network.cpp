@@ -1,5 +1,7 @@
 #include "amalgam/learning/network.hpp"
 
+#include <unistd.h>
+
 #include <cmath>
 #include <variant>
 #include <vector>
@@ -7,6 +9,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/learning/architectures.hpp"
+#include "amalgam/learning/tensor_memory.hpp"
 
 namespace amalgam::learning {
 namespace {
@@ -50,6 +53,11 @@ void initialise_layer(const torch::nn::Module& layer, std::uint64_t seed, const 
   }
 }
 
+std::uint64_t bytes_of_this_machine() {
+  return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 }  // namespace
 
 torch::Tensor Network::forward(const torch::Tensor& inputs, const LayerObserver& observer) {
@@ -77,9 +85,11 @@ std::shared_ptr<Network> make_network(const NetworkDescription& description,
   try {
     return std::visit([&](const auto& chosen) { return build_network(description, chosen); },
                       options);
-  } catch (const c10::Error&) {
-    throw InputError("{}: there is not enough memory for the network that is described", where);
+  } catch (const NoTensorMemory& lack) {
+    if (lack.bytes() <= bytes_of_this_machine()) throw;
+  } catch (const c10::Error&) {  // sizes that no integer holds, or as above
   }
+  throw InputError("{}: there is not enough memory for the network that is described", where);
 }
 
 void initialise(Network& network, std::uint64_t seed) {

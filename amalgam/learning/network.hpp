@@ -48,7 +48,8 @@ class Network : public torch::nn::Module {
 ///   cnn: `convolutions.<i>.*` and `layers.<i>.*`.
 ///   resnet, vit, llama: see resnet.cpp, vit.cpp and decoder.cpp.
 /// With heads, the last Linear of an architecture is replaced by `heads.<name>.*`, one per head.
-/// InputError naming `where` for an unknown architecture or option.
+/// InputError naming `where` for an unknown architecture or option, or if a tensor has more bytes
+/// than the machine.
 std::shared_ptr<Network> make_network(const NetworkDescription& description,
                                       const std::string& where);
 

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/learning/tensor_memory.hpp"
 #include "cli/learning/commands.hpp"
 #include "cli/run.hpp"
 
@@ -39,6 +40,7 @@ int amalgam_learning_main(int argc, const char* const* argv) {
   register_study(root);
   register_report(root);
   keep_freed_memory();
+  amalgam::learning::report_lack_of_tensor_memory();
   // The library has its own copy of the flag that signals set.
   amalgam::catch_interrupts();
   return parse_and_run(root, argc, argv);

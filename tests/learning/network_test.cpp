@@ -12,6 +12,7 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/random.hpp"
 #include "amalgam/learning/network_file.hpp"
+#include "amalgam/learning/tensor_memory.hpp"
 #include "tests/error_of.hpp"
 #include "tests/learning/toy_data.hpp"
 
@@ -121,6 +122,28 @@ TEST(Network, SaysThatItDoesNotFitIntoMemory) {
   description.input_shape = {4096, 4096, 4096};
   EXPECT_THAT(error_of([&] { make_network(description, "file"); }),
               HasSubstr("file: there is not enough memory"));
+}
+
+// In a process of its own, whose tensors are others' memory.
+TEST(NetworkDeathTest, IsBadInputIfItNeedsMoreThanTheMachineHas) {
+  const auto end = [] {
+    report_lack_of_tensor_memory();
+    constexpr std::int64_t kBytes = std::int64_t{1} << 54;
+    try {
+      torch::empty({kBytes}, torch::kByte);
+    } catch (const NoTensorMemory& lack) {
+      if (lack.bytes() != kBytes) std::_Exit(1);
+    }
+    NetworkDescription description = toy_description("mlp", {{"hidden", {65536}}});
+    description.input_shape = {4096, 4096, 4096};
+    try {
+      make_network(description, "file");
+    } catch (const InputError&) {
+      std::_Exit(0);
+    }
+    std::_Exit(2);
+  };
+  EXPECT_EXIT(end(), testing::ExitedWithCode(0), "");
 }
 
 TEST(NetworkFile, LoadsItselfAndComputesTheSame) {
