@@ -83,10 +83,11 @@ void run(const BagFitCommand& command) {
   const ClassShares shares{.class_names = input.classes, .values = input.shares};
   const ClassShares* used = input.classes.empty() ? nullptr : &shares;
   const NetworkFit result = fit(command, input.data, used);
+  // The network last: where it is already, no further run begins.
+  write_predictions(command, input.rows, *result.network, used);
   if (!command.out.empty()) {
     learning::save_network(command.out, *result.network, command.overwrite);
   }
-  write_predictions(command, input.rows, *result.network, used);
   if (command.common.json) {
     print_json({{"method", command.method},
                 {"rows", input.data.rows()},
