@@ -44,10 +44,17 @@ constexpr const char* kEntry = "amalgam_learning_main";
 // OpenBLAS takes its oldest kernels on a processor that is newer than itself (0.3.21 on Sapphire
 // Rapids, for one); by its instructions it may have better ones. OPENBLAS_CORETYPE set by the user
 // stays.
-void choose_matrix_kernels() {
+//
+// libtorch takes its kernels for AVX2 wherever that is, too, unless the list of processors that it
+// makes to find out finds no memory: then others, which round otherwise. ATEN_CPU_CAPABILITY set by
+// the user stays.
+void choose_kernels() {
 #ifdef __x86_64__
   const char* kernels = nullptr;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) kernels = "HASWELL";
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    kernels = "HASWELL";
+    setenv("ATEN_CPU_CAPABILITY", "avx2", 0);  // NOLINT(concurrency-mt-unsafe): as below
+  }
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     kernels = "SKYLAKEX";
@@ -82,7 +89,7 @@ bool is_learning_command(int argc, const char* const* argv) {
 
 int run_learning_library(int argc, const char* const* argv) {
   std::string reasons;
-  choose_matrix_kernels();
+  choose_kernels();
   if (void* const library = open_companion_library(kLibrary, reasons); library != nullptr) {
     using Main = int(int, const char* const*);
     auto* entry = reinterpret_cast<Main*>(dlsym(library, kEntry));

@@ -344,7 +344,12 @@ TrainingReport train(Network& network, const Dataset& data, const TrainingRecipe
 }
 
 void set_threads(std::size_t threads) {
-  at::set_num_threads(static_cast<int>(threads));
+  // Asked for a number of threads, libtorch also makes a pool that nothing here uses, and waits for
+  // ever if the system makes none. What it finds in the environment at first it takes without.
+  setenv("OMP_NUM_THREADS", std::to_string(threads).c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
+  if (at::get_num_threads() != static_cast<int>(threads)) {
+    at::set_num_threads(static_cast<int>(threads));
+  }
   // Debian's libtorch multiplies matrices with OpenBLAS, which has threads of its own.
   openblas_set_num_threads(static_cast<int>(threads));
 }
