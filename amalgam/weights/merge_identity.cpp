@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <string>
 
 #include "amalgam/checkpoint/adapter.hpp"
 #include "amalgam/checkpoint/checksum.hpp"
 #include "amalgam/checkpoint/file.hpp"
+#include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/checkpoint/output.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
@@ -26,10 +29,21 @@ using nlohmann::ordered_json;
 
 constexpr std::uint64_t kHeaderBytes = 1 << 20;
 
+// The first part of a split GGUF file is read with all others.
+void add_other_parts(const fs::path& first, std::set<fs::path>& files) {
+  const std::optional<GgufPartName> name = parse_gguf_part_name(first);
+  if (!name || name->number != 0) return;
+  for (std::uint64_t part = 1; part < name->count; ++part) {
+    const fs::path path = gguf_part_beside(first, part);
+    if (names_file(path)) files.insert(path);
+  }
+}
+
 void add_files(const fs::path& path, std::set<fs::path>& files) {
   std::error_code unknown;
   if (names_file(path)) {
     files.insert(path);
+    add_other_parts(path, files);
   } else if (names_folder(path)) {
     for (const fs::directory_entry& entry : folder_entries(path)) {
       if (entry.is_regular_file(unknown)) files.insert(entry.path());

@@ -29,8 +29,9 @@ nlohmann::ordered_json merge_identity(const std::string& recipe,
 void check_same_merge(const nlohmann::ordered_json& found, const nlohmann::ordered_json& expected,
                       const std::filesystem::path& place);
 
-/// All regular files that are read: `models`, of which a folder has those directly in it, and the
-/// sources of the plans. Sorted, each once; names of stages are none.
+/// All regular files that are read: `models`, of which a folder has those directly in it and the
+/// first part of a split GGUF file all others, and the sources of the plans. Sorted, each once;
+/// names of stages are none.
 std::vector<std::filesystem::path> input_files(const std::vector<std::filesystem::path>& models,
                                                const std::vector<const MergePlan*>& plans);
 

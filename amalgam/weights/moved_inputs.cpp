@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "amalgam/checkpoint/adapter.hpp"
+#include "amalgam/checkpoint/gguf_parts.hpp"
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/file_status.hpp"
 #include "amalgam/core/text.hpp"
@@ -98,6 +99,17 @@ MovedInputs::Move MovedInputs::parse_move(const std::string& text, std::string_v
   return *std::move(move);
 }
 
+// Where the first part of a split GGUF file has gone, the others are.
+fs::path MovedInputs::place_beside_first_part(const fs::path& input) const {
+  const std::optional<GgufPartName> part = parse_gguf_part_name(input);
+  if (!part || part->number == 0) return input;
+  const fs::path first = gguf_part_beside(input, 0);
+  const fs::path place = place_of(first);
+  const std::optional<GgufPartName> now = parse_gguf_part_name(place);
+  if (place == first || !now || now->number != 0) return input;
+  return gguf_part_beside(place, part->number);
+}
+
 fs::path MovedInputs::place_of(const fs::path& input) const {
   const fs::path name = plain(input);
   const Move* longest = nullptr;
@@ -108,7 +120,7 @@ fs::path MovedInputs::place_of(const fs::path& input) const {
     };
     if (longest == nullptr || length(move.from) > length(longest->from)) longest = &move;
   }
-  if (longest == nullptr) return input;
+  if (longest == nullptr) return place_beside_first_part(input);
   const fs::path rest = rest_below(longest->from, name).value_or(fs::path());
   return rest.empty() ? longest->to : longest->to / rest;
 }

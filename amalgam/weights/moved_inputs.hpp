@@ -25,7 +25,8 @@ class MovedInputs {
   MovedInputs(const std::vector<std::string>& moves, const Manifest& manifest,
               std::string_view where);
 
-  /// Where an input lies now; `input` itself if it has not moved.
+  /// Where an input lies now; `input` itself if it has not moved. Parts of a split GGUF file go
+  /// with the first one.
   std::filesystem::path place_of(const std::filesystem::path& input) const;
 
   /// What a recipe calls a model, with its adapters, where they lie now. InputError if the files of
@@ -43,6 +44,7 @@ class MovedInputs {
     std::filesystem::path to;
   };
 
+  std::filesystem::path place_beside_first_part(const std::filesystem::path& input) const;
   Move parse_move(const std::string& text, std::string_view where) const;
   std::filesystem::path place_of_model(const std::filesystem::path& model) const;
   std::string place_in_text(const std::string& model) const;

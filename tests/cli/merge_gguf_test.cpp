@@ -147,6 +147,39 @@ TEST_F(MergeGguf, AMixtureIsThatOfTheOutput) {
                    "only GGUF files hold Q4_K_M", "ends in .gguf");
 }
 
+TEST_F(MergeGguf, EveryPartOfASplitInputIsOfTheManifest) {
+  const std::string whole = write_layers("a", 1);
+  run_well({"convert", whole, path("p.gguf"), "--shard-size", "100kB"});
+  const std::string first = path("p-00001-of-00003.gguf");
+  const std::vector<std::string> words = {
+      "merge",    "-m", "linear",         first,       write_layers("b", 2), "-p",
+      "weight=1", "-o", path("out.gguf"), "--manifest"};
+  run_well(words);
+  const auto verify = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"verify", path("out.gguf"), "--inputs", "--recompute", "1000"});
+    return more;
+  };
+  EXPECT_EQ(run_well(verify({"--json"})).json()["inputs"], 4);
+  // Where the first part goes, the others go.
+  fs::create_directory(path("there"));
+  for (const char* part : {"1", "2", "3"}) {
+    fs::rename(path("p-0000" + std::string(part) + "-of-00003.gguf"),
+               path("there/q-0000" + std::string(part) + "-of-00003.gguf"));
+  }
+  const std::string move = first + "=" + path("there/q-00001-of-00003.gguf");
+  run_well(verify({"--input", move}));
+  {
+    std::fstream part(path("there/q-00002-of-00003.gguf"), std::ios::in | std::ios::out);
+    part.seekp(-1, std::ios::end);
+    part.put('\x55');
+  }
+  const RunResult changed = run_amalgam(verify({"--input", move}));
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_NE(changed.out.find("q-00002-of-00003.gguf: is not the file that was merged"),
+            std::string::npos)
+      << changed.out;
+}
+
 TEST_F(MergeGguf, ALargerOutputIsSplitIfAsked) {
   const std::string a = write_layers("a", 1);
   const std::string b = write_layers("b", 2);
