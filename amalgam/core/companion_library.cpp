@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "amalgam/core/error.hpp"
+
 namespace amalgam {
 namespace {
 
@@ -22,6 +24,11 @@ std::vector<std::string> places(const std::string& name) {
   return found;
 }
 
+// The loader says it in words alone.
+bool lacks_a_file(const std::string& reason) {
+  return reason.find("No such file or directory") != std::string::npos;
+}
+
 }  // namespace
 
 void* open_companion_library(const std::string& name, std::string& reason) {
@@ -31,6 +38,8 @@ void* open_companion_library(const std::string& name, std::string& reason) {
     void* library = dlopen(place.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library != nullptr) return library;
     reason = dlerror();  // NOLINT(concurrency-mt-unsafe): its text is per thread in glibc
+    if (!lacks_a_file(reason)) throw Error("{} cannot be loaded: {}", name, reason);
+    if (place.find('/') != std::string::npos) break;  // it is there, but not what it needs
   }
   return nullptr;
 }
