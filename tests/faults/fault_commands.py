@@ -23,7 +23,7 @@ class Run:
     resumes: bool = False
     learns: bool = False  # by the learning library, which takes a second to load
     long: bool = False  # another run has all of its calls too, or nearly
-    ends_in_c: bool = False  # OpenSSL and Eigen end the process at some allocations
+    ends_in_c: bool = False  # Eigen ends the process at some allocations
     keeps: tuple = ()  # outputs that a failed run may have made, from which the next goes on
     prepare: list = field(default_factory=list)  # commands that make inputs in {}
     files: dict = field(default_factory=dict)  # texts in {}
@@ -70,10 +70,9 @@ def weight_runs():
         run("lora-merge-ties", "lora merge SHARED/adapter1 SHARED/adapter3 -o {}/o --method ties"
             " -p density=0.5 -p weight=1 --rank 4 --quiet", ends_in_c=True),
         run("merge-file", f"{ties} -o {{}}/out.safetensors", resumes=True),
-        run("merge-file-manifest", f"{ties} -o {{}}/out.safetensors --manifest", resumes=True,
-            ends_in_c=True),
+        run("merge-file-manifest", f"{ties} -o {{}}/out.safetensors --manifest", resumes=True),
         run("merge-shards-manifest", f"{ties} -o {{}}/out --shard-size 100kB --manifest",
-            resumes=True, ends_in_c=True),
+            resumes=True),
         run("merge-split", f"{ties} -o {{}}/out.gguf --dtype q8_0 --shard-size 100kB",
             resumes=True),
         run("merge-split-over", f"{ties} -o {{}}/out.gguf --dtype q8_0 --shard-size 100kB"
@@ -94,10 +93,9 @@ def weight_runs():
             long=True,
             files={"recipe.yml": union}),
         run("moe", "moe {}/recipe.yml -o {}/out --manifest --threads 2 --quiet", resumes=True,
-            ends_in_c=True,
             files={"recipe.yml": experts}),
         run("verify", "verify {}/out --inputs --recompute 3 --sample-seed 1 --threads 2 --quiet",
-            prepare=[verified], ends_in_c=True),
+            prepare=[verified]),
     ]
 
 

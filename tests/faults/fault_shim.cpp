@@ -1,17 +1,25 @@
 // A library to preload (LD_PRELOAD) that makes one call to the system or one allocation fail:
 //
 //     AMALGAM_FAULT=KIND:N    the N-th call of this kind, counted from 1, fails; KIND: open, read,
-//                             write, sync, rename, reserve, folder, status, start, allocate,
+//                             write, sync, rename, reserve, folder, status, start, load, allocate,
 //                             exhaust, malloc
 //     AMALGAM_FAULT_FOLDER=F  only calls about files below F count
-//     AMALGAM_FAULT_MARK=M    the file M is made when the call has failed
+//     AMALGAM_FAULT_MARK=M    the file M is made when the call has failed; for an allocation it
+//     names
+//                             the program and the libraries that asked for it, the innermost first
 //     AMALGAM_FAULT_CRASH=1   instead of failing, the call ends the process at once (SIGKILL)
 //     AMALGAM_FAULT_COUNTS=C  nothing fails: the file C gets the number of calls of each kind
+//     AMALGAM_FAULT_DEPTH=D   with it, C also gets a line "site KIND N" for the first allocation of
+//                             each kind of every place: the D innermost return addresses
+//     AMALGAM_FAULT_SERVER=P  the process makes many failing runs (fault_server.hpp) from where it
+//                             opens a file below F, or, with
+//     AMALGAM_FAULT_LOADED=1  from where it has loaded the learning library
 //
 // Calls fail with EIO, allocations by std::bad_alloc. Those from main on until a file below F is
 // opened are of kind start, those that follow of kind allocate; with exhaust, the N-th of these and
-// all after it fail. What C libraries allocate from then on is of kind malloc. Folders are opened
-// and read like files; kind folder is making one, and kind status asking what a path names.
+// all after it fail. Those of dlopen, in which libraries prepare themselves, are of kind load. What
+// C libraries allocate after the first file is of kind malloc. Folders are opened and read like
+// files; kind folder is making one, and kind status asking what a path names.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,10 +36,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <iterator>
 #include <new>
-#include <string_view>
+
+#include "fault.hpp"
+#include "fault_server.hpp"
+#include "fault_sites.hpp"
 
 // The C library's own allocation, which is not counted.
 extern "C" {
@@ -41,62 +50,8 @@ void* __libc_realloc(void* memory, size_t bytes);       // NOLINT
 void* __libc_memalign(size_t alignment, size_t bytes);  // NOLINT
 }
 
+namespace faults {
 namespace {
-
-enum Kind {
-  kOpen,
-  kRead,
-  kWrite,
-  kSync,
-  kRename,
-  kReserve,
-  kFolder,
-  kStatus,
-  kStart,
-  kAllocate,
-  kMalloc
-};
-constexpr std::string_view kNames[] = {"open",   "read",   "write", "sync",     "rename", "reserve",
-                                       "folder", "status", "start", "allocate", "malloc"};
-constexpr std::size_t kKinds = std::size(kNames);
-
-struct Fault {
-  std::size_t kind = kKinds;
-  long number = 0;
-  bool and_all_after = false;
-  const char* folder = nullptr;
-  const char* mark = nullptr;
-  const char* counts = nullptr;
-  bool crash = false;
-};
-
-Fault read_fault() {
-  Fault fault;
-  fault.folder = getenv("AMALGAM_FAULT_FOLDER");
-  fault.mark = getenv("AMALGAM_FAULT_MARK");
-  fault.counts = getenv("AMALGAM_FAULT_COUNTS");
-  fault.crash = getenv("AMALGAM_FAULT_CRASH") != nullptr;
-  const char* text = getenv("AMALGAM_FAULT");
-  const char* colon = text == nullptr ? nullptr : strchr(text, ':');
-  if (colon == nullptr) return fault;
-  const std::string_view name(text, static_cast<std::size_t>(colon - text));
-  fault.and_all_after = name == "exhaust";
-  fault.kind = kAllocate;
-  for (std::size_t kind = 0; kind < kKinds; ++kind) {
-    if (kNames[kind] == name) fault.kind = kind;
-  }
-  fault.number = atol(colon + 1);
-  return fault;
-}
-
-const Fault& fault() {
-  static const Fault kFault = read_fault();
-  return kFault;
-}
-
-std::atomic<bool> in_main{false};
-std::atomic<bool> opened{false};  // a file below the folder
-std::atomic<long> counts_of[kKinds];
 
 template <class F>
 F* next(const char* name) {
@@ -104,18 +59,23 @@ F* next(const char* name) {
 }
 
 bool is_counted(Kind kind) {
-  return in_main && (fault().kind == kind || fault().counts != nullptr);
+  return in_main && !unwinding &&
+         (fault().kind == kind || fault().counts != nullptr || fault().server != nullptr);
 }
 
 // Whether this call is the one that fails. No library function is called that could be counted.
 bool fails(Kind kind) {
   if (!is_counted(kind)) return false;
   const long number = ++counts_of[kind];
+  if (fault().depth > 0 && kind >= kStart) note_site(kind, number);
   if (fault().kind != kind || number < fault().number) return false;
   if (number > fault().number) return fault().and_all_after;
   if (fault().mark != nullptr) {
     const long made = syscall(SYS_openat, AT_FDCWD, fault().mark, O_CREAT | O_WRONLY, 0600);
-    if (made >= 0) syscall(SYS_close, made);
+    if (made >= 0) {
+      if (kind >= kStart) write_modules(static_cast<int>(made));
+      syscall(SYS_close, made);
+    }
   }
   if (fault().crash) syscall(SYS_kill, getpid(), SIGKILL);
   return true;
@@ -126,6 +86,9 @@ void write_counts() {
   if (file == nullptr) return;
   for (std::size_t kind = 0; kind < kKinds; ++kind) {
     fprintf(file, "%s %ld\n", kNames[kind].data(), counts_of[kind].load());
+  }
+  for (std::size_t i = 0; i < sites_found && i < kMostSites; ++i) {
+    fprintf(file, "site %s %ld\n", kNames[sites[i].kind].data(), sites[i].number);
   }
   fclose(file);
 }
@@ -152,8 +115,18 @@ bool fails(Kind kind, File file) {
   return true;
 }
 
+void serve_if_asked() {
+  if (fault().server == nullptr || is_copy) return;
+  in_main = false;  // what serving calls does not count
+  serve(fault().server);
+  in_main = true;
+}
+
 bool fails_to_open(const char* path) {
-  if (is_below(path)) opened = true;
+  if (is_below(path) && !opened) {
+    opened = true;
+    if (!fault().serves_loaded) serve_if_asked();
+  }
   return fails(kOpen, path);
 }
 
@@ -163,7 +136,10 @@ bool fails_in_c() {
   return true;
 }
 
-bool fails_to_allocate() { return fails(opened ? kAllocate : kStart); }
+bool fails_to_allocate() {
+  if (!loading) return fails(opened ? kAllocate : kStart);
+  return fails(kLoad) || (fault().and_all_after && counts_of[kAllocate] >= fault().number);
+}
 
 void* allocate(std::size_t bytes, std::size_t alignment) {
   if (fails_to_allocate()) throw std::bad_alloc();
@@ -174,6 +150,9 @@ void* allocate(std::size_t bytes, std::size_t alignment) {
 }
 
 }  // namespace
+}  // namespace faults
+
+using namespace faults;  // NOLINT(google-build-using-namespace)
 
 void* operator new(std::size_t bytes) { return allocate(bytes, 16); }
 void* operator new[](std::size_t bytes) { return allocate(bytes, 16); }
@@ -200,11 +179,16 @@ using Main = int (*)(int, char**, char**);
 static Main real_main;
 
 static int counted_main(int argc, char** argv, char** environment) {
-  (void)fault();
+  if (fault().depth > 0) note_site(kStart, 0);  // so that the unwinder is ready
+  sites_found = 0;
   in_main = true;
   const int code = real_main(argc, argv, environment);
   in_main = false;
   if (fault().counts != nullptr) write_counts();
+  if (is_copy && counts_of[kLoad] > 0) {
+    fflush(nullptr);
+    _exit(code);
+  }
   return code;
 }
 
@@ -233,6 +217,15 @@ int posix_memalign(void** memory, size_t alignment, size_t bytes) {
   if (fails_in_c()) return ENOMEM;
   *memory = __libc_memalign(alignment, bytes);
   return *memory == nullptr ? ENOMEM : 0;
+}
+
+void* dlopen(const char* path, int flags) noexcept {
+  const bool within = loading;
+  loading = true;
+  void* library = next<void*(const char*, int)>("dlopen")(path, flags);
+  loading = within;
+  if (!within && fault().serves_loaded && counts_of[kLoad] > 0) serve_if_asked();
+  return library;
 }
 
 int open(const char* path, int flags, ...) {

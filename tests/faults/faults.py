@@ -15,10 +15,17 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from fault_server import MOST, Server
+
 CALLS = ("open", "read", "write", "sync", "rename", "reserve", "folder", "status")
-ALLOCATIONS = ("start", "allocate", "malloc", "exhaust")
+ALLOCATIONS = ("start", "load", "allocate", "malloc", "exhaust")
+SITES = "sites"  # every place in the code once
+NEVER = 10**15  # the number of a call that no run makes
 # Where C libraries end the process themselves, before anything can catch it.
-THIRD_PARTY_ENDS = ("Fatal glibc error: ", "libgomp: Out of memory")
+THIRD_PARTY_ENDS = ("Fatal glibc error: ", "cannot allocate memory for thread-local data: ABORT",
+                    "libgomp: Out of memory")
+# Libraries that use what they asked for without looking whether they got it, or abort.
+CRASHING_LIBRARIES = ("libcrypto.so", "libdnnl.so", "libglib-2.0.so", "libtorch_cpu.so")
 UNFINISHED = re.compile(r"(^|/)\.[^/]+\.(partial|resume|state)\b")
 
 
@@ -54,43 +61,82 @@ def contents(folder):
     return found
 
 
+def without_seconds(done):
+    """A run without what it says of the time it took."""
+    if done.stdout is not None:
+        done.stdout = re.sub(r'"\w*seconds": [^,\n]*|\d+(\.\d+)? s\b', "", done.stdout)
+    return done
+
+
 class Command:
     """`words` in which {} is the command's folder, made by `inputs`; all that a good run changes
     or makes there is its output."""
 
     def __init__(self, program, shim, work, name, words, resumes=False, keeps=(),
-                 ends_in_c=False):
-        self.program, self.shim, self.work, self.name = program, shim, work, name
+                 ends_in_c=False, depth=0):
+        self.program, self.work, self.name = program, work, name
         self.keeps, self.ends_in_c = keeps, ends_in_c
-        self.data = {"AMALGAM_DATA": str(work / "shared")}
+        self.data = {"AMALGAM_DATA": str(work / "shared"), "OPENBLAS_NUM_THREADS": "1"}
         self.folder = work / name
         self.words = [word.replace("{}", str(self.folder)) for word in words]
         self.resumes = resumes
         self.mark = work.parent / f"{name}.mark"
         self.before = contents(self.folder)
         self.databases = {path.name: path.read_bytes() for path in self.folder.glob("*.sqlite")}
-        counts = work.parent / f"{name}.counts"
-        done = self.run({"LD_PRELOAD": shim, "AMALGAM_FAULT_FOLDER": str(work),
-                         "AMALGAM_FAULT_COUNTS": str(counts)})
-        assert done.returncode == 0, (self.words, done.stderr)
+        self.server = None
+        self.preloaded = {"LD_PRELOAD": shim, "AMALGAM_FAULT_FOLDER": str(work),
+                          "AMALGAM_FAULT_MARK": str(self.mark)}
+        self.counts, self.sites, done = self.count(depth)
         self.said = done.stdout
         self.after = contents(self.folder)
-        # How many calls of each kind a run makes.
-        self.counts = {kind: int(number) for kind, number in map(str.split, counts.open())}
-        self.counts["exhaust"] = self.counts["allocate"]
         self.outputs = {name for name in self.after.keys() | self.before.keys()
                         if self.after.get(name, b"") != self.before.get(name, b"")
                         or (name in self.after) != (name in self.before)}
         self.restore()
+        if depth > 0:
+            assert self.count(depth)[:2] == (self.counts, self.sites), (
+                "runs differ in what they allocate", self.words)
+            self.restore()
+
+    def count(self, depth):
+        """How many calls of each kind a run makes, which ones are the first allocations of their
+        place in the code (`depth` return addresses), and the run."""
+        counts = self.work.parent / f"{self.name}.counts"
+        done = self.run(self.preloaded | {"AMALGAM_FAULT_COUNTS": str(counts),
+                                          "AMALGAM_FAULT_DEPTH": str(depth)})
+        assert done.returncode == 0, (self.words, done.stderr)
+        lines = [line.split() for line in counts.open()]
+        numbers = {words[0]: int(words[1]) for words in lines if len(words) == 2}
+        sites = {kind: [] for kind in ALLOCATIONS}
+        for _, kind, number in (words for words in lines if len(words) == 3):
+            sites[kind].append(int(number))
+        return (numbers | {"exhaust": numbers["allocate"]},
+                sites | {"exhaust": sites["allocate"]}, done)
 
     def run(self, environment, stdout=subprocess.PIPE):
-        words = [self.program, *self.words, *(["--resume"] if self.resumes else [])]
-        done = subprocess.run(words, stdout=stdout, stderr=subprocess.PIPE, text=True,
-                              env=os.environ | self.data | environment, timeout=600,
+        done = subprocess.run(self.all_words(), stdout=stdout, stderr=subprocess.PIPE, text=True,
+                              env=os.environ | self.data | environment, timeout=MOST,
                               cwd=self.folder)
-        if stdout == subprocess.PIPE:
-            done.stdout = re.sub(r'"\w*seconds": [^,\n]*|\d+(\.\d+)? s\b', "", done.stdout)
-        return done
+        return without_seconds(done)
+
+    def run_with_fault(self, kind, number):
+        if self.server is None:
+            self.server = Server(self.all_words(), self.folder,
+                                 os.environ | self.data | self.preloaded,
+                                 self.work.parent / self.name, self.counts["load"] > 0)
+            self.restore()
+        if self.server.serves(kind, number):
+            return without_seconds(self.server.fail(kind, number))
+        return self.run(self.fault(kind, number))
+
+    def run_again(self):
+        """A run in which nothing fails; of those whose libraries take long to load a copy too."""
+        if self.counts["load"] > 0 and self.server is not None and self.server.made is not None:
+            return without_seconds(self.server.fail("open", NEVER))
+        return self.run({})
+
+    def all_words(self):
+        return [self.program, *self.words, *(["--resume"] if self.resumes else [])]
 
     def restore(self):
         now = {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
@@ -108,14 +154,17 @@ class Command:
                 path.write_bytes(old)
 
     def fault(self, kind, number):
-        return {"LD_PRELOAD": self.shim, "AMALGAM_FAULT": f"{kind}:{number}",
-                "AMALGAM_FAULT_FOLDER": str(self.work), "AMALGAM_FAULT_MARK": str(self.mark)}
+        return self.preloaded | {"AMALGAM_FAULT": f"{kind}:{number}"}
+
+    def stop(self):
+        if self.server is not None:
+            self.server.stop()
 
     def fail(self, kind, number):
         """Whether the call was made; checks what came of its failure."""
         self.mark.unlink(missing_ok=True)
-        done = self.run(self.fault(kind, number))
-        self.where = (kind, number, done.returncode, done.stderr)
+        done = self.run_with_fault(kind, number)
+        self.where = (kind, number, done.returncode, done.stderr, self.place())
         if done.returncode != 0:
             assert self.mark.exists(), self.where
             if kind != "malloc" or not self.is_third_partys(done):
@@ -127,16 +176,28 @@ class Command:
         self.restore()
         return self.mark.exists()
 
+    def place(self):
+        """The innermost frames at which an allocation failed."""
+        if not self.mark.exists():
+            return []
+        return [line.rpartition("/")[2] for line in self.mark.read_text().splitlines()[:8]]
+
     def may_stay(self, done, kind):
         """Whether something unfinished may: where memory ended, and where deleting it failed."""
         return self.resumes or kind in ALLOCATIONS or "cannot delete" in done.stderr
 
     def is_third_partys(self, done):
         """Whether a C library ended the process, or could not bear that it got no memory."""
-        signalled = done.returncode in (-signal.SIGABRT, -signal.SIGSEGV)
+        signalled = done.returncode in (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGTRAP)
         # Warnings may come first.
         said = any(line.startswith(THIRD_PARTY_ENDS) for line in done.stderr.splitlines())
-        return said or (self.ends_in_c and signalled)
+        return said or (signalled and (self.ends_in_c or self.asked_by(CRASHING_LIBRARIES)))
+
+    def asked_by(self, libraries):
+        """Whether one of these made the call that failed, itself or by the C library."""
+        asked = (Path(line).name for line in self.mark.read_text().splitlines())
+        return next((name for name in asked if not name.startswith("libc.so")), "").startswith(
+            libraries)
 
     def check_sentence(self, done):
         assert done.returncode == 1, self.where
@@ -161,7 +222,7 @@ class Command:
             return
         if now == self.before and not list(self.folder.glob("*-journal")):
             return  # what follows would be the first run once more
-        again = self.run({})
+        again = self.run_again()
         assert again.returncode == 0, ("again", again.stderr, *self.where)
         assert again.stdout == self.said, ("again", again.stdout, self.said, *self.where)
         made = contents(self.folder)
@@ -198,8 +259,8 @@ def numbers(count, most):
 
 
 def check(command, most):
-    """Fails at most most[kind] calls of each kind (None: all); what was found wrong, and how many
-    failed."""
+    """Fails at most most[kind] calls of each kind (None: all; SITES: the first allocation of every
+    place); what was found wrong, and how many failed."""
     wrong, failed = [], {}
 
     def attempt(action, *arguments):
@@ -213,6 +274,8 @@ def check(command, most):
     attempt(command.check_full_output)
     for kind, limit in most.items():
         count = command.counts[kind]
-        hit = sum(attempt(command.fail, kind, number) for number in numbers(count, limit))
+        chosen = command.sites[kind] if limit == SITES else numbers(count, limit)
+        hit = sum(attempt(command.fail, kind, number) for number in chosen)
         failed[kind] = (hit, count)
+    command.stop()
     return wrong, failed
