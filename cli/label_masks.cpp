@@ -17,8 +17,7 @@ namespace {
 struct MaskOptions {
   TaskTextFile file{.path = {}, .text = "mask"};
   std::string method;  ///< empty: the state's, or em
-  std::string from;
-  std::string state;
+  StateOptions states;
   std::string out;
   std::string workers;
   CommonOptions common;
@@ -26,12 +25,12 @@ struct MaskOptions {
 
 labels::MaskState start_of(const MaskOptions& options) {
   using Keep = labels::MaskState::Keep;
-  if (options.from.empty()) {
+  if (options.states.from.empty()) {
     return labels::MaskState(options.method.empty() ? "em" : options.method,
-                             options.state.empty() ? Keep::results : Keep::masks);
+                             options.states.state.empty() ? Keep::results : Keep::masks);
   }
-  labels::MaskState state{labels::ColumnReader(options.from)};
-  check_state_options(options.from, state.method(), options.method, {});
+  labels::MaskState state{labels::ColumnReader(options.states.from)};
+  check_state_options(options.states, state.method(), options.method, {});
   return state;
 }
 
@@ -68,18 +67,16 @@ void write_skills(const std::string& path, const labels::MaskState& state) {
 }
 
 void run(const MaskOptions& options) {
-  check_outputs({options.file.path}, {options.out, options.workers, options.state});
-  check_outputs({options.from}, {options.out, options.workers});
-  if (!options.state.empty()) labels::check_state_name(options.state);
-  if (options.common.json && options.out == "-") {
-    throw InputError("--json and --out - both want the standard output");
-  }
+  check_state_run(options.states,
+                  {.inputs = {options.file.path}, .out = options.out, .outputs = {options.workers}},
+                  options.common);
   labels::MaskState state = start_of(options);
   if (!options.workers.empty() && !state.judges_workers()) {
     throw InputError("--workers: method '{}' judges no worker; expected --method em",
                      state.method());
   }
   const labels::AbsorbReport report = absorb(state, options);
+  warn_of_repeated(report);
   const std::vector<std::string>& results = state.results();
   CsvOutput lines(options.out);
   lines.field("task").field("mask").end();
@@ -88,7 +85,7 @@ void run(const MaskOptions& options) {
   }
   lines.commit();
   if (!options.workers.empty()) write_skills(options.workers, state);
-  if (!options.state.empty()) state.save(options.state);
+  if (!options.states.state.empty()) state.save(options.states.state);
   const std::size_t annotations = state.masks().rows().size();
   if (options.common.json) {
     Json json = {
@@ -96,7 +93,7 @@ void run(const MaskOptions& options) {
     add_taken_in(json, report);
     print_json(json);
   } else if (options.out != "-") {
-    if (!options.from.empty()) print(taken_in(report, results.size()));
+    if (!options.states.from.empty()) print(taken_in(report, results.size()));
     print(fmt::format("{}: {} masks of {} tasks\n", state.method(), annotations, results.size()));
   }
 }
@@ -130,7 +127,7 @@ void register_label_masks(CLI::App& label) {
       ->type_name("OUT.csv");
   app->add_option("--workers", options->workers, "Write task,worker,skill (em)")
       ->type_name("WORKERS.csv");
-  add_state_options(*app, options->from, options->state);
+  add_state_options(*app, options->states);
   add_common_options(*app, options->common, {Common::json, Common::quiet, Common::threads});
   app->callback([options] { run(*options); });
 }

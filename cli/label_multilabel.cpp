@@ -23,8 +23,9 @@ struct MultilabelOptions {
   AnnotationOptions annotations;
   std::string method;  ///< empty: the state's, or dawid-skene
   std::vector<std::string> parameters;
-  std::string from;
-  std::string state;
+  StateOptions states;
+  bool has_seed = false;
+  bool refine = false;
   std::string none;
   bool has_none = false;
   std::string out;
@@ -98,12 +99,13 @@ Found find_at_once(const MultilabelOptions& options, labels::AnnotationTable ans
 }
 
 labels::MultilabelState start_of(const MultilabelOptions& options) {
-  if (options.from.empty()) {
+  if (options.states.from.empty()) {
     return {options.method.empty() ? "dawid-skene" : options.method, options.parameters,
             options.common.seed};
   }
-  labels::MultilabelState state{labels::ColumnReader(options.from)};
-  check_state_options(options.from, state.method(), options.method, options.parameters);
+  labels::MultilabelState state{labels::ColumnReader(options.states.from)};
+  check_state_options(options.states, state.method(), options.method, options.parameters,
+                      options.has_seed);
   return state;
 }
 
@@ -114,8 +116,9 @@ Found find_by_state(const MultilabelOptions& options, const labels::AnnotationTa
   absorb.parallel = options.common.parallel();
   found.method = state.method();
   found.report = state.absorb(answers, absorb);
+  if (options.refine) found.report->converged = state.refine(options.common.parallel());
   if (!found.report->converged) {
-    log::warn("not every label had settled after {} sweeps", found.report->sweeps);
+    log::warn("not every label had settled (at most {} sweeps)", found.report->sweeps);
   }
   found.answers = state.answers();
   found.probabilities = state.probabilities(&found.warnings);
@@ -132,20 +135,19 @@ void add_report(Json& json, const labels::MultilabelReport& report) {
 }
 
 void run(const MultilabelOptions& options) {
-  check_outputs(options.annotations.paths, {options.out, options.soft, options.state});
-  check_outputs({options.from}, {options.out, options.soft});
-  if (!options.state.empty()) labels::check_state_name(options.state);
-  if (options.common.json && options.out == "-") {
-    throw InputError("--json and --out - both want the standard output");
-  }
-  if (options.from.empty()) {
+  check_state_run(
+      options.states,
+      {.inputs = options.annotations.paths, .out = options.out, .outputs = {options.soft}},
+      options.common);
+  if (options.states.from.empty()) {
     const labels::LabelModelInfo& info =
         labels::find_label_model(options.method.empty() ? "dawid-skene" : options.method).info();
     parameters_from_arguments(info.name, info.parameters, options.parameters);
   }
   std::uint64_t empty_answers = 0;
   labels::AnnotationTable answers = read_answers(options, empty_answers);
-  const bool by_state = !options.from.empty() || !options.state.empty();
+  const bool by_state =
+      !options.states.from.empty() || !options.states.state.empty() || options.refine;
   const Found found =
       by_state ? find_by_state(options, answers) : find_at_once(options, std::move(answers));
   for (const std::string& warning : found.warnings) log::warn("{}", warning);
@@ -153,7 +155,7 @@ void run(const MultilabelOptions& options) {
   if (!options.soft.empty()) {
     labels::write_soft_labels(options.soft, found.answers, found.probabilities);
   }
-  if (!options.state.empty()) found.state->save(options.state);
+  if (!options.states.state.empty()) found.state->save(options.states.state);
   if (options.common.json) {
     Json json = {{"method", found.method},
                  {"tasks", found.answers.task_count()},
@@ -165,7 +167,7 @@ void run(const MultilabelOptions& options) {
     if (found.report) add_report(json, *found.report);
     print_json(json);
   } else if (options.out != "-") {
-    if (!options.from.empty()) {
+    if (!options.states.from.empty()) {
       print(fmt::format(
           "{} answers taken in ({} new tasks, {} new workers, {} new labels): {} of {} tasks "
           "looked at\n",
@@ -206,11 +208,13 @@ void register_label_multilabel(CLI::App& label) {
       ->type_name("LABELS.csv");
   app->add_option("--soft", options->soft, "Write the probability of each label")
       ->type_name("SOFT.csv");
-  add_state_options(*app, options->from, options->state);
+  add_state_options(*app, options->states);
+  add_refine_option(*app, options->refine);
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
-  app->callback([options, none] {
+  app->callback([options, none, seed = app->get_option("--seed")] {
     options->has_none = none->count() > 0;
+    options->has_seed = seed->count() > 0;
     run(*options);
   });
 }

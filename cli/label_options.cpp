@@ -8,6 +8,8 @@
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/labels/abstentions.hpp"
+#include "amalgam/labels/column_file.hpp"
+#include "cli/output.hpp"
 #include "cli/separator_option.hpp"
 
 namespace amalgam::cli {
@@ -127,26 +129,56 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
   return table;
 }
 
-void add_state_options(CLI::App& command, std::string& from, std::string& state) {
+void add_state_options(CLI::App& command, StateOptions& options) {
+  // An empty name (of a variable that is not set) would begin anew in place of going on.
+  const auto named = [](const std::string& path) {
+    return path.empty() ? std::string("expected the name of a state") : std::string();
+  };
   command
-      .add_option("--from", from,
+      .add_option("--from", options.from,
                   "Take what is new into this state, which --state wrote: its own and the new ones "
                   "are all there is, and it says by which method")
+      ->check(named)
       ->type_name("STATE.safetensors");
   command
-      .add_option("--state", state,
+      .add_option("--state", options.state,
                   "Write a state of all of them, for --from; may be the one that was read")
+      ->check(named)
       ->type_name("STATE.safetensors");
 }
 
-void check_state_options(const std::string& from, const std::string& state_method,
-                         const std::string& method, const std::vector<std::string>& parameters) {
+void add_refine_option(CLI::App& command, bool& refine) {
+  command.add_flag("--refine", refine,
+                   "With --from: then sweep over everything until it settles, or fit everything "
+                   "anew, as 'label update --refine' does");
+}
+
+void check_state_run(const StateOptions& options, const StateRun& run,
+                     const CommonOptions& common) {
+  std::vector<std::string> outputs = run.outputs;
+  outputs.push_back(run.out);
+  check_outputs({options.from}, outputs);
+  outputs.push_back(options.state);
+  check_outputs(run.inputs, outputs);
+  if (!options.state.empty()) labels::check_state_name(options.state);
+  if (common.json && run.out == "-") {
+    throw InputError("--json and --out - both want the standard output");
+  }
+}
+
+void check_state_options(const StateOptions& options, const std::string& state_method,
+                         const std::string& method, const std::vector<std::string>& parameters,
+                         bool has_seed) {
   if (!method.empty() && method != state_method) {
-    throw InputError("--method {}: {} is a state of '{}', which stays", method, from, state_method);
+    throw InputError("--method {}: {} is a state of '{}', which stays", method, options.from,
+                     state_method);
   }
   if (!parameters.empty()) {
     throw InputError("--parameter {}: {} has the parameters of its first fit, which stay",
-                     parameters.front(), from);
+                     parameters.front(), options.from);
+  }
+  if (has_seed) {
+    throw InputError("--seed: {} has the seed of its first fit, which stays", options.from);
   }
 }
 

@@ -37,12 +37,32 @@ labels::AnnotationTable read_annotations(const AnnotationOptions& options,
                                          const CommonOptions& common,
                                          labels::TableNotes* notes = nullptr);
 
-/// Adds --from and --state, of verbs whose states they alone go on from.
-void add_state_options(CLI::App& command, std::string& from, std::string& state);
+/// The states that a verb goes on from and writes, of verbs whose states they alone go on from.
+struct StateOptions {
+  std::string from;   ///< empty: none
+  std::string state;  ///< empty: none
+};
 
-/// InputError if options say otherwise than the state that was read `from`: a method, or
-/// parameters.
-void check_state_options(const std::string& from, const std::string& state_method,
-                         const std::string& method, const std::vector<std::string>& parameters);
+/// Adds --from and --state. `options` must live until the command has run.
+void add_state_options(CLI::App& command, StateOptions& options);
+
+/// Adds --refine, of verbs whose states can sweep over everything.
+void add_refine_option(CLI::App& command, bool& refine);
+
+/// What a verb with a state is asked to do.
+struct StateRun {
+  std::vector<std::string> inputs;        ///< files that are read, but the state
+  std::string out;                        ///< of --out
+  std::vector<std::string> outputs = {};  ///< others that are written, but the state
+};
+/// InputError for outputs that are inputs or the same, a state of another name than a state's, and
+/// for --json with --out -.
+void check_state_run(const StateOptions& options, const StateRun& run, const CommonOptions& common);
+
+/// InputError if options say otherwise than the state that was read: a method, parameters, or a
+/// seed.
+void check_state_options(const StateOptions& options, const std::string& state_method,
+                         const std::string& method, const std::vector<std::string>& parameters,
+                         bool has_seed = false);
 
 }  // namespace amalgam::cli

@@ -20,8 +20,7 @@ struct PairwiseOptions {
   labels::ComparisonFormat format;
   std::string method;  ///< empty: the state's, or bradley-terry
   std::vector<std::string> parameters;
-  std::string from;
-  std::string state;
+  StateOptions states;
   std::string out;
   std::string workers;
   CommonOptions common;
@@ -57,21 +56,18 @@ void write_judges(const std::string& path, const labels::ComparisonTable& table,
 }
 
 labels::ComparisonState start_of(const PairwiseOptions& options) {
-  if (options.from.empty()) {
+  if (options.states.from.empty()) {
     return {options.method.empty() ? "bradley-terry" : options.method, options.parameters};
   }
-  labels::ComparisonState state{labels::ColumnReader(options.from)};
-  check_state_options(options.from, state.method(), options.method, options.parameters);
+  labels::ComparisonState state{labels::ColumnReader(options.states.from)};
+  check_state_options(options.states, state.method(), options.method, options.parameters);
   return state;
 }
 
 void run(const PairwiseOptions& options) {
-  check_outputs({options.path}, {options.out, options.workers, options.state});
-  check_outputs({options.from}, {options.out, options.workers});
-  if (!options.state.empty()) labels::check_state_name(options.state);
-  if (options.common.json && options.out == "-") {
-    throw InputError("--json and --out - both want the standard output");
-  }
+  check_state_run(options.states,
+                  {.inputs = {options.path}, .out = options.out, .outputs = {options.workers}},
+                  options.common);
   labels::ComparisonState state = start_of(options);
   if (!options.workers.empty() && state.method() == "bradley-terry") {
     throw InputError(
@@ -89,7 +85,7 @@ void run(const PairwiseOptions& options) {
   }
   write_items(options.out, table, result);
   if (!options.workers.empty()) write_judges(options.workers, table, result);
-  if (!options.state.empty()) state.save(options.state);
+  if (!options.states.state.empty()) state.save(options.states.state);
   if (options.common.json) {
     Json items = Json::array();
     for (const std::size_t item : ranking(result.scores)) {
@@ -108,7 +104,7 @@ void run(const PairwiseOptions& options) {
                 {"converged", result.converged},
                 {"warnings", result.warnings}});
   } else if (options.out != "-") {
-    if (!options.from.empty()) {
+    if (!options.states.from.empty()) {
       print(fmt::format("{} comparisons taken in ({} new items, {} new workers)\n",
                         added.rows.size(), table.item_names.size() - old_items,
                         table.worker_names.size() - old_workers));
@@ -154,7 +150,7 @@ void register_label_pairwise(CLI::App& label) {
       ->type_name("RANKING.csv");
   app->add_option("--workers", options->workers, "Write worker,skill,bias")
       ->type_name("WORKERS.csv");
-  add_state_options(*app, options->from, options->state);
+  add_state_options(*app, options->states);
   add_common_options(*app, options->common, {Common::json, Common::quiet});
   app->callback([options] { run(*options); });
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/log.hpp"
 #include "amalgam/core/utf8.hpp"
 
 namespace amalgam::cli {
@@ -29,6 +30,14 @@ labels::TaskTexts read_task_texts(
   return texts;
 }
 
+void warn_of_repeated(const labels::AbsorbReport& report) {
+  if (report.repeated == 0) return;
+  log::warn(
+      "{} of {} annotations are by workers who had annotated the same task before; all of them "
+      "count",
+      report.repeated, report.annotations);
+}
+
 std::string taken_in(const labels::AbsorbReport& report, std::size_t tasks) {
   return fmt::format(
       "{} annotations taken in ({} new tasks, {} new workers): {} of {} tasks looked at\n",
@@ -40,6 +49,7 @@ void add_taken_in(Json& json, const labels::AbsorbReport& report) {
   json["new_tasks"] = report.new_tasks;
   json["new_workers"] = report.new_workers;
   json["tasks_updated"] = report.tasks_updated;
+  json["repeated"] = report.repeated;
 }
 
 }  // namespace amalgam::cli

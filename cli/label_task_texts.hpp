@@ -24,6 +24,9 @@ labels::TaskTexts read_task_texts(
     const TaskTextFile& file,
     const std::function<void(const TableRows& rows, std::size_t text)>& each = {});
 
+/// Warns of annotations by workers who had annotated the same task before the update.
+void warn_of_repeated(const labels::AbsorbReport& report);
+
 /// What a state took in, as a line for people, of `tasks` in all, and for programs.
 std::string taken_in(const labels::AbsorbReport& report, std::size_t tasks);
 void add_taken_in(Json& json, const labels::AbsorbReport& report);

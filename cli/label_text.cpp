@@ -15,28 +15,24 @@ namespace {
 
 struct TextOptions {
   TaskTextFile file{.path = {}, .text = "text"};
-  std::string from;
-  std::string state;
+  StateOptions states;
   std::string out;
   CommonOptions common;
 };
 
 labels::TranscriptionState start_of(const TextOptions& options) {
-  if (options.from.empty()) return {};
-  return labels::TranscriptionState(labels::ColumnReader(options.from));
+  if (options.states.from.empty()) return {};
+  return labels::TranscriptionState(labels::ColumnReader(options.states.from));
 }
 
 void run(const TextOptions& options) {
-  check_outputs({options.file.path}, {options.out, options.state});
-  check_outputs({options.from}, {options.out});
-  if (!options.state.empty()) labels::check_state_name(options.state);
-  if (options.common.json && options.out == "-") {
-    throw InputError("--json and --out - both want the standard output");
-  }
+  check_state_run(options.states, {.inputs = {options.file.path}, .out = options.out},
+                  options.common);
   labels::TranscriptionState state = start_of(options);
   labels::TaskTexts added = read_task_texts(options.file);
   if (added.rows().empty()) throw InputError("{}: it has no text", options.file.path);
   const labels::AbsorbReport report = state.absorb(std::move(added), options.common.parallel());
+  warn_of_repeated(report);
   const std::vector<labels::Transcription>& results = state.results();
   CsvOutput lines(options.out);
   lines.field("task").field("text").field("agreement").end();
@@ -49,7 +45,7 @@ void run(const TextOptions& options) {
     agreement += results[task].agreement / static_cast<double>(results.size());
   }
   lines.commit();
-  if (!options.state.empty()) state.save(options.state);
+  if (!options.states.state.empty()) state.save(options.states.state);
   const std::size_t annotations = state.texts().rows().size();
   if (options.common.json) {
     Json json = {{"method", "rover"}, {"tasks", results.size()}, {"annotations", annotations}};
@@ -57,7 +53,7 @@ void run(const TextOptions& options) {
     json["agreement"] = agreement;
     print_json(json);
   } else if (options.out != "-") {
-    if (!options.from.empty()) print(taken_in(report, results.size()));
+    if (!options.states.from.empty()) print(taken_in(report, results.size()));
     print(fmt::format("rover: {} texts of {} tasks; agreement {:.4f}\n", annotations,
                       results.size(), agreement));
   }
@@ -85,7 +81,7 @@ void register_label_text(CLI::App& label) {
   app->add_option("--out", options->out, "Write task,text,agreement; - is the standard output")
       ->required()
       ->type_name("OUT.csv");
-  add_state_options(*app, options->from, options->state);
+  add_state_options(*app, options->states);
   add_common_options(*app, options->common, {Common::json, Common::quiet, Common::threads});
   app->callback([options] { run(*options); });
 }

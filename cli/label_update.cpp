@@ -98,6 +98,7 @@ void run(const UpdateCommand& command) {
   }
   if (!command.out.empty() || !command.soft.empty() || !command.workers.empty()) {
     const labels::LabelState::Result result = fit->result();
+    for (const std::string& warning : result.fit.warnings) log::warn("{}", warning);
     if (!command.out.empty()) {
       labels::write_hard_labels(command.out, result.table,
                                 labels::hard_labels(result.fit.posterior).labels);

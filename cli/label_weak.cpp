@@ -1,6 +1,7 @@
 // `amalgam label weak`: label models of a matrix of labelling functions' votes.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <memory>
@@ -8,6 +9,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/log.hpp"
+#include "amalgam/core/string_pool.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/data/text_output.hpp"
 #include "amalgam/labels/annotation_files.hpp"
@@ -40,8 +42,9 @@ struct WeakOptions {
   std::string functions;
   std::string analysis;
   std::string model;
-  std::string from;
-  std::string state;
+  StateOptions states;
+  bool has_seed = false;
+  bool refine = false;
   CommonOptions common;
 };
 
@@ -73,13 +76,26 @@ std::vector<double> numbers_of(const std::string& text) {
 }
 
 std::optional<VoteState> start_of(const WeakOptions& options) {
-  if (options.from.empty()) return std::nullopt;
-  VoteState state{ColumnReader(options.from)};
-  check_state_options(options.from, state.votes().method(), options.method, options.parameters);
+  if (options.states.from.empty()) return std::nullopt;
+  VoteState state{ColumnReader(options.states.from)};
+  check_state_options(options.states, state.votes().method(), options.method, options.parameters,
+                      options.has_seed);
   if (!options.balance.empty() || options.classes > 0) {
-    throw InputError("--balance and --classes are those of the state {}, which stay", options.from);
+    throw InputError("--balance and --classes are those of the state {}, which stay",
+                     options.states.from);
   }
   return state;
+}
+
+// Where the numbers of items without names go on: behind all that are names.
+std::uint64_t next_number(const LabelState& votes) {
+  const AnnotationTable table = votes.table();
+  std::int64_t next = 0;
+  for (std::size_t task = 0; task < table.task_count(); ++task) {
+    std::int64_t number = 0;
+    if (is_whole_number(table.task_names[task], number)) next = std::max(next, number + 1);
+  }
+  return static_cast<std::uint64_t>(next);
 }
 
 AnnotationTable read_votes(const WeakOptions& options, const std::optional<VoteState>& state) {
@@ -87,7 +103,7 @@ AnnotationTable read_votes(const WeakOptions& options, const std::optional<VoteS
   AnnotationTable table =
       read_vote_matrix(options.matrix, {.classes = state ? state->classes() : options.classes,
                                         .item_column = options.item_column,
-                                        .first_item = state ? state->votes().task_count() : 0});
+                                        .first_item = state ? next_number(state->votes()) : 0});
   progress.finish();
   return table;
 }
@@ -103,19 +119,30 @@ const GoldLabels* read_gold_into(Weak& result, const WeakOptions& options,
 void take_in(Weak& result, const WeakOptions& options) {
   AbsorbOptions absorb;
   absorb.parallel = options.common.parallel();
-  if (find_label_model(result.method).info().needs_gold) {
+  if (find_label_model(result.method).info().needs_gold && !options.gold.empty()) {
     absorb.gold = [&](const AnnotationTable& all) { return *read_gold_into(result, options, all); };
   }
+  const std::size_t functions = result.table.worker_count();
   result.report = result.state->absorb(result.table, absorb);
   if (!result.report->converged) {
     log::warn("the update had not settled after {} sweeps", result.report->sweeps);
   }
+  if (result.report->new_workers == functions && functions > 0) {
+    log::warn("none of the {} functions was there before: are they those of the state?", functions);
+  }
 }
 
 void take_result(Weak& result, const WeakOptions& options) {
+  RefineReport settled = result.state->settled();
+  if (result.report) {
+    settled = {.sweeps = result.report->sweeps, .converged = result.report->converged};
+  }
+  if (options.refine) settled = result.state->refine(options.common.parallel());
   LabelState::Result all = result.state->result(!options.model.empty());
   result.table = std::move(all.table);
   result.fit = std::move(all.fit);
+  result.fit.iterations = settled.sweeps;
+  result.fit.converged = settled.converged;
   read_gold_into(result, options, result.table);
 }
 
@@ -127,7 +154,7 @@ Weak label(const WeakOptions& options) {
                                            : options.method;
   const LabelModelInfo& info = find_label_model(result.method).info();
   parameters_from_arguments(info.name, info.parameters, options.parameters);
-  if (info.needs_gold && options.gold.empty()) {
+  if (info.needs_gold && options.gold.empty() && !result.state) {
     throw InputError("method '{}' needs gold labels (--gold)", info.name);
   }
   const std::vector<double> balance = numbers_of(options.balance);
@@ -143,7 +170,7 @@ Weak label(const WeakOptions& options) {
   } else {
     const GoldLabels* gold = read_gold_into(result, options, result.table);
     if (info.needs_gold) context.gold = gold;
-    if (options.state.empty()) {
+    if (options.states.state.empty()) {
       result.fit = fit_votes(result.method, result.table, balance, options.parameters, context);
     } else {
       result.state.emplace(result.method, result.table, balance, options.parameters, context);
@@ -262,6 +289,8 @@ Json json_of(const Weak& result) {
     json["added"] = result.report->annotations;
     json["new_items"] = result.report->new_tasks;
     json["new_functions"] = result.report->new_workers;
+    json["items_updated"] = result.report->tasks_updated;
+    json["stale_mass"] = result.report->stale_mass;
   }
   json["analysis"] = functions_json(result);
   if (!result.gold) return json;
@@ -301,15 +330,12 @@ std::string summary_of(const Weak& result) {
 }
 
 void run(const WeakOptions& options) {
-  check_outputs({options.matrix, options.gold}, {options.out, options.soft, options.functions,
-                                                 options.analysis, options.model, options.state});
-  check_outputs({options.from},
-                {options.out, options.soft, options.functions, options.analysis, options.model});
-  if (options.common.json && options.out == "-") {
-    throw InputError("--json and --out - both want the standard output");
-  }
+  check_state_run(options.states,
+                  {.inputs = {options.matrix, options.gold},
+                   .out = options.out,
+                   .outputs = {options.soft, options.functions, options.analysis, options.model}},
+                  options.common);
   if (!options.model.empty()) check_state_name(options.model);
-  if (!options.state.empty()) check_state_name(options.state);
   const Weak result = label(options);
   write_hard_labels(options.out, result.table, result.hard.labels);
   if (!options.soft.empty()) write_soft_labels(options.soft, result.table, result.fit.posterior);
@@ -321,7 +347,7 @@ void run(const WeakOptions& options) {
   if (!options.model.empty()) {
     LabelPredictor(result.method, result.table, result.fit).save(options.model);
   }
-  if (!options.state.empty()) result.state->save(options.state);
+  if (!options.states.state.empty()) result.state->save(options.states.state);
   if (options.common.json) return print_json(json_of(result));
   if (options.out == "-") {
     fmt::print(stderr, "{}", summary_of(result));
@@ -383,10 +409,14 @@ void register_label_weak(CLI::App& label) {
                   "Write what was learned of the functions, by which 'label predict' labels new "
                   "items")
       ->type_name("MODEL.safetensors");
-  add_state_options(*app, options->from, options->state);
+  add_state_options(*app, options->states);
+  add_refine_option(*app, options->refine);
   add_common_options(*app, options->common,
                      {Common::json, Common::quiet, Common::seed, Common::threads});
-  app->callback([options] { run(*options); });
+  app->callback([options, seed = app->get_option("--seed")] {
+    options->has_seed = seed->count() > 0;
+    run(*options);
+  });
 }
 
 }  // namespace amalgam::cli

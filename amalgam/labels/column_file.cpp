@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_map>
 
-#include "amalgam/checkpoint/checkpoint.hpp"
 #include "amalgam/checkpoint/output.hpp"
+#include "amalgam/checkpoint/safetensors.hpp"
 #include "amalgam/checkpoint/safetensors_sink.hpp"
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/utf8.hpp"
 
 namespace amalgam::labels {
@@ -41,9 +43,11 @@ void write_column_file(const std::filesystem::path& path, const ColumnSet& set) 
   }
   OutputTransaction transaction(path, {.overwrite = true});
   const auto sink = create_safetensors_file(transaction.work_path(), tensors, set.metadata);
+  std::unordered_map<std::string_view, std::size_t> places;
+  for (const TensorInfo& tensor : sink->tensors()) places.emplace(tensor.name, places.size());
   for (const Column& one : set.columns) {
-    const auto found = std::ranges::find(sink->tensors(), one.name, &TensorInfo::name);
-    sink->write(static_cast<std::size_t>(found - sink->tensors().begin()), 0, one.bytes);
+    check_interrupt();
+    sink->write(places.at(one.name), 0, one.bytes);
   }
   sink->finish();
   transaction.commit();
@@ -56,7 +60,7 @@ void check_state_name(const std::filesystem::path& path) {
 }
 
 ColumnReader::ColumnReader(const std::filesystem::path& path)
-    : path_(path), source_(open_checkpoint(path.string())) {}
+    : path_(path), source_(open_safetensors(path)) {}
 
 ColumnReader ColumnReader::part(const std::string& prefix) const {
   ColumnReader inner = *this;

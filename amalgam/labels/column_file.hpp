@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "amalgam/checkpoint/source.hpp"
+#include "amalgam/core/error.hpp"
 #include "amalgam/core/string_pool.hpp"
 
 /// States of labels as safetensors files: columns of numbers and pools of names, which 'amalgam
@@ -65,6 +66,16 @@ class ColumnReader {
   [[noreturn]] void fail(std::string_view what) const;
   /// fail() unless `holds`.
   void check(bool holds, std::string_view what) const;
+
+  /// What `read` returns; what it finds wrong (InputError) is said of the file.
+  template <class Read>
+  auto checked(const Read& read) const {
+    try {
+      return read();
+    } catch (const InputError& error) {
+      fail(error.what());
+    }
+  }
 
   /// A value of the metadata.
   std::string text(const std::string& key) const;

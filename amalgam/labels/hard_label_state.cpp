@@ -7,6 +7,7 @@
 
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/interrupt.hpp"
+#include "amalgam/labels/fit_warnings.hpp"
 #include "amalgam/labels/models/votes.hpp"
 
 namespace amalgam::labels {
@@ -280,6 +281,7 @@ LabelState::Result HardLabelState::result(bool keep_evidence) const {
   if (keep_evidence) {
     fit.evidence = {VoteEvidence::Form::tables, log_prior_, std::move(logs)};
   }
+  add_warnings(result.table, result.fit);
   return result;
 }
 

@@ -23,6 +23,7 @@ class HardLabelState final : public LabelState {
   AbsorbReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {}) override;
   RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel) override;
   Result result(bool keep_evidence = false) const override;
+  AnnotationTable table() const override { return rows_.canonical().table; }
   const std::string& method() const override { return head_.method; }
   std::size_t task_count() const override { return rows_.task_count(); }
   std::size_t worker_count() const override { return rows_.worker_count(); }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/labels/fit_warnings.hpp"
 #include "amalgam/labels/models/dawid_skene.hpp"
 
 namespace amalgam::labels {
@@ -132,6 +133,7 @@ IncrementalFit::Result IncrementalFit::result(bool keep_evidence) const {
   } else if (keep_evidence) {
     result.fit.evidence = {VoteEvidence::Form::tables, log_prior_, std::move(logs)};
   }
+  add_warnings(result.table, result.fit);
   return result;
 }
 

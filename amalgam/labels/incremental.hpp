@@ -34,6 +34,7 @@ class IncrementalFit final : public LabelState {
   RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel) override;
 
   Result result(bool keep_evidence = false) const override;
+  AnnotationTable table() const override { return rows_.canonical().table; }
 
   const std::string& method() const override { return method_; }
   std::size_t task_count() const override { return rows_.task_count(); }

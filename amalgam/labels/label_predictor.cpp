@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/utf8.hpp"
 #include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_state.hpp"
 #include "amalgam/labels/models/em.hpp"
+#include "amalgam/labels/state_rows.hpp"
 #include "amalgam/labels/weak/fit_votes.hpp"
 
 namespace amalgam::labels {
@@ -192,6 +194,12 @@ LabelPredictor LabelPredictor::load(const std::filesystem::path& path) {
       const VoteState state(reader);
       const LabelState::Result result = state.result(true);
       return LabelPredictor(state.votes().method(), result.table, result.fit);
+    }
+    if (state_command(reader) != "aggregate") {
+      reader.fail(
+          fmt::format("a state of 'amalgam label {}' labels no new tasks; expected one of "
+                      "'label aggregate' or 'label weak', or what --model wrote",
+                      printable(state_command(reader))));
     }
     const std::unique_ptr<LabelState> state = load_label_state(reader);
     const LabelState::Result result = state->result(true);

@@ -53,13 +53,7 @@ std::unique_ptr<LabelState> load_label_state(const std::filesystem::path& path) 
 
 std::unique_ptr<LabelState> load_label_state(const ColumnReader& reader) {
   const StateHead head = read_state_head(reader);
-  Kind kind = Kind::everything;
-  try {
-    kind = kind_of(head);
-  } catch (const InputError& error) {
-    reader.fail(error.what());
-  }
-  switch (kind) {
+  switch (reader.checked([&] { return kind_of(head); })) {
     case Kind::hard_labels:
       return std::make_unique<HardLabelState>(reader);
     case Kind::expectation_maximisation:

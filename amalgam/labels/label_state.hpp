@@ -36,6 +36,8 @@ struct AbsorbReport {
   std::uint64_t annotations = 0;
   std::uint64_t new_tasks = 0;
   std::uint64_t new_workers = 0;
+  /// Of tasks by workers who had annotated them before; counted by states of texts and masks.
+  std::uint64_t repeated = 0;
   std::size_t sweeps = 0;
   std::uint64_t tasks_updated = 0;    ///< different ones
   std::uint64_t workers_updated = 0;  ///< whose other tasks were looked at again
@@ -69,12 +71,16 @@ class LabelState {
   virtual RefineReport refine(double tolerance, std::size_t max_sweeps,
                               const Parallel& parallel) = 0;
 
-  /// Everything as a table and the fit of it, for writing; with LabelFit::evidence, if asked for.
+  /// Everything as a table and the fit of it with its warnings, for writing; with
+  /// LabelFit::evidence, if asked for.
   struct Result {
     AnnotationTable table;
     LabelFit fit;
   };
   virtual Result result(bool keep_evidence = false) const = 0;
+
+  /// All annotations in canonical order, as in result().
+  virtual AnnotationTable table() const = 0;
 
   virtual const std::string& method() const = 0;
   /// Whether annotations of weight 0 are abstentions that say something.

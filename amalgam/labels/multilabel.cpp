@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/utf8.hpp"
 
 namespace amalgam::labels {
@@ -77,16 +78,19 @@ AnnotationTable relevance_table(const AnnotationTable& table, std::optional<Labe
       // Rows are sorted by worker within the task.
       const Worker worker = table.workers[row];
       bool given = false;
-      double weight = table.weight(row);
+      double yes = 0;
+      double any = 0;
       for (; row < last && table.workers[row] == worker; ++row) {
+        any = std::max(any, table.weight(row));
         if (table.labels[row] != label) continue;
         given = true;
-        weight = table.weight(row);
+        yes = std::max(yes, table.weight(row));
       }
       relevance.tasks.push_back(task);
       relevance.workers.push_back(worker);
       relevance.labels.push_back(given ? 1 : 0);
-      if (!table.weights.empty()) relevance.weights.push_back(static_cast<float>(weight));
+      if (!table.weights.empty())
+        relevance.weights.push_back(static_cast<float>(given ? yes : any));
     }
     relevance.task_begins.push_back(relevance.tasks.size());
   }
@@ -113,6 +117,7 @@ SoftLabels binary_relevance(std::string_view method, const AnnotationTable& tabl
   check_labels(table);
   SoftLabels probabilities(table.task_count(), table.label_count());
   for (std::size_t label = 0; label < table.label_count(); ++label) {
+    check_interrupt();
     const AnnotationTable question = relevance_table(table, static_cast<Label>(label));
     const auto put = [&](std::size_t task, double p) { probabilities.row(task)[label] = p; };
     if (const std::optional<double> same = constant_relevance(question)) {

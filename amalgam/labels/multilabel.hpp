@@ -29,7 +29,8 @@ AnnotationTable with_empty_answers(AnnotationTable table, std::string_view none,
                                    std::uint64_t& count);
 
 /// The question of one label: who annotated each task, and whether they gave the label ("0" or
-/// "1"); nullopt: a label that nobody gives. Tasks and workers keep their numbers.
+/// "1"); nullopt: a label that nobody gives. A yes weighs what the label does in the answer, a no
+/// what the answer's heaviest label does. Tasks and workers keep their numbers.
 AnnotationTable relevance_table(const AnnotationTable& table, std::optional<Label> label);
 /// The probability of yes if all answers to such a question are the same.
 std::optional<double> constant_relevance(const AnnotationTable& question);

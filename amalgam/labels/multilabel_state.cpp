@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "amalgam/core/error.hpp"
+#include "amalgam/core/interrupt.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/labels/multilabel.hpp"
 
@@ -41,6 +42,15 @@ void take_in(MultilabelReport& all, const AbsorbReport& one) {
   all.fits_everything = all.fits_everything || one.fits_everything;
 }
 
+// A label that no answer has would cost as much as any other, and nobody wrote it.
+void check_every_label_is_given(const ColumnReader& reader, const AnnotationTable& answers) {
+  std::vector<bool> given(answers.label_count(), false);
+  for (const Label label : answers.labels) {
+    if (label != kNoLabel) given[label] = true;
+  }
+  reader.check(std::ranges::find(given, false) == given.end(), "labels");
+}
+
 std::uint64_t answer_count(const AnnotationTable& table) {
   return relevance_table(table, std::nullopt).rows();
 }
@@ -56,11 +66,7 @@ MultilabelState::MultilabelState(std::string method, std::vector<std::string> pa
 
 MultilabelState::MultilabelState(const ColumnReader& reader)
     : head_(read_state_head(reader, kCommand)), seed_(reader.number(kSeed)) {
-  try {
-    check_parameters(head_);
-  } catch (const InputError& error) {
-    reader.fail(error.what());
-  }
+  reader.checked([&] { return check_parameters(head_); });
   AnnotationBuilder builder;
   builder.add(read_state_rows(reader, true));
   answers_ = builder.finish(reader.path().string());
@@ -68,7 +74,9 @@ MultilabelState::MultilabelState(const ColumnReader& reader)
     answers_.weights.clear();
   }
   const std::uint64_t answers = answer_count(answers_);
+  check_every_label_is_given(reader, answers_);
   for (std::size_t label = 0; label < answers_.label_count(); ++label) {
+    check_interrupt();
     const ColumnReader part = reader.part(part_of(label));
     if (!has_state(part)) {
       const auto same = constant_relevance(relevance_table(answers_, static_cast<Label>(label)));
@@ -117,12 +125,14 @@ MultilabelReport MultilabelState::absorb(const AnnotationTable& added,
   // What is fitted as a whole first: there most can be wrong.
   States states(all.label_count());
   for (std::size_t label = 0; label < states.size(); ++label) {
+    check_interrupt();
     const std::optional<Label> old = label_in(answers_, all.label_names[label]);
     if (old && states_[*old] != nullptr) continue;
     const AnnotationTable question = relevance_table(all, static_cast<Label>(label));
     if (!constant_relevance(question)) states[label] = fitted(question, report, options);
   }
   for (std::size_t label = 0; label < states.size(); ++label) {
+    check_interrupt();
     const std::string_view name = all.label_names[label];
     const std::optional<Label> old = label_in(answers_, name);
     if (!old || states_[*old] == nullptr) continue;
@@ -134,9 +144,20 @@ MultilabelReport MultilabelState::absorb(const AnnotationTable& added,
   return report;
 }
 
+bool MultilabelState::refine(const Parallel& parallel) {
+  bool converged = true;
+  for (const std::unique_ptr<LabelState>& state : states_) {
+    check_interrupt();
+    if (state == nullptr) continue;
+    converged = state->refine(kSettled, kSettlingSweeps, parallel).converged && converged;
+  }
+  return converged;
+}
+
 SoftLabels MultilabelState::probabilities(std::vector<std::string>* warnings) const {
   SoftLabels probabilities(answers_.task_count(), answers_.label_count());
   for (std::size_t label = 0; label < states_.size(); ++label) {
+    check_interrupt();
     if (states_[label] == nullptr) {
       const auto same = constant_relevance(relevance_table(answers_, static_cast<Label>(label)));
       for (std::size_t task = 0; task < probabilities.items; ++task) {

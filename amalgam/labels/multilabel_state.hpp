@@ -34,6 +34,9 @@ class MultilabelState {
   /// method.
   MultilabelReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {});
 
+  /// LabelState::refine of every label, until nothing changes by kSettled; whether all settled.
+  bool refine(const Parallel& parallel);
+
   /// [tasks, labels] of answers(). What fits warn of goes to `warnings` with the label.
   SoftLabels probabilities(std::vector<std::string>* warnings = nullptr) const;
 

@@ -1,5 +1,7 @@
 #include "amalgam/labels/other_methods.hpp"
 
+#include <fmt/ranges.h>
+
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/text.hpp"
 #include "amalgam/core/utf8.hpp"
@@ -31,7 +33,8 @@ OtherMethod bradley_terry() {
                .doc = "wins and losses of each item against one of the mean score; above 0 where "
                       "some items always win",
                .default_value = 0.0,
-               .low = 0}}};
+               .low = 0,
+               .high = 1e9}}};
 }
 
 OtherMethod noisy_bradley_terry() {
@@ -49,7 +52,8 @@ OtherMethod noisy_bradley_terry() {
                .doc = "pulls items to one score, and workers to log-odds of 1 of judging and no "
                       "bias",
                .default_value = 0.1,
-               .low = 0}}};
+               .low = 0,
+               .high = 1e9}}};
 }
 
 std::vector<OtherMethod> all_methods() {
@@ -104,8 +108,8 @@ const OtherMethod& find_other_method(std::string_view command, std::string_view 
     if (method.name == name) return method;
     names.push_back(method.name);
   }
-  throw InputError("'{}' is no method of 'label {}'{}", printable(std::string(name)), command,
-                   did_you_mean(name, names));
+  throw InputError("'{}' is no method of 'label {}'{}; expected {}", printable(std::string(name)),
+                   command, did_you_mean(name, names), fmt::join(names, " or "));
 }
 
 }  // namespace amalgam::labels

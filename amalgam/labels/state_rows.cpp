@@ -78,13 +78,16 @@ std::map<std::string, std::string> state_metadata(const StateHead& head, std::st
   return metadata;
 }
 
+std::string state_command(const ColumnReader& reader) {
+  return reader.has_text(kCommand) ? reader.text(kCommand) : std::string(kAggregate);
+}
+
 StateHead read_state_head(const ColumnReader& reader, std::string_view command) {
   if (!reader.has_text(kFormat) || reader.text(kFormat) != kVersion) {
     reader.fail(fmt::format(
         "it is no state of labels (of version 1); 'amalgam label {} --state' makes them", command));
   }
-  const std::string made_by =
-      reader.has_text(kCommand) ? reader.text(kCommand) : std::string(kAggregate);
+  const std::string made_by = state_command(reader);
   if (made_by != command) {
     reader.fail(fmt::format(
         "it is a state of 'amalgam label {}'; expected one of 'amalgam label {}' ('amalgam label "
@@ -93,12 +96,8 @@ StateHead read_state_head(const ColumnReader& reader, std::string_view command) 
         made_by == kAggregate ? "update" : printable(made_by) + " --from"));
   }
   StateHead head{.method = reader.text(kMethod), .parameters = {}};
-  nlohmann::json parameters;
-  try {
-    parameters = parse_json(reader.text(kParameters), kParameters);
-  } catch (const InputError& error) {
-    reader.fail(error.what());
-  }
+  const nlohmann::json parameters =
+      reader.checked([&] { return parse_json(reader.text(kParameters), kParameters); });
   reader.check(parameters.is_array(), "parameters");
   for (const nlohmann::json& parameter : parameters) {
     reader.check(parameter.is_string(), "parameters");

@@ -24,6 +24,8 @@ struct StateHead {
 /// `command` of `amalgam label`, which makes such states and goes on from them.
 std::map<std::string, std::string> state_metadata(const StateHead& head,
                                                   std::string_view command = "aggregate");
+/// Which command a state says it is of.
+std::string state_command(const ColumnReader& reader);
 /// InputError naming the file unless it is a state of that command.
 StateHead read_state_head(const ColumnReader& reader, std::string_view command = "aggregate");
 

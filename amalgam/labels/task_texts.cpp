@@ -73,8 +73,12 @@ std::vector<std::uint32_t> TaskTexts::append(TaskTexts&& more, AbsorbReport& rep
     for (std::size_t task = 0; task < tasks.size(); ++task) {
       tasks[task] = tasks_.add(more.tasks_[task]);
     }
+    const std::size_t old_rows = rows_.size();
     for (Row& row : more.rows_) {
-      add_row({tasks[row.task], workers_.add(more.workers_[row.worker]), std::move(row.text)});
+      const std::uint32_t worker = workers_.add(more.workers_[row.worker]);
+      const std::uint32_t task = tasks[row.task];
+      report.repeated += task < old_tasks && has_text(task, worker, old_rows) ? 1 : 0;
+      add_row({task, worker, std::move(row.text)});
     }
   }
   report.new_tasks = tasks_.size() - old_tasks;
@@ -96,6 +100,12 @@ std::vector<TaskText> TaskTexts::of_task_with(const TaskTexts& added, std::uint3
   added.list(texts, task, rows_.size());
   sort_by_worker(texts);
   return texts;
+}
+
+bool TaskTexts::has_text(std::uint32_t task, std::uint32_t worker, std::size_t rows) const {
+  return std::ranges::any_of(rows_of_task_[task], [&](std::size_t row) {
+    return row < rows && rows_[row].worker == worker;
+  });
 }
 
 void TaskTexts::add_row(Row row) {

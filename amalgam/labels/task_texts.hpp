@@ -56,6 +56,7 @@ class TaskTexts {
   std::vector<TaskText> of_task_with(const TaskTexts& added, std::uint32_t task) const;
 
  private:
+  bool has_text(std::uint32_t task, std::uint32_t worker, std::size_t rows) const;
   void add_row(Row row);
   void list(std::vector<TaskText>& texts, std::uint32_t task, std::size_t first_row) const;
 

@@ -99,14 +99,11 @@ WholeFitState::WholeFitState(const ColumnReader& reader) : head_(read_state_head
   table_ = canonical_table(rows);
   seed_ = reader.number(kSeed);
   updates_ = reader.number(kUpdates);
-  bool needs_gold = false;
-  try {
+  const bool needs_gold = reader.checked([&] {
     const LabelModelInfo& info = find_label_model(head_.method).info();
     parameters_from_arguments(info.name, info.parameters, head_.parameters);
-    needs_gold = info.needs_gold;
-  } catch (const InputError& error) {
-    reader.fail(error.what());
-  }
+    return info.needs_gold;
+  });
   const bool in_order =
       rows.task_names == table_.task_names && rows.worker_names == table_.worker_names;
   if (reader.has_column(kGold)) {
@@ -216,6 +213,8 @@ RefineReport WholeFitState::refine(double /*tolerance*/, std::size_t /*max_sweep
   fit_ = std::move(fit);
   return report;
 }
+
+AnnotationTable WholeFitState::table() const { return table_; }
 
 LabelState::Result WholeFitState::result(bool keep_evidence) const {
   if (keep_evidence && !keeps_evidence()) {

@@ -36,6 +36,7 @@ class WholeFitState final : public LabelState {
   RefineReport refine(double tolerance, std::size_t max_sweeps, const Parallel& parallel) override;
   /// InputError for evidence if abstentions say something.
   Result result(bool keep_evidence = false) const override;
+  AnnotationTable table() const override;
   const std::string& method() const override { return head_.method; }
   bool marks_abstentions() const override { return abstentions_of(head_) == "marked"; }
   std::size_t task_count() const override { return table_.task_count(); }

@@ -94,6 +94,11 @@ TEST_F(LabelOther, PairwiseGoesOnFromAState) {
   expect_refused({"label", "update", state, more, "--out", path("r")},
                  "it is a state of 'amalgam label pairwise'");
   expect_refused({"label", "pairwise", more, "--from", state, "--out", state}, "it is an input");
+  expect_refused({"label", "predict", state, "--matrix", more, "--out", path("r")},
+                 "a state of 'amalgam label pairwise' labels no new tasks");
+  // A name that a script has left empty; a folder, whose file would not be known as an input.
+  refused({"--from", "", "--state", state}, "expected the name of a state");
+  refused({"--from", path("")}, "not a regular file but a folder");
 }
 
 TEST_F(LabelOther, MethodsOfTheseAreListed) {
@@ -187,6 +192,10 @@ TEST_F(LabelOther, MultilabelGoesOnFromAState) {
   expect_refused(
       {"label", "multilabel", more, "--from", state, "--method", "wawa", "--out", path("o")},
       "is a state of 'standard'");
+  EXPECT_EQ(
+      multilabel({write("s.csv", "task,worker,label\ns,1,cat\n"), "--from", state, "--refine"},
+                 "refined")["tasks"],
+      4);
 }
 
 TEST_F(LabelOther, MultilabelReadsExportsWithSeveralLabelsAnAnswer) {

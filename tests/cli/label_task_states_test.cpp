@@ -92,7 +92,7 @@ TEST_F(LabelTaskStates, TextSaysWhatItTookIn) {
   result = succeeds({"label", "text", second, "--out", path("o"), "--from", state, "--json"});
   EXPECT_EQ(keys_of(result.json()),
             (std::vector<std::string>{"method", "tasks", "annotations", "added", "new_tasks",
-                                      "new_workers", "tasks_updated", "agreement"}));
+                                      "new_workers", "tasks_updated", "repeated", "agreement"}));
   EXPECT_EQ(result.json()["annotations"], 5);
   EXPECT_EQ(result.json()["added"], 2);
   EXPECT_EQ(result.json()["tasks_updated"], 2);
@@ -150,11 +150,11 @@ TEST_F(LabelTaskStates, TextRefusesMisuseAndLeavesTheStateAsItWas) {
   succeeds({"label", "aggregate", votes, "--out", path("o"), "--state", other});
   refused({texts, "--out", path("o"), "--from", other},
           "it is a state of 'amalgam label aggregate'; expected one of 'amalgam label text'");
-  for (const char* command : {"update", "predict"}) {
-    expect_bad_usage(run_amalgam({"label", command, state, votes, "--out", path("o")}),
-                     "it is a state of 'amalgam label text'; expected one of 'amalgam label "
-                     "aggregate' ('amalgam label text --from' takes more into it)");
-  }
+  expect_bad_usage(run_amalgam({"label", "predict", state, votes, "--out", path("o")}),
+                   "a state of 'amalgam label text' labels no new tasks");
+  expect_bad_usage(run_amalgam({"label", "update", state, votes, "--out", path("o")}),
+                   "it is a state of 'amalgam label text'; expected one of 'amalgam label "
+                   "aggregate' ('amalgam label text --from' takes more into it)");
 }
 
 TEST_F(LabelTaskStates, MasksOfImagesAreKeptAsRuns) {
@@ -173,7 +173,7 @@ TEST_F(LabelTaskStates, MasksOfImagesAreKeptAsRuns) {
   EXPECT_EQ(read("o"), "task,mask\nt,\"1x4:0,2,2\"\nu,1x2:2\n");
   EXPECT_EQ(keys_of(result.json()),
             (std::vector<std::string>{"method", "tasks", "annotations", "added", "new_tasks",
-                                      "new_workers", "tasks_updated"}));
+                                      "new_workers", "tasks_updated", "repeated"}));
   EXPECT_EQ(result.json()["method"], "em");
   EXPECT_EQ(result.json()["annotations"], 3);
   EXPECT_EQ(result.json()["added"], 2);

@@ -44,6 +44,24 @@ class LabelWeak : public testing::Test {
   std::string gold_;
 };
 
+// Items without names do not take those that are there, whatever these are.
+TEST_F(LabelWeak, NumbersOfNewItemsAreBehindAllNames) {
+  const std::string state = path("state.safetensors");
+  const std::string named = write("named.csv", "task,a,b\n3,0,1\n4,1,1\nx,0,0\n");
+  const std::string gold = write("gold.csv", "task,label\n3,0\n4,1\n");
+  ASSERT_EQ(run_amalgam({"label", "weak", named, "--method", "gold-majority", "--gold", gold,
+                         "--out", path("o.csv"), "--state", state})
+                .code,
+            0);
+  const RunResult result = run_amalgam({"label", "weak", write("other.csv", "c,d\n1,1\n0,0\n"),
+                                        "--from", state, "--out", path("o.csv"), "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(result.json()["new_items"], 2);
+  EXPECT_EQ(result.json()["new_functions"], 2);
+  EXPECT_THAT(result.err, HasSubstr("none of the 2 functions was there before"));
+  EXPECT_THAT(read("o.csv"), HasSubstr("x,0\n5,"));
+}
+
 TEST_F(LabelWeak, GoesOnFromAState) {
   const std::string first = write("first.csv", "a,b,c\n0,0,1\n1,1,1\n0,1,0\n-1,-1,-1\n");
   const std::string more = write("more.csv", "a,b,d\n1,1,0\n0,-1,0\n");
@@ -71,6 +89,8 @@ TEST_F(LabelWeak, GoesOnFromAState) {
   weak(with({both}), "whole-soft.csv");
   EXPECT_EQ(read("soft.csv"), read("whole-soft.csv"));
   EXPECT_THAT(read("soft.csv"), HasSubstr("3,0.75,0.25\n"));
+  EXPECT_EQ(weak({write("next.csv", "a,b\n1,1\n"), "--from", state, "--refine"}, "s.csv")["items"],
+            7);
   const auto refused = [&](std::vector<std::string> words, const char* text) {
     words.insert(words.begin(), {"label", "weak", more, "--from", state, "--out", path("o.csv")});
     const RunResult result = run_amalgam(words);
@@ -79,6 +99,7 @@ TEST_F(LabelWeak, GoesOnFromAState) {
   };
   refused({"--balance", "1,1"}, "are those of the state");
   refused({"--method", "wawa"}, "is a state of 'standard'");
+  refused({"--seed", "3"}, "has the seed of its first fit");
   const RunResult updated =
       run_amalgam({"label", "update", state, write("t.csv", "task,worker,label\n9,a,1\n")});
   EXPECT_EQ(updated.code, 2);

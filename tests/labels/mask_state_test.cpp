@@ -134,6 +134,14 @@ TEST(MaskState, FitsTasksOfNewMasksAloneAndSaysSo) {
   EXPECT_EQ(state.masks().rows()[2].text, "1x2:0,2");
 }
 
+TEST(MaskState, MasksThatMemoryCannotHoldAreRefused) {
+  TaskTexts masks;
+  for (int i = 0; i < 9; ++i) masks.add("t", "w" + std::to_string(i), "16384x16384:268435456");
+  MaskState state("majority");
+  EXPECT_THAT(error_of([&] { state.absorb(masks); }),
+              HasSubstr("task 't': its masks have more than 2147483648 pixels together"));
+}
+
 TEST(MaskState, AnAbsorbThatFailsChangesNothing) {
   MaskState state("em");
   state.absorb(masks_of(std::array<Row, 2>{{{"a", "1", "1x2:1,1"}, {"b", "1", "1x2:2"}}}));
@@ -152,7 +160,7 @@ TEST(MaskState, AnAbsorbThatFailsChangesNothing) {
             "m.csv: task 'new': a mask of 1 times 3 pixels, but the first has 1 times 1");
   EXPECT_THAT(error({"b", "2", "1x2"}), HasSubstr("m.csv: task 'b': the mask is '1x2'"));
   EXPECT_THAT(error_of([] { MaskState("mean"); }),
-              HasSubstr("no method 'mean' for masks; expected em or majority"));
+              HasSubstr("'mean' is no method of 'label masks'; expected em or majority"));
 }
 
 TEST(MaskState, OfResultsAloneIsTheSameButNotSaved) {
@@ -218,7 +226,8 @@ TEST_F(MaskFile, ColumnsThatDoNotFitTogetherAreRefused) {
 TEST_F(MaskFile, OfAnotherCommandOrMethodIsRefused) {
   ColumnSet set = state_.columns();
   set.metadata = state_metadata({.method = "mean"}, "masks");
-  EXPECT_THAT(error_of_file(set), HasSubstr("state.safetensors: no method 'mean' for masks"));
+  EXPECT_THAT(error_of_file(set),
+              HasSubstr("state.safetensors: 'mean' is no method of 'label masks'"));
   set.metadata = state_metadata({.method = "rover"}, "text");
   EXPECT_THAT(error_of_file(set),
               HasSubstr("it is a state of 'amalgam label text'; expected one of 'amalgam label "

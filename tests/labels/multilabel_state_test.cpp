@@ -125,6 +125,31 @@ TEST(MultilabelState, LabelsThatAllOrNoneGiveMayChange) {
       ThrowsMessage<InputError>(HasSubstr("task 'q': 'B' has answered it before")));
 }
 
+// An answer's no weighs as its heaviest label, in whatever order labels are: a new one may change
+// that.
+TEST(MultilabelState, AnswersWithSeveralWeightsAreTakenAlike) {
+  const auto table = [](const std::vector<std::pair<Triple, float>>& rows) {
+    AnnotationBuilder builder;
+    for (const auto& [row, weight] : rows) {
+      builder.add(builder.task(row.task), builder.worker(row.worker), builder.label(row.label));
+      builder.add_weight(weight);
+    }
+    return builder.finish("answers");
+  };
+  const AnnotationTable first = table(
+      {{{"p", "A", "9"}, 1}, {{"p", "A", "10"}, 3}, {{"p", "B", "2"}, 1}, {{"q", "A", "2"}, 1}});
+  const AnnotationTable more = table({{{"r", "A", "x"}, 1}, {{"r", "B", "2"}, 1}});
+  EXPECT_THAT(relevance_table(first, 0).weights, ElementsAre(3, 1, 1));  // "2"
+  EXPECT_THAT(relevance_table(first, 1).weights, ElementsAre(1, 1, 1));  // "9"
+  MultilabelState state("standard", {});
+  state.absorb(first);
+  state = reloaded(state);
+  state.absorb(more);
+  EXPECT_EQ(largest_difference(state.probabilities(),
+                               binary_relevance("standard", joined(first, more), {}, {})),
+            0);
+}
+
 TEST(MultilabelState, RefusesWhatIsNone) {
   EXPECT_THROW(MultilabelState("dawid-skeen", {}), InputError);
   std::uint64_t count = 0;
@@ -159,6 +184,18 @@ TEST(MultilabelState, FilesThatDoNotFitTogetherAreRefused) {
           "its rows do not fit together");
   refuses([&](ColumnSet& set) { column(set, "label.0.posterior").bytes[7] = std::byte{0xff}; },
           "its posteriors do not fit together");
+  refuses(
+      [&](ColumnSet& set) {  // a label that nobody gives
+        for (const char* name : {"labels.names", "labels.begins"}) {
+          column(set, name).shape = {column(set, name).shape[0] + 1};
+        }
+        column(set, "labels.names").bytes.push_back(std::byte{'z'});
+        std::vector<std::byte>& begins = column(set, "labels.begins").bytes;
+        begins.insert(begins.end(), begins.end() - 8, begins.end());
+        begins[begins.size() - 8] =
+            static_cast<std::byte>(column(set, "labels.names").bytes.size());
+      },
+      "its labels do not fit together");
   refuses([](ColumnSet& set) { set.metadata["amalgam.labels.command"] = "text"; },
           "expected one of 'amalgam label multilabel'");
   refuses([](ColumnSet& set) { set.metadata["amalgam.labels.method"] = "none"; }, "none");

@@ -108,6 +108,23 @@ TEST(VoteState, LabelsNewItemsAsThePredictorOfTheFit) {
             LabelPredictor("generative", result.table, result.fit).predict(fresh).soft.values);
 }
 
+TEST(VoteState, RefinedIsTheFitOfEverything) {
+  const AnnotationTable first = votes(0, 500);
+  const AnnotationTable more = votes(500, 100);
+  VoteState state("dawid-skene", first, {}, {}, {});
+  EXPECT_TRUE(state.settled().converged);
+  EXPECT_GT(state.settled().sweeps, 0U);
+  state.absorb(more);
+  EXPECT_TRUE(state.refine({}).converged);
+  const VoteState whole("dawid-skene", joined(first, more), {}, {}, {});
+  EXPECT_LT(largest_difference(state.result().fit.posterior, whole.result().fit.posterior), 1e-4);
+}
+
+TEST(VoteState, WarnsOfWhatAFitWarnsOf) {
+  const VoteState state("dawid-skene", votes(0, 2), {}, {}, {});
+  EXPECT_FALSE(state.result().fit.warnings.empty());
+}
+
 TEST(VoteState, RefusesVotesThatWereThere) {
   VoteState state("majority-vote", votes(0, 20), {}, {}, {});
   EXPECT_THAT([&] { state.absorb(votes(15, 10)); },

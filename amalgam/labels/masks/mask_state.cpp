@@ -8,21 +8,17 @@
 #include "amalgam/core/error.hpp"
 #include "amalgam/core/utf8.hpp"
 #include "amalgam/labels/masks/segmentation.hpp"
+#include "amalgam/labels/other_methods.hpp"
 
 namespace amalgam::labels {
 namespace {
 
 constexpr std::string_view kCommand = "masks";
 constexpr std::string_view kEm = "em";
-constexpr std::string_view kMajority = "majority";
+// Of all masks of a task, which are in memory at once.
+constexpr std::size_t kMostPixels = std::size_t{1} << 31U;
 constexpr const char* kResults = "results";
 constexpr const char* kSkills = "skills";
-
-void check_method(std::string_view method) {
-  if (method == kEm || method == kMajority) return;
-  throw InputError("no method '{}' for masks; expected {} or {}", printable(method), kEm,
-                   kMajority);
-}
 
 // All masks of a task, and what was made of them, have one size.
 void check_masks(const ColumnReader& reader, const TaskTexts& masks,
@@ -39,15 +35,11 @@ void check_masks(const ColumnReader& reader, const TaskTexts& masks,
 
 MaskState::MaskState(std::string method, Keep keep)
     : head_{.method = std::move(method)}, keep_(keep) {
-  check_method(head_.method);
+  find_other_method(kCommand, head_.method);
 }
 
 MaskState::MaskState(const ColumnReader& reader) : head_(read_state_head(reader, kCommand)) {
-  try {
-    check_method(head_.method);
-  } catch (const InputError& error) {
-    reader.fail(error.what());
-  }
+  reader.checked([&] { return find_other_method(kCommand, head_.method); });
   masks_ = TaskTexts(reader);
   results_ = read_texts(reader, kResults, masks_.task_count());
   check_masks(reader, masks_, results_);
@@ -68,10 +60,22 @@ MaskState::Found MaskState::fitted(TaskTexts& added, std::uint32_t task,
   const std::size_t first_added = masks_.rows().size();
   Found found;
   std::vector<Mask> masks;
-  for (const auto& [worker, text, row] : masks_.of_task_with(added, task)) {
-    found.rows.push_back(row);
-    masks.push_back(row >= first_added && options.mask ? options.mask(text, row - first_added)
-                                                       : parse_mask(text, where));
+  std::size_t pixels = 0;
+  const auto count = [&](const MaskSize& size) {
+    pixels += size.rows * size.columns;
+    if (pixels <= kMostPixels) return;
+    throw InputError("{}: its masks have more than {} pixels together", where, kMostPixels);
+  };
+  const std::vector<TaskText> texts = masks_.of_task_with(added, task);
+  const auto is_read = [&](const TaskText& one) { return one.row >= first_added && options.mask; };
+  for (const TaskText& one : texts) {
+    if (!is_read(one)) count(mask_size(one.text, where));
+  }
+  for (const TaskText& one : texts) {
+    found.rows.push_back(one.row);
+    masks.push_back(is_read(one) ? options.mask(one.text, one.row - first_added)
+                                 : parse_mask(one.text, where));
+    if (is_read(one)) count({masks.back().rows, masks.back().columns});
   }
   if (judges_workers()) {
     Segmentation all = segmentation_em(masks, where);

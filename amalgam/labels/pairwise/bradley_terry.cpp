@@ -50,12 +50,12 @@ void divide_by_sum(std::vector<double>& values) {
   for (double& value : values) value /= sum;
 }
 
-std::vector<double> first_scores(std::size_t items, const PairwisePoint* start) {
+std::vector<double> first_scores(std::size_t items, std::span<const double> start) {
   const double equal = 1.0 / static_cast<double>(items);
   std::vector<double> scores(items, equal);
-  if (start == nullptr) return scores;
+  if (start.empty()) return scores;
   for (std::size_t i = 0; i < items; ++i) {
-    if (start->items[i] > 0) scores[i] = start->items[i];
+    if (start[i] > 0) scores[i] = start[i];
   }
   divide_by_sum(scores);
   return scores;
@@ -97,7 +97,6 @@ PairwiseFit bradley_terry(const ComparisonTable& table, const BradleyTerryOption
     const double won = fit.scores[table.winner(row)];
     fit.log_likelihood += portable_log(won / (won + fit.scores[table.loser(row)]));
   }
-  fit.point.items = fit.scores;
   return fit;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -8,13 +9,6 @@
 #include "amalgam/labels/pairwise/comparisons.hpp"
 
 namespace amalgam::labels {
-
-/// Where a fit stands, in its method's own numbers: from there a fit of more comparisons goes on.
-struct PairwisePoint {
-  std::vector<double> items;   ///< [items] scores, or log-scores of the noisy model
-  std::vector<double> skills;  ///< [workers] log-odds of the noisy model
-  std::vector<double> biases;  ///< [workers] log-odds of the noisy model
-};
 
 /// What comparisons say of items and workers.
 struct PairwiseFit {
@@ -25,7 +19,6 @@ struct PairwiseFit {
   double log_likelihood = 0;  ///< of the comparisons
   std::size_t iterations = 0;
   bool converged = false;
-  PairwisePoint point;
   std::vector<std::string> warnings;
 };
 
@@ -34,9 +27,9 @@ struct BradleyTerryOptions {
   double tolerance = 1e-5;  ///< ends when no score changes by more
   /// Wins and losses of each item against one of the mean score: above 0, all scores are finite.
   double prior = 0;
-  /// Where the items start, NaN or 0 where nothing is known; null: all are equal. What the fit
-  /// converges to does not depend on it.
-  const PairwisePoint* start = nullptr;
+  /// Scores that the items start from, NaN or 0 where nothing is known; empty: all are equal. What
+  /// the fit converges to does not depend on it.
+  std::span<const double> start = {};
 };
 
 /// Pr(a beats b) = s_a / (s_a + s_b) by minorisation and maximisation (Bradley and Terry 1952;
@@ -50,8 +43,6 @@ struct NoisyBradleyTerryOptions {
   /// each worker half the squared distance of the log-odds of skill and bias to 1 and 0.
   double regularisation = 0.1;
   double tolerance = 1e-6;  ///< of the largest entry of the gradient
-  /// Where items and workers start, NaN where nothing is known; null: all are equal.
-  const PairwisePoint* start = nullptr;
 };
 
 /// Worker w judges by the items with probability skill_w, where Pr(left wins) = s_l / (s_l + s_r),

@@ -11,18 +11,17 @@ namespace {
 
 constexpr std::string_view kCommand = "pairwise";
 constexpr std::string_view kPlain = "bradley-terry";
-constexpr double kLargestLogOdds = 1e6;
+constexpr const char* kScores = "scores";
 
 Parameters parameters_of(std::string_view method, std::span<const std::string> arguments) {
   const OtherMethod& info = find_other_method(kCommand, method);
   return parameters_from_arguments(info.name, info.parameters, arguments);
 }
 
-// For each name of `names` the number of it in `from`, or NaN.
+// The values of the same names in another order; NaN for new ones.
 std::vector<double> renumbered(const std::vector<double>& values, const StringPool& from,
                                const StringPool& names) {
   std::vector<double> result;
-  if (values.empty()) return result;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::uint32_t old = from.find(names[i]);
     result.push_back(old == StringPool::npos ? std::numeric_limits<double>::quiet_NaN()
@@ -56,20 +55,11 @@ ComparisonTable read_table(const ColumnReader& reader) {
   return table;
 }
 
-std::vector<double> read_numbers(const ColumnReader& reader, const char* name, std::size_t count,
-                                 double low, double high) {
-  std::vector<double> values = reader.column<double>(name, DType::f64);
-  reader.check(
-      values.size() == count &&
-          std::ranges::all_of(values, [&](double value) { return value >= low && value <= high; }),
-      std::string("numbers '") + name + "'");
-  return values;
-}
-
 }  // namespace
 
 PairwiseFit fit_comparisons(std::string_view method, const ComparisonTable& table,
-                            std::span<const std::string> parameters, const PairwisePoint* start) {
+                            std::span<const std::string> parameters,
+                            std::span<const double> start) {
   const Parameters values = parameters_of(method, parameters);
   const auto iterations = static_cast<std::size_t>(values.number("iterations"));
   const double tolerance = values.number("tolerance");
@@ -81,8 +71,7 @@ PairwiseFit fit_comparisons(std::string_view method, const ComparisonTable& tabl
   }
   return noisy_bradley_terry(table, {.iterations = iterations,
                                      .regularisation = values.number("regularisation"),
-                                     .tolerance = tolerance,
-                                     .start = start});
+                                     .tolerance = tolerance});
 }
 
 ComparisonState::ComparisonState(std::string method, std::vector<std::string> parameters)
@@ -92,28 +81,13 @@ ComparisonState::ComparisonState(std::string method, std::vector<std::string> pa
 
 ComparisonState::ComparisonState(const ColumnReader& reader)
     : head_(read_state_head(reader, kCommand)) {
-  try {
-    parameters_of(head_.method, head_.parameters);
-  } catch (const InputError& error) {
-    reader.fail(error.what());
-  }
+  reader.checked([&] { return parameters_of(head_.method, head_.parameters); });
   table_ = read_table(reader);
-  const std::size_t items = table_.item_names.size();
-  if (head_.method == kPlain) {
-    point_.items = read_numbers(reader, "point.items", items, 0, 1);
-    return;
-  }
-  const auto log_odds = [&](const char* name, std::size_t count) {
-    return read_numbers(reader, name, count, -kLargestLogOdds, kLargestLogOdds);
-  };
-  point_ = {log_odds("point.items", items), log_odds("point.skills", table_.worker_names.size()),
-            log_odds("point.biases", table_.worker_names.size())};
-}
-
-PairwisePoint ComparisonState::known_of(const ComparisonTable& table) const {
-  return {renumbered(point_.items, table_.item_names, table.item_names),
-          renumbered(point_.skills, table_.worker_names, table.worker_names),
-          renumbered(point_.biases, table_.worker_names, table.worker_names)};
+  if (head_.method != kPlain) return;
+  scores_ = reader.column<double>(kScores, DType::f64);
+  reader.check(scores_.size() == table_.item_names.size() &&
+                   std::ranges::all_of(scores_, [](double s) { return s >= 0 && s <= 1; }),
+               kScores);
 }
 
 PairwiseFit ComparisonState::absorb(const ComparisonTable& added) {
@@ -122,11 +96,11 @@ PairwiseFit ComparisonState::absorb(const ComparisonTable& added) {
   builder.add(added);
   ComparisonTable all = builder.finish();
   if (all.rows.empty()) throw InputError("there is no comparison");
-  const PairwisePoint known = known_of(all);
-  PairwiseFit fit =
-      fit_comparisons(head_.method, all, head_.parameters, table_.rows.empty() ? nullptr : &known);
+  std::vector<double> start;
+  if (!scores_.empty()) start = renumbered(scores_, table_.item_names, all.item_names);
+  PairwiseFit fit = fit_comparisons(head_.method, all, head_.parameters, start);
   table_ = std::move(all);
-  point_ = fit.point;
+  if (head_.method == kPlain) scores_ = fit.scores;
   return fit;
 }
 
@@ -143,11 +117,7 @@ ColumnSet ComparisonState::columns() const {
   add("rows.left", DType::u32, &Comparison::left, std::uint32_t{});
   add("rows.right", DType::u32, &Comparison::right, std::uint32_t{});
   add("rows.left_won", DType::u8, &Comparison::left_won, std::uint8_t{});
-  for (const auto& [name, values] :
-       {std::pair("point.items", &point_.items), std::pair("point.skills", &point_.skills),
-        std::pair("point.biases", &point_.biases)}) {
-    if (!values->empty()) set.columns.push_back(make_column(name, DType::f64, *values));
-  }
+  if (!scores_.empty()) set.columns.push_back(make_column(kScores, DType::f64, scores_));
   return set;
 }
 

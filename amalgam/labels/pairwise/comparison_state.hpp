@@ -12,17 +12,18 @@
 
 namespace amalgam::labels {
 
-/// Fits `bradley-terry` or `noisy-bradley-terry` with "name=value" parameters. `start`: where the
-/// fit goes on from, of the items and workers of `table`. InputError as find_other_method, and for
+/// Fits `bradley-terry` or `noisy-bradley-terry` with "name=value" parameters. `start`: the
+/// scores of the items of `table` that bradley-terry goes on from (BradleyTerryOptions). InputError
+/// as find_other_method, and for
 /// parameters that do not fit.
 PairwiseFit fit_comparisons(std::string_view method, const ComparisonTable& table,
                             std::span<const std::string> parameters,
-                            const PairwisePoint* start = nullptr);
+                            std::span<const double> start = {});
 
-/// Comparisons and where their fit stands, which take in more of them: every update is a fit of all
-/// from where the last one stood. bradley-terry has one solution, which it converges to from
-/// anywhere up to its tolerance; the noisy model's likelihood may have several maxima, and an
-/// update stays with the one that it is near.
+/// Comparisons that take in more of them. Every update is a fit of all: bradley-terry's from the
+/// scores that the items had, for it has one solution, which it converges to from anywhere up to
+/// its tolerance; that of noisy-bradley-terry, which may have several, from the start, so that it
+/// is the fit of everything at once to the bit.
 class ComparisonState {
  public:
   /// Of no comparison yet. InputError as fit_comparisons.
@@ -40,11 +41,9 @@ class ComparisonState {
   void save(const std::filesystem::path& path) const { write_column_file(path, columns()); }
 
  private:
-  PairwisePoint known_of(const ComparisonTable& table) const;
-
   StateHead head_;
   ComparisonTable table_;
-  PairwisePoint point_;  // of table_
+  std::vector<double> scores_;  // of table_, where fits go on; or empty
 };
 
 }  // namespace amalgam::labels

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "amalgam/core/elementary.hpp"
 #include "amalgam/core/interrupt.hpp"
@@ -18,17 +17,9 @@ class NoisyObjective {
         workers_(table.worker_names.size()),
         regularisation_(regularisation) {}
 
-  std::vector<double> start(const PairwisePoint* known) const {
+  std::vector<double> start() const {
     std::vector<double> at(items_ + 2 * workers_, 0);
     std::fill_n(at.begin() + static_cast<std::ptrdiff_t>(items_), workers_, 1.0);
-    if (known == nullptr) return at;
-    auto to = at.begin();
-    for (const auto* part : {&known->items, &known->skills, &known->biases}) {
-      for (const double value : *part) {
-        if (!std::isnan(value)) *to = value;
-        ++to;
-      }
-    }
     return at;
   }
 
@@ -98,7 +89,7 @@ PairwiseFit noisy_bradley_terry(const ComparisonTable& table,
     return objective.value(at, gradient);
   };
   const std::vector<double> at =
-      minimise(value, objective.start(options.start),
+      minimise(value, objective.start(),
                {.iterations = options.iterations, .gradient_tolerance = options.tolerance});
   PairwiseFit fit;
   fit.iterations = evaluations;
@@ -120,9 +111,6 @@ PairwiseFit noisy_bradley_terry(const ComparisonTable& table,
     fit.skills.push_back(portable_logistic(at[items + w]));
     fit.bias.push_back(portable_logistic(at[items + workers + w]));
   }
-  const auto skills = at.begin() + static_cast<std::ptrdiff_t>(items);
-  const auto biases = skills + static_cast<std::ptrdiff_t>(workers);
-  fit.point = {{at.begin(), skills}, {skills, biases}, {biases, at.end()}};
   return fit;
 }
 

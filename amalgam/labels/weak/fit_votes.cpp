@@ -82,7 +82,7 @@ VoteState::VoteState(std::string_view method, const AnnotationTable& table,
   if (table.rows() == 0) throw InputError("no labelling function votes on any item: no state");
   state_ = make_label_state(table, std::string(method), with_balance(method, balance, parameters),
                             context);
-  state_->refine(kSettled, kSettlingSweeps, context.parallel);
+  settled_ = refine(context.parallel);
 }
 
 VoteState::VoteState(const ColumnReader& reader) {
@@ -100,8 +100,12 @@ VoteState::VoteState(const ColumnReader& reader) {
 }
 
 AbsorbReport VoteState::absorb(const AnnotationTable& added, const AbsorbOptions& options) {
-  check_new_answers(state_->result().table, added);
+  check_new_answers(state_->table(), added);
   return state_->absorb(added, options);
+}
+
+RefineReport VoteState::refine(const Parallel& parallel) {
+  return state_->refine(kSettled, kSettlingSweeps, parallel);
 }
 
 LabelState::Result VoteState::result(bool keep_evidence) const {
@@ -117,8 +121,6 @@ ColumnSet VoteState::columns() const {
   return set;
 }
 
-bool is_vote_state(const ColumnReader& reader) {
-  return reader.part(kVotes).has_column("rows.begins");
-}
+bool is_vote_state(const ColumnReader& reader) { return state_command(reader) == kCommand; }
 
 }  // namespace amalgam::labels

@@ -35,6 +35,11 @@ class VoteState {
 
   /// InputError as LabelState::absorb and check_new_answers.
   AbsorbReport absorb(const AnnotationTable& added, const AbsorbOptions& options = {});
+  /// LabelState::refine until nothing changes by kSettled.
+  RefineReport refine(const Parallel& parallel);
+  /// What that was in the first fit.
+  const RefineReport& settled() const { return settled_; }
+
   /// As LabelState::result; items without a vote have the balance, if there is one.
   LabelState::Result result(bool keep_evidence = false) const;
 
@@ -46,6 +51,7 @@ class VoteState {
 
  private:
   std::unique_ptr<LabelState> state_;
+  RefineReport settled_;
   std::size_t classes_ = 0;
   std::vector<double> balance_;  // [labels], sum 1; or empty
 };
