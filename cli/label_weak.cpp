@@ -11,18 +11,14 @@
 #include "amalgam/core/log.hpp"
 #include "amalgam/core/string_pool.hpp"
 #include "amalgam/core/text.hpp"
-#include "amalgam/data/text_output.hpp"
 #include "amalgam/labels/annotation_files.hpp"
 #include "amalgam/labels/column_file.hpp"
 #include "amalgam/labels/label_files.hpp"
-#include "amalgam/labels/label_metrics.hpp"
 #include "amalgam/labels/label_predictor.hpp"
-#include "amalgam/labels/weak/fit_votes.hpp"
-#include "amalgam/labels/weak/function_analysis.hpp"
 #include "amalgam/labels/weak/vote_matrix.hpp"
 #include "cli/label_commands.hpp"
 #include "cli/label_options.hpp"
-#include "cli/output.hpp"
+#include "cli/label_weak_result.hpp"
 
 namespace amalgam::cli {
 namespace {
@@ -46,18 +42,6 @@ struct WeakOptions {
   bool has_seed = false;
   bool refine = false;
   CommonOptions common;
-};
-
-struct Weak {
-  std::string method;
-  AnnotationTable table;
-  std::optional<GoldFile> gold;
-  MatrixAnalysis analysis;
-  LabelFit fit;
-  HardLabels hard;
-  double seconds = 0;  // of the fit
-  std::optional<VoteState> state;
-  std::optional<AbsorbReport> report;  // of --from
 };
 
 std::vector<double> numbers_of(const std::string& text) {
@@ -108,7 +92,7 @@ AnnotationTable read_votes(const WeakOptions& options, const std::optional<VoteS
   return table;
 }
 
-const GoldLabels* read_gold_into(Weak& result, const WeakOptions& options,
+const GoldLabels* read_gold_into(WeakResult& result, const WeakOptions& options,
                                  const AnnotationTable& table) {
   if (options.gold.empty()) return nullptr;
   result.gold = read_gold(options.gold, table, {});
@@ -116,7 +100,7 @@ const GoldLabels* read_gold_into(Weak& result, const WeakOptions& options,
 }
 
 // Everything that the state and the new votes are.
-void take_in(Weak& result, const WeakOptions& options) {
+void take_in(WeakResult& result, const WeakOptions& options) {
   AbsorbOptions absorb;
   absorb.parallel = options.common.parallel();
   if (find_label_model(result.method).info().needs_gold && !options.gold.empty()) {
@@ -132,7 +116,7 @@ void take_in(Weak& result, const WeakOptions& options) {
   }
 }
 
-void take_result(Weak& result, const WeakOptions& options) {
+void take_result(WeakResult& result, const WeakOptions& options) {
   RefineReport settled = result.state->settled();
   if (result.report) {
     settled = {.sweeps = result.report->sweeps, .converged = result.report->converged};
@@ -146,8 +130,8 @@ void take_result(Weak& result, const WeakOptions& options) {
   read_gold_into(result, options, result.table);
 }
 
-Weak label(const WeakOptions& options) {
-  Weak result;
+WeakResult label(const WeakOptions& options) {
+  WeakResult result;
   result.state = start_of(options);
   result.method = result.state             ? result.state->votes().method()
                   : options.method.empty() ? "generative"
@@ -185,150 +169,6 @@ Weak label(const WeakOptions& options) {
   return result;
 }
 
-std::string polarity_text(const AnnotationTable& table, const FunctionAnalysis& function) {
-  std::string text;
-  for (const Label label : function.polarity) {
-    text += fmt::format("{}{}", text.empty() ? "" : " ", table.label_names[label]);
-  }
-  return text;
-}
-
-void write_analysis(const std::string& path, const Weak& result) {
-  TextOutput file(path);
-  file.write(result.gold ? "function,votes,coverage,overlap,conflict,polarity,judged,accuracy\n"
-                         : "function,votes,coverage,overlap,conflict,polarity\n");
-  for (std::size_t j = 0; j < result.analysis.functions.size(); ++j) {
-    const FunctionAnalysis& function = result.analysis.functions[j];
-    std::string line;
-    append_csv_field(line, result.table.worker_names[j]);
-    line += fmt::format(",{}", function.votes);
-    for (const double share : {function.coverage, function.overlap, function.conflict}) {
-      line += ',';
-      append_number(line, share);
-    }
-    line += ',';
-    const std::string polarity = polarity_text(result.table, function);
-    if (!polarity.empty()) append_csv_field(line, polarity);
-    if (result.gold) {
-      line += fmt::format(",{},", function.judged);
-      if (const auto accuracy = function.accuracy()) append_number(line, *accuracy);
-    }
-    file.write(line + '\n');
-  }
-  file.commit();
-}
-
-// Items that no function votes on have the prior's label; they are uncovered, never right.
-std::vector<Label> covered_labels(const Weak& result) {
-  std::vector<Label> covered = result.hard.labels;
-  for (std::size_t task = 0; task < covered.size(); ++task) {
-    const auto [begin, end] = result.table.rows_of(static_cast<Task>(task));
-    if (begin == end) covered[task] = kNoLabel;
-  }
-  return covered;
-}
-
-struct Quality {
-  LabelQuality covered;
-  SoftQuality soft;
-  double all_accuracy = 0;  // uncovered items being wrong
-};
-
-Quality quality_of(const Weak& result) {
-  const std::vector<Label>& gold = result.gold->gold.labels;
-  Quality quality{.covered = label_quality(covered_labels(result), gold),
-                  .soft = soft_quality(result.fit.posterior, gold)};
-  if (quality.covered.tasks > 0) {
-    quality.all_accuracy = quality.covered.accuracy * static_cast<double>(quality.covered.tasks) /
-                           static_cast<double>(quality.soft.tasks);
-  }
-  return quality;
-}
-
-Json functions_json(const Weak& result) {
-  Json list = Json::array();
-  for (std::size_t j = 0; j < result.analysis.functions.size(); ++j) {
-    const FunctionAnalysis& function = result.analysis.functions[j];
-    Json polarity = Json::array();
-    for (const Label label : function.polarity) {
-      polarity.push_back(std::string(result.table.label_names[label]));
-    }
-    Json one = {{"name", std::string(result.table.worker_names[j])},
-                {"votes", function.votes},
-                {"coverage", function.coverage},
-                {"overlap", function.overlap},
-                {"conflict", function.conflict},
-                {"polarity", std::move(polarity)}};
-    if (result.gold) {
-      const auto accuracy = function.accuracy();
-      one["judged"] = function.judged;
-      one["accuracy"] = accuracy ? Json(*accuracy) : Json();
-    }
-    if (!result.fit.skills.empty()) one["skill"] = result.fit.skills[j];
-    list.push_back(std::move(one));
-  }
-  return list;
-}
-
-Json json_of(const Weak& result) {
-  Json json = {{"method", result.method},
-               {"items", result.table.task_count()},
-               {"functions", result.table.worker_count()},
-               {"classes", result.table.label_count()},
-               {"votes", result.table.rows()},
-               {"coverage", result.analysis.coverage},
-               {"overlap", result.analysis.overlap},
-               {"conflict", result.analysis.conflict},
-               {"ties", result.hard.ties},
-               {"iterations", result.fit.iterations},
-               {"converged", result.fit.converged},
-               {"seconds", result.seconds},
-               {"warnings", result.fit.warnings}};
-  if (!result.fit.prior.empty()) json["prior"] = result.fit.prior;
-  if (result.report) {
-    json["added"] = result.report->annotations;
-    json["new_items"] = result.report->new_tasks;
-    json["new_functions"] = result.report->new_workers;
-    json["items_updated"] = result.report->tasks_updated;
-    json["stale_mass"] = result.report->stale_mass;
-  }
-  json["analysis"] = functions_json(result);
-  if (!result.gold) return json;
-  const Quality quality = quality_of(result);
-  json["gold_items"] = quality.soft.tasks;
-  json["gold_covered"] = quality.covered.tasks;
-  json["accuracy"] = quality.covered.accuracy;
-  json["macro_f1"] = quality.covered.macro_f1;
-  json["accuracy_all"] = quality.all_accuracy;
-  json["nll"] = quality.soft.nll;
-  json["brier"] = quality.soft.brier;
-  json["ece"] = quality.soft.ece;
-  return json;
-}
-
-std::string summary_of(const Weak& result) {
-  std::string text;
-  if (result.report) {
-    text = fmt::format("{} votes taken in ({} new items, {} new functions)\n",
-                       result.report->annotations, result.report->new_tasks,
-                       result.report->new_workers);
-  }
-  text += fmt::format(
-      "{}: {} items, {} labelling functions, {} classes, {} votes\ncoverage {:.4f}, overlap {:.4f},"
-      " conflict {:.4f}; {} ties\n",
-      result.method, result.table.task_count(), result.table.worker_count(),
-      result.table.label_count(), result.table.rows(), result.analysis.coverage,
-      result.analysis.overlap, result.analysis.conflict, result.hard.ties);
-  if (!result.gold) return text;
-  const Quality quality = quality_of(result);
-  return text + fmt::format(
-                    "against gold: accuracy {:.4f} on {} covered items, {:.4f} on all {}; macro-F1"
-                    " {:.4f}, NLL {:.4f}, Brier {:.4f}, ECE {:.4f}\n",
-                    quality.covered.accuracy, quality.covered.tasks, quality.all_accuracy,
-                    quality.soft.tasks, quality.covered.macro_f1, quality.soft.nll,
-                    quality.soft.brier, quality.soft.ece);
-}
-
 void run(const WeakOptions& options) {
   check_state_run(options.states,
                   {.inputs = {options.matrix, options.gold},
@@ -336,23 +176,23 @@ void run(const WeakOptions& options) {
                    .outputs = {options.soft, options.functions, options.analysis, options.model}},
                   options.common);
   if (!options.model.empty()) check_state_name(options.model);
-  const Weak result = label(options);
+  const WeakResult result = label(options);
   write_hard_labels(options.out, result.table, result.hard.labels);
   if (!options.soft.empty()) write_soft_labels(options.soft, result.table, result.fit.posterior);
   if (!options.functions.empty()) {
     write_workers(options.functions, result.table, result.fit,
                   result.gold ? &result.gold->gold : nullptr);
   }
-  if (!options.analysis.empty()) write_analysis(options.analysis, result);
+  if (!options.analysis.empty()) write_function_analysis(options.analysis, result);
   if (!options.model.empty()) {
     LabelPredictor(result.method, result.table, result.fit).save(options.model);
   }
   if (!options.states.state.empty()) result.state->save(options.states.state);
-  if (options.common.json) return print_json(json_of(result));
+  if (options.common.json) return print_json(weak_json(result));
   if (options.out == "-") {
-    fmt::print(stderr, "{}", summary_of(result));
+    fmt::print(stderr, "{}", weak_summary(result));
   } else {
-    print(summary_of(result));
+    print(weak_summary(result));
   }
 }
 
