@@ -129,6 +129,9 @@ def label_runs():
             prepare=["label aggregate SHARED/votes.csv --out - --state {}/state.safetensors"]),
         run("label-pairwise", "label pairwise SHARED/pairs.csv --method noisy-bradley-terry"
             " --out {}/o.csv --workers {}/w.csv"),
+        run("label-pairwise-from", "label pairwise SHARED/pairs.csv --from {}/s.safetensors --out"
+            " {}/o.csv --state {}/s.safetensors",
+            prepare=["label pairwise SHARED/pairs.csv --out - --state {}/s.safetensors"]),
         run("label-text", "label text SHARED/texts.csv --out {}/o.csv --threads 2"),
         run("label-text-from", "label text SHARED/texts.csv --from {}/s.safetensors --out {}/o.csv"
             " --state {}/s.safetensors --threads 2",
@@ -140,6 +143,11 @@ def label_runs():
             prepare=["label masks SHARED/masks.csv --out - --state {}/s.safetensors"]),
         run("label-multilabel", "label multilabel SHARED/votes.csv --out {}/o.csv --soft {}/s.csv"
             " --threads 2"),
+        run("label-multilabel-state", "label multilabel SHARED/votes.csv --state {}/s.safetensors"
+            " --refine --out {}/o.csv --soft {}/p.csv --threads 2"),
+        run("label-weak-from", "label weak SHARED/votes.npy --from {}/s.safetensors --out {}/l.csv"
+            " --state {}/s.safetensors --threads 2 --quiet",
+            prepare=["label weak SHARED/votes.npy --out - --state {}/s.safetensors"]),
         run("label-weak", "label weak SHARED/votes.npy --threads 2 --out {}/l.csv --soft {}/s.csv"
             " --workers {}/w.csv --analysis {}/a.csv --model {}/m.safetensors --quiet"),
         run("label-weak-csv", "label weak SHARED/matrix.csv --method zencrowd --threads 2"
