@@ -115,11 +115,12 @@ Found find_by_state(const MultilabelOptions& options, const labels::AnnotationTa
   labels::AbsorbOptions absorb;
   absorb.parallel = options.common.parallel();
   found.method = state.method();
-  found.report = state.absorb(answers, absorb);
-  if (options.refine) found.report->converged = state.refine(options.common.parallel());
-  if (!found.report->converged) {
-    log::warn("not every label had settled (at most {} sweeps)", found.report->sweeps);
+  labels::MultilabelReport report = state.absorb(answers, absorb);
+  if (options.refine) report.converged = state.refine(options.common.parallel());
+  if (!report.converged) {
+    log::warn("not every label had settled (at most {} sweeps)", report.sweeps);
   }
+  found.report = report;
   found.answers = state.answers();
   found.probabilities = state.probabilities(&found.warnings);
   return found;
@@ -155,7 +156,7 @@ void run(const MultilabelOptions& options) {
   if (!options.soft.empty()) {
     labels::write_soft_labels(options.soft, found.answers, found.probabilities);
   }
-  if (!options.states.state.empty()) found.state->save(options.states.state);
+  if (found.state && !options.states.state.empty()) found.state->save(options.states.state);
   if (options.common.json) {
     Json json = {{"method", found.method},
                  {"tasks", found.answers.task_count()},
@@ -167,7 +168,7 @@ void run(const MultilabelOptions& options) {
     if (found.report) add_report(json, *found.report);
     print_json(json);
   } else if (options.out != "-") {
-    if (!options.states.from.empty()) {
+    if (found.report && !options.states.from.empty()) {
       print(fmt::format(
           "{} answers taken in ({} new tasks, {} new workers, {} new labels): {} of {} tasks "
           "looked at\n",

@@ -95,34 +95,34 @@ AnnotationTable read_votes(const WeakOptions& options, const std::optional<VoteS
 const GoldLabels* read_gold_into(WeakResult& result, const WeakOptions& options,
                                  const AnnotationTable& table) {
   if (options.gold.empty()) return nullptr;
-  result.gold = read_gold(options.gold, table, {});
-  return &result.gold->gold;
+  return &result.gold.emplace(read_gold(options.gold, table, {})).gold;
 }
 
 // Everything that the state and the new votes are.
-void take_in(WeakResult& result, const WeakOptions& options) {
+void take_in(WeakResult& result, VoteState& state, const WeakOptions& options) {
   AbsorbOptions absorb;
   absorb.parallel = options.common.parallel();
   if (find_label_model(result.method).info().needs_gold && !options.gold.empty()) {
     absorb.gold = [&](const AnnotationTable& all) { return *read_gold_into(result, options, all); };
   }
   const std::size_t functions = result.table.worker_count();
-  result.report = result.state->absorb(result.table, absorb);
-  if (!result.report->converged) {
-    log::warn("the update had not settled after {} sweeps", result.report->sweeps);
+  const AbsorbReport report = state.absorb(result.table, absorb);
+  if (!report.converged) {
+    log::warn("the update had not settled after {} sweeps", report.sweeps);
   }
-  if (result.report->new_workers == functions && functions > 0) {
+  if (report.new_workers == functions && functions > 0) {
     log::warn("none of the {} functions was there before: are they those of the state?", functions);
   }
+  result.report = report;
 }
 
-void take_result(WeakResult& result, const WeakOptions& options) {
-  RefineReport settled = result.state->settled();
+void take_result(WeakResult& result, VoteState& state, const WeakOptions& options) {
+  RefineReport settled = state.settled();
   if (result.report) {
     settled = {.sweeps = result.report->sweeps, .converged = result.report->converged};
   }
-  if (options.refine) settled = result.state->refine(options.common.parallel());
-  LabelState::Result all = result.state->result(!options.model.empty());
+  if (options.refine) settled = state.refine(options.common.parallel());
+  LabelState::Result all = state.result(!options.model.empty());
   result.table = std::move(all.table);
   result.fit = std::move(all.fit);
   result.fit.iterations = settled.sweeps;
@@ -149,16 +149,18 @@ WeakResult label(const WeakOptions& options) {
   context.keep_evidence = !options.model.empty();
   const auto start = std::chrono::steady_clock::now();
   if (result.state) {
-    take_in(result, options);
-    take_result(result, options);
+    take_in(result, *result.state, options);
+    take_result(result, *result.state, options);
   } else {
     const GoldLabels* gold = read_gold_into(result, options, result.table);
     if (info.needs_gold) context.gold = gold;
-    if (options.states.state.empty()) {
+    if (options.states.state.empty() && !options.refine) {
       result.fit = fit_votes(result.method, result.table, balance, options.parameters, context);
     } else {
-      result.state.emplace(result.method, result.table, balance, options.parameters, context);
-      take_result(result, options);
+      take_result(
+          result,
+          result.state.emplace(result.method, result.table, balance, options.parameters, context),
+          options);
     }
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -187,7 +189,7 @@ void run(const WeakOptions& options) {
   if (!options.model.empty()) {
     LabelPredictor(result.method, result.table, result.fit).save(options.model);
   }
-  if (!options.states.state.empty()) result.state->save(options.states.state);
+  if (result.state && !options.states.state.empty()) result.state->save(options.states.state);
   if (options.common.json) return print_json(weak_json(result));
   if (options.out == "-") {
     fmt::print(stderr, "{}", weak_summary(result));

@@ -34,8 +34,7 @@ struct Quality {
   double all_accuracy = 0;  // uncovered items being wrong
 };
 
-Quality quality_of(const WeakResult& result) {
-  const std::vector<Label>& gold = result.gold->gold.labels;
+Quality quality_of(const WeakResult& result, const std::vector<Label>& gold) {
   Quality quality{.covered = label_quality(covered_labels(result), gold),
                   .soft = soft_quality(result.fit.posterior, gold)};
   if (quality.covered.tasks > 0) {
@@ -121,7 +120,7 @@ Json weak_json(const WeakResult& result) {
   }
   json["analysis"] = functions_json(result);
   if (!result.gold) return json;
-  const Quality quality = quality_of(result);
+  const Quality quality = quality_of(result, result.gold->gold.labels);
   json["gold_items"] = quality.soft.tasks;
   json["gold_covered"] = quality.covered.tasks;
   json["accuracy"] = quality.covered.accuracy;
@@ -147,7 +146,7 @@ std::string weak_summary(const WeakResult& result) {
       result.table.label_count(), result.table.rows(), result.analysis.coverage,
       result.analysis.overlap, result.analysis.conflict, result.hard.ties);
   if (!result.gold) return text;
-  const Quality quality = quality_of(result);
+  const Quality quality = quality_of(result, result.gold->gold.labels);
   return text + fmt::format(
                     "against gold: accuracy {:.4f} on {} covered items, {:.4f} on all {}; macro-F1"
                     " {:.4f}, NLL {:.4f}, Brier {:.4f}, ECE {:.4f}\n",

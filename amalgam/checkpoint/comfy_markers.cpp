@@ -87,6 +87,11 @@ void add_markers_of_metadata(const TensorSource& source,
   }
 }
 
+// The format as people know it.
+std::string packed_as(const ComfyMarker& marker) {
+  return marker.rotated ? marker.format + " with 'convrot'" : marker.format;
+}
+
 }  // namespace
 
 bool ComfyMarker::is_scaled_fp8() const {
@@ -117,22 +122,24 @@ void refuse_marked_formats(const TensorSource& source, const std::filesystem::pa
     const std::string weight = comfy_weight_name(layer);
     if (!source.find(weight)) continue;
     throw InputError(
-        "{}: the weights are packed for ComfyUI, '{}' as {}{}, which is not computed with; take "
+        "{}: the weights are packed for ComfyUI, '{}' as {}, which is not computed with; take "
         "the model they were made from, or one in BF16, FP16 or 'float8_e4m3fn'",
-        path.string(), weight, marker.format, marker.rotated ? " with 'convrot'" : "");
+        path.string(), weight, packed_as(marker));
   }
 }
 
 void refuse_idle_markers(const TensorSource& source, const std::filesystem::path& path) {
   for (const auto& [layer, marker] : read_comfy_markers(source)) {
+    if (!marker.is_scaled_fp8()) continue;
     const std::string weight = comfy_weight_name(layer);
     const auto found = source.find(weight);
-    if (!marker.is_scaled_fp8() || !found) continue;
+    if (!found) continue;
     throw InputError(
         "{}: '{}' is {}, but its marker for ComfyUI says {}; expected that type, with '{}_scale' "
         "beside it: take the model that was quantised, or delete the marker if these are plain "
         "numbers",
-        path.string(), weight, dtype_name(source.tensors()[*found].dtype), marker.format, weight);
+        path.string(), weight, dtype_name(source.tensors()[*found].dtype), packed_as(marker),
+        weight);
   }
 }
 

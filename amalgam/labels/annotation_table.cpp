@@ -142,7 +142,7 @@ AnnotationTable AnnotationBuilder::finish(std::string_view where, Duplicates dup
   AnnotationTable table;
   const auto renumber = [](StringPool& names, auto& column) {
     const std::vector<std::uint32_t> order = names.canonical_order();
-    const std::vector<std::uint32_t> ranks = inverse(order);
+    std::vector<std::uint32_t> ranks = inverse(order);
     using Number = typename std::remove_reference_t<decltype(column)>::value_type;
     for (auto& id : column) {
       if (id < ranks.size()) id = static_cast<Number>(ranks[id]);  // else kNoLabel

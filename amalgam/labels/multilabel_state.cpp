@@ -159,9 +159,10 @@ SoftLabels MultilabelState::probabilities(std::vector<std::string>* warnings) co
   for (std::size_t label = 0; label < states_.size(); ++label) {
     check_interrupt();
     if (states_[label] == nullptr) {
-      const auto same = constant_relevance(relevance_table(answers_, static_cast<Label>(label)));
+      const double same =
+          constant_relevance(relevance_table(answers_, static_cast<Label>(label))).value_or(0);
       for (std::size_t task = 0; task < probabilities.items; ++task) {
-        probabilities.row(task)[label] = same.value();
+        probabilities.row(task)[label] = same;
       }
       continue;
     }
