@@ -85,7 +85,7 @@ std::optional<ParameterValue> ParameterSetting::evaluate(std::string_view name, 
     if (entry.blocks.empty()) return at_position(entry.values, t);
     const BlockLayout* layout = find_block_layout(entry.blocks);
     if (layout == nullptr) throw Error("no blocks '{}'", entry.blocks);
-    if (const auto value = block_weight(*layout, entry.values, name)) return value;
+    if (auto value = block_weight(*layout, entry.values, name)) return value;
   }
   return std::nullopt;
 }
