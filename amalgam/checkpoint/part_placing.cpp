@@ -41,19 +41,26 @@ std::vector<std::string> placing(const fs::path& partial) {
 
 void place_parts_of(const fs::path& partial, const fs::path& folder,
                     const std::vector<fs::path>& parts, bool overwrite) {
-  begin_placing(partial, parts);
-  if (overwrite) {
-    // The first one first: nobody takes some of the old and some of the new for a model.
-    for (const fs::path& part : parts) {
-      const fs::path old = folder / part.filename();
-      if (!exists_at(old)) continue;
-      fs::create_directory(partial / kReplaced);
-      rename_or_throw(old, partial / kReplaced / part.filename());
-    }
+  struct Move {
+    fs::path from;
+    fs::path to;
+  };
+  std::vector<Move> moves;
+  // The first one first: nobody takes some of the old and some of the new for a model.
+  for (const fs::path& part : parts) {
+    const fs::path old = folder / part.filename();
+    if (!overwrite || !exists_at(old)) continue;
+    moves.push_back({old, partial / kReplaced / part.filename()});
   }
+  const bool replaces = !moves.empty();
   for (auto part = parts.rbegin(); part != parts.rend(); ++part) {
-    rename_to_free_place(*part, folder / part->filename());
+    moves.push_back({*part, folder / part->filename()});
   }
+  begin_placing(partial, parts);
+  if (replaces) fs::create_directory(partial / kReplaced);
+  // No memory is asked for between the first and the last: all of them happen, or the system
+  // refuses one, and there is memory to undo them.
+  for (const Move& move : moves) rename_to_free_place(move.from, move.to);
 }
 
 bool is_half_placed(const fs::path& partial, const fs::path& folder) {
