@@ -52,6 +52,11 @@ class IncrementalFit::Update {
     std::span<const Row> of(std::size_t position) const {
       return {rows.data() + begins[position], begins[position + 1] - begins[position]};
     }
+    // Whether a row that belongs to no position yet counts; nearly always the first one does.
+    bool ends_with_weight() const {
+      return std::any_of(rows.begin() + static_cast<std::ptrdiff_t>(begins.back()), rows.end(),
+                         [](const Row& row) { return row.weight > 0; });
+    }
   };
   Rows active_rows_;                   // of active workers,
   Rows idle_rows_;                     // and of all others
@@ -148,12 +153,10 @@ void IncrementalFit::Update::gather_rows() {
   std::size_t kept = 0;
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     prefetch_task(i);
-    double weight = 0;
     fit_.rows_.each_row(tasks_[i], [&](const Row& row) {
       (is_active_[row.worker] != 0 ? active_rows_ : idle_rows_).rows.push_back(row);
-      weight += row.weight;
     });
-    if (!(weight > 0)) {
+    if (!active_rows_.ends_with_weight() && !idle_rows_.ends_with_weight()) {
       active_rows_.rows.resize(active_rows_.begins.back());
       idle_rows_.rows.resize(idle_rows_.begins.back());
       continue;
