@@ -14,6 +14,7 @@
 #include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/error_of.hpp"
 #include "tests/labels/column_bytes.hpp"
+#include "tests/labels/task_rows.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -21,22 +22,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-struct Row {
-  std::string task;
-  std::string worker;
-  std::string mask;
-};
-
-TaskTexts masks_of(std::span<const Row> rows) {
-  TaskTexts masks;
-  for (const Row& row : rows) masks.add(row.task, row.worker, row.mask);
-  return masks;
-}
-
 // A square that each worker draws a little otherwise; the size depends on the task. Some workers
 // draw the same task twice.
-std::vector<Row> random_rows(RandomStream& random, std::size_t count) {
-  std::vector<Row> rows;
+std::vector<TaskRow> random_rows(RandomStream& random, std::size_t count) {
+  std::vector<TaskRow> rows;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t task = random.below(8);
     Mask mask{6 + task, 9, std::vector<std::uint8_t>((6 + task) * 9, 0)};
@@ -61,13 +50,13 @@ class MaskStates : public ::testing::TestWithParam<const char*> {};
 TEST_P(MaskStates, OfPartsAreThoseOfAllAtOnceToTheByte) {
   for (std::uint64_t seed = 0; seed < 15; ++seed) {
     RandomStream random(seed, GetParam());
-    const std::vector<Row> rows = random_rows(random, 40);
+    const std::vector<TaskRow> rows = random_rows(random, 40);
     MaskState whole(GetParam());
-    whole.absorb(masks_of(rows));
+    whole.absorb(task_texts(rows));
     MaskState grown(GetParam());
     for (std::size_t begin = 0; begin < rows.size();) {
       const std::size_t end = std::min(rows.size(), begin + 1 + random.below(20));
-      grown.absorb(masks_of(std::span(rows).subspan(begin, end - begin)),
+      grown.absorb(task_texts(std::span(rows).subspan(begin, end - begin)),
                    {.mask = {}, .where = {}, .parallel = {.threads = 1 + random.below(4)}});
       if (random.below(4) == 0) grown = reloaded(grown);
       begin = end;
@@ -80,17 +69,17 @@ TEST_P(MaskStates, OfPartsAreThoseOfAllAtOnceToTheByte) {
 
 TEST_P(MaskStates, AreWhatIsMadeOfEachTasksMasks) {
   RandomStream random(3, "masks");
-  const std::vector<Row> rows = random_rows(random, 40);
+  const std::vector<TaskRow> rows = random_rows(random, 40);
   MaskState state(GetParam());
-  state.absorb(masks_of(rows));
+  state.absorb(task_texts(rows));
   for (std::size_t task = 0; task < state.results().size(); ++task) {
-    std::vector<Row> of_task;
-    for (const Row& row : rows) {
+    std::vector<TaskRow> of_task;
+    for (const TaskRow& row : rows) {
       if (row.task == state.masks().task_names()[task]) of_task.push_back(row);
     }
-    std::ranges::stable_sort(of_task, {}, &Row::worker);
+    std::ranges::stable_sort(of_task, {}, &TaskRow::worker);
     std::vector<Mask> masks;
-    for (const Row& row : of_task) masks.push_back(parse_mask(row.mask, "test"));
+    for (const TaskRow& row : of_task) masks.push_back(parse_mask(row.text, "test"));
     if (!state.judges_workers()) {
       EXPECT_EQ(state.results()[task], mask_text(majority_mask(masks, "test")));
       EXPECT_TRUE(state.skills().empty());
@@ -102,7 +91,7 @@ TEST_P(MaskStates, AreWhatIsMadeOfEachTasksMasks) {
     ASSERT_EQ(kept.size(), masks.size());
     for (std::size_t i = 0; i < kept.size(); ++i) {
       EXPECT_EQ(kept[i].worker, of_task[i].worker);
-      EXPECT_EQ(kept[i].text, of_task[i].mask);
+      EXPECT_EQ(kept[i].text, of_task[i].text);
       EXPECT_EQ(state.skills()[kept[i].row], found.skills[i]);
     }
   }
@@ -112,10 +101,11 @@ INSTANTIATE_TEST_SUITE_P(All, MaskStates, ::testing::Values("em", "majority"));
 
 TEST(MaskState, FitsTasksOfNewMasksAloneAndSaysSo) {
   MaskState state("majority");
-  state.absorb(masks_of(std::array<Row, 2>{{{"a", "1", "1x2:1,1"}, {"b", "1", "1x2:2"}}}));
+  state.absorb(task_texts(std::array<TaskRow, 2>{{{"a", "1", "1x2:1,1"}, {"b", "1", "1x2:2"}}}));
   std::atomic<int> read = 0;
   const AbsorbReport report = state.absorb(
-      masks_of(std::array<Row, 3>{{{"c", "2", "an image"}, {"a", "2", "1"}, {"a", "1", "2"}}}),
+      task_texts(
+          std::array<TaskRow, 3>{{{"c", "2", "an image"}, {"a", "2", "1"}, {"a", "1", "2"}}}),
       {.mask =
            [&](std::string_view text, std::size_t row) {
              ++read;
@@ -144,12 +134,13 @@ TEST(MaskState, MasksThatMemoryCannotHoldAreRefused) {
 
 TEST(MaskState, AnAbsorbThatFailsChangesNothing) {
   MaskState state("em");
-  state.absorb(masks_of(std::array<Row, 2>{{{"a", "1", "1x2:1,1"}, {"b", "1", "1x2:2"}}}));
+  state.absorb(task_texts(std::array<TaskRow, 2>{{{"a", "1", "1x2:1,1"}, {"b", "1", "1x2:2"}}}));
   const std::string before = bytes_of(state.columns());
-  const auto error = [&](const Row& bad) {
+  const auto error = [&](const TaskRow& bad) {
     const std::string message = error_of([&] {
-      state.absorb(masks_of(std::array<Row, 3>{{{"new", "2", "1x1:1"}, {"a", "2", "1x2:2"}, bad}}),
-                   {.mask = {}, .where = "m.csv", .parallel = {}});
+      state.absorb(
+          task_texts(std::array<TaskRow, 3>{{{"new", "2", "1x1:1"}, {"a", "2", "1x2:2"}, bad}}),
+          {.mask = {}, .where = "m.csv", .parallel = {}});
     });
     EXPECT_EQ(bytes_of(state.columns()), before);
     return message;
@@ -165,23 +156,23 @@ TEST(MaskState, AnAbsorbThatFailsChangesNothing) {
 
 TEST(MaskState, OfResultsAloneIsTheSameButNotSaved) {
   RandomStream random(5, "masks");
-  const std::vector<Row> rows = random_rows(random, 30);
+  const std::vector<TaskRow> rows = random_rows(random, 30);
   MaskState kept("em");
-  kept.absorb(masks_of(rows));
+  kept.absorb(task_texts(rows));
   MaskState state("em", MaskState::Keep::results);
-  state.absorb(masks_of(rows));
+  state.absorb(task_texts(rows));
   EXPECT_EQ(state.results(), kept.results());
   EXPECT_EQ(state.skills(), kept.skills());
   for (const TaskTexts::Row& row : state.masks().rows()) EXPECT_EQ(row.text, "");
   EXPECT_THROW(state.columns(), Error);
-  EXPECT_THROW(state.absorb(masks_of(rows)), Error);
+  EXPECT_THROW(state.absorb(task_texts(rows)), Error);
 }
 
 class MaskFile : public ::testing::Test {
  protected:
   MaskFile() {
-    state_.absorb(masks_of(
-        std::array<Row, 3>{{{"a", "1", "1x2:1,1"}, {"b", "2", "2x2:4"}, {"a", "2", "1x2:0,2"}}}));
+    state_.absorb(task_texts(std::array<TaskRow, 3>{
+        {{"a", "1", "1x2:1,1"}, {"b", "2", "2x2:4"}, {"a", "2", "1x2:0,2"}}}));
   }
   std::string error_of_file(const ColumnSet& set) const {
     const auto path = folder_ / "state.safetensors";

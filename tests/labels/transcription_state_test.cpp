@@ -14,6 +14,7 @@
 #include "tests/checkpoint/temporary_folder.hpp"
 #include "tests/error_of.hpp"
 #include "tests/labels/column_bytes.hpp"
+#include "tests/labels/task_rows.hpp"
 
 namespace amalgam::labels {
 namespace {
@@ -21,22 +22,10 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-struct Row {
-  std::string task;
-  std::string worker;
-  std::string text;
-};
-
-TaskTexts texts_of(std::span<const Row> rows) {
-  TaskTexts texts;
-  for (const Row& row : rows) texts.add(row.task, row.worker, row.text);
-  return texts;
-}
-
 // Some workers write twice of the same task, some nothing.
-std::vector<Row> random_rows(RandomStream& random, std::size_t count) {
+std::vector<TaskRow> random_rows(RandomStream& random, std::size_t count) {
   constexpr std::array<const char*, 5> kWords{"the", "cat", "sat", "här", "down"};
-  std::vector<Row> rows;
+  std::vector<TaskRow> rows;
   for (std::size_t i = 0; i < count; ++i) {
     std::string text;
     for (std::size_t words = random.below(6); words > 0; --words) {
@@ -66,14 +55,14 @@ void expect_same_results(const TranscriptionState& a, const TranscriptionState& 
 TEST(TranscriptionState, OfPartsIsThatOfAllAtOnceToTheByte) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     RandomStream random(seed, "transcriptions");
-    const std::vector<Row> rows = random_rows(random, 60);
+    const std::vector<TaskRow> rows = random_rows(random, 60);
     TranscriptionState whole;
-    whole.absorb(texts_of(rows));
+    whole.absorb(task_texts(rows));
     TranscriptionState grown;
     for (std::size_t begin = 0; begin < rows.size();) {
       const std::size_t end = std::min(rows.size(), begin + 1 + random.below(30));
       const Parallel parallel{.threads = 1 + random.below(4)};
-      grown.absorb(texts_of(std::span(rows).subspan(begin, end - begin)), parallel);
+      grown.absorb(task_texts(std::span(rows).subspan(begin, end - begin)), parallel);
       if (random.below(4) == 0) grown = reloaded(grown);
       begin = end;
     }
@@ -84,29 +73,29 @@ TEST(TranscriptionState, OfPartsIsThatOfAllAtOnceToTheByte) {
 
 TEST(TranscriptionState, ResultsDoNotDependOnTheOrderOfTexts) {
   RandomStream random(7, "transcriptions");
-  std::vector<Row> rows = random_rows(random, 80);
+  std::vector<TaskRow> rows = random_rows(random, 80);
   // Tasks stay in their order.
-  std::ranges::stable_sort(rows, {}, &Row::task);
+  std::ranges::stable_sort(rows, {}, &TaskRow::task);
   TranscriptionState state;
-  state.absorb(texts_of(rows));
+  state.absorb(task_texts(rows));
   std::ranges::reverse(rows);
-  std::ranges::stable_sort(rows, {}, &Row::task);
+  std::ranges::stable_sort(rows, {}, &TaskRow::task);
   TranscriptionState other;
-  other.absorb(texts_of(rows));
+  other.absorb(task_texts(rows));
   expect_same_results(state, other);
 }
 
 TEST(TranscriptionState, SaysWhatItTookIn) {
   TranscriptionState state;
   AbsorbReport report = state.absorb(
-      texts_of(std::array<Row, 3>{{{"a", "1", "x y"}, {"a", "2", "x"}, {"b", "1", "z"}}}));
+      task_texts(std::array<TaskRow, 3>{{{"a", "1", "x y"}, {"a", "2", "x"}, {"b", "1", "z"}}}));
   EXPECT_EQ(report.annotations, 3U);
   EXPECT_EQ(report.new_tasks, 2U);
   EXPECT_EQ(report.new_workers, 2U);
   EXPECT_EQ(report.tasks_updated, 2U);
   EXPECT_TRUE(report.converged);
-  report = state.absorb(texts_of(
-      std::array<Row, 4>{{{"c", "1", "u"}, {"a", "3", "x"}, {"a", "4", "x"}, {"c", "3", "u"}}}));
+  report = state.absorb(task_texts(std::array<TaskRow, 4>{
+      {{"c", "1", "u"}, {"a", "3", "x"}, {"a", "4", "x"}, {"c", "3", "u"}}}));
   EXPECT_EQ(report.annotations, 4U);
   EXPECT_EQ(report.new_tasks, 1U);
   EXPECT_EQ(report.new_workers, 2U);
@@ -118,9 +107,9 @@ TEST(TranscriptionState, SaysWhatItTookIn) {
 }
 
 TEST(TranscriptionState, TextsOfATaskAreInTheOrderOfWorkersNames) {
-  TaskTexts texts = texts_of(std::array<Row, 2>{{{"a", "2", "x"}, {"b", "1", "y"}}});
-  const TaskTexts added = texts_of(
-      std::array<Row, 4>{{{"c", "9", "z"}, {"b", "3", "v"}, {"b", "1", "u"}, {"b", "0", "w"}}});
+  TaskTexts texts = task_texts(std::array<TaskRow, 2>{{{"a", "2", "x"}, {"b", "1", "y"}}});
+  const TaskTexts added = task_texts(
+      std::array<TaskRow, 4>{{{"c", "9", "z"}, {"b", "3", "v"}, {"b", "1", "u"}, {"b", "0", "w"}}});
   const auto words = [](const std::vector<TaskText>& list) {
     std::vector<std::string> all;
     for (const TaskText& one : list) {
@@ -137,13 +126,14 @@ TEST(TranscriptionState, TextsOfATaskAreInTheOrderOfWorkersNames) {
 
 TEST(TranscriptionState, AnAbsorbThatFailsChangesNothing) {
   TranscriptionState state;
-  state.absorb(texts_of(std::array<Row, 2>{{{"a", "1", "x y"}, {"b", "1", "z"}}}));
+  state.absorb(task_texts(std::array<TaskRow, 2>{{{"a", "1", "x y"}, {"b", "1", "z"}}}));
   const std::string before = bytes_of(state.columns());
   std::string text;
   for (int i = 0; i < 11'000; ++i) text += "word ";
-  const std::array<Row, 4> rows{
+  const std::array<TaskRow, 4> rows{
       {{"a", "2", "x"}, {"new", "2", "x"}, {"b", "2", text}, {"b", "3", text}}};
-  EXPECT_THAT(error_of([&] { state.absorb(texts_of(rows)); }), HasSubstr("too long to be aligned"));
+  EXPECT_THAT(error_of([&] { state.absorb(task_texts(rows)); }),
+              HasSubstr("too long to be aligned"));
   EXPECT_EQ(bytes_of(state.columns()), before);
 }
 
@@ -162,7 +152,7 @@ class TranscriptionFile : public ::testing::Test {
  protected:
   TranscriptionFile() {
     state_.absorb(
-        texts_of(std::array<Row, 3>{{{"a", "1", "x"}, {"b", "2", ""}, {"a", "2", "x y"}}}));
+        task_texts(std::array<TaskRow, 3>{{{"a", "1", "x"}, {"b", "2", ""}, {"a", "2", "x y"}}}));
   }
 
   std::string error_with(const Column& other) const {
