@@ -86,10 +86,12 @@ struct Screened {
 void products(const Screened& points, std::size_t first_point, std::size_t point_count,
               const Screened& queries, std::size_t first_query, std::size_t query_count,
               Eigen::MatrixXf& out) {
-  out.noalias() =
-      points.columns.middleCols(static_cast<Index>(first_point), static_cast<Index>(point_count))
-          .transpose() *
-      queries.columns.middleCols(static_cast<Index>(first_query), static_cast<Index>(query_count));
+  const auto rows = static_cast<Index>(point_count);
+  const auto columns = static_cast<Index>(query_count);
+  // Eigen frees a matrix before it has memory for the larger one, and again if there is none.
+  if (out.rows() * out.cols() != rows * columns) out.resize(0, 0);
+  out.noalias() = points.columns.middleCols(static_cast<Index>(first_point), rows).transpose() *
+                  queries.columns.middleCols(static_cast<Index>(first_query), columns);
 }
 
 // The smallest `count` numbers seen, increasing.
